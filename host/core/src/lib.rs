@@ -1,1 +1,49 @@
-//! To come.
+//! What Longshore's crates share: the form of messages and answers, and the traits between broker, engine and handler.
+//!
+//! Only data and traits. There is no I/O here, no async runtime, no wasmtime and no policy: what to *do* with a failure is decided in
+//! `longshore-engine`, how a broker keeps it in `longshore-brokers`.
+
+mod adapter;
+mod batch;
+mod broker;
+mod call;
+mod capabilities;
+mod clock;
+mod error;
+mod grants;
+pub mod headers;
+mod lane;
+mod outbox;
+mod outcome;
+mod outputs;
+mod pattern;
+mod policy;
+mod ranges;
+mod receipt;
+pub mod row;
+mod settled;
+
+pub use adapter::{Adapter, Connect, Registration, Roles};
+pub use batch::{Batch, Facts};
+pub use broker::{
+    Connection, Consumer, DeadLetters, Fetch, GroupInfo, Groups, Lanes, Page, Publisher, SeekTo, Start, Subscribe, TopicInfo,
+    TopicSettings, Topics,
+};
+pub use call::{Call, Handler, SubscriptionInfo};
+pub use capabilities::{Capabilities, Flag, Tier};
+pub use clock::Clock;
+pub use error::{BrokerError, Fix, PublishError, SettleError};
+pub use grants::{Grant, Outlet, Outlets};
+pub use lane::{Acks, Lane, Room, Source, Waiting};
+pub use outbox::Outbox;
+pub use outcome::{Crash, Done, Failure};
+pub use outputs::{Destination, Malformed, Output, Outputs};
+pub use pattern::Pattern;
+pub use policy::{Backoff, Batching, Breaker, DeadLetterPolicy, Delivery, Limits, Order, RetryPolicy};
+pub use ranges::Ranges;
+pub use receipt::{Receipt, Receipts};
+pub use row::Message;
+pub use settled::{Again, Settled};
+
+/// A future that a trait object answers with.
+pub type BoxFuture<'a, T> = futures::future::BoxFuture<'a, T>;

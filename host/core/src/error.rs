@@ -1,0 +1,78 @@
+//! What a broker may answer when it cannot. Adapters translate; the engine alone decides when to try again.
+
+/// What mends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fix {
+    /// The same call again, after a while.
+    Retry,
+    /// The connection or lane is gone: subscribe again.
+    Reconnect,
+    /// Nothing but a human: wrong password, wrong type, no such topic.
+    GiveUp,
+}
+
+/// A broker could not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct BrokerError {
+    /// A fragment that names the broker's object and its own words.
+    pub what: String,
+    /// What mends it.
+    pub fix: Fix,
+}
+
+impl BrokerError {
+    /// An error that the same call, later, may not meet.
+    pub fn retry(what: impl Into<String>) -> Self {
+        BrokerError { what: what.into(), fix: Fix::Retry }
+    }
+
+    /// An error that a new connection mends.
+    pub fn reconnect(what: impl Into<String>) -> Self {
+        BrokerError { what: what.into(), fix: Fix::Reconnect }
+    }
+
+    /// An error that only a human mends.
+    pub fn give_up(what: impl Into<String>) -> Self {
+        BrokerError { what: what.into(), fix: Fix::GiveUp }
+    }
+}
+
+/// Why one message could not be published. The WIT's `error`, for the cases that a broker can have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// No grant for that name.
+    #[error("denied: {0}")]
+    Denied(String),
+    /// The broker cannot do this: a tombstone, a delay.
+    #[error("unsupported: {0}")]
+    Unsupported(String),
+    /// Over a limit that the text names.
+    #[error("too large: {0}")]
+    TooLarge(String),
+    /// The broker refuses it for good: no such topic, a bad name.
+    #[error("invalid: {0}")]
+    Invalid(String),
+    /// No answer in time.
+    #[error("timeout")]
+    Timeout,
+    /// The broker cannot be reached, or has no room, now.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// Why a round could not be settled. Nothing of it was: the round can be changed and settled again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettleError {
+    /// The broker as a whole.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// One output of the round cannot be accepted; its message fails with class `output`.
+    #[error("output {index}: {error}")]
+    Output {
+        /// Index in the round's outbox.
+        index: usize,
+        /// Why.
+        error: PublishError,
+    },
+}

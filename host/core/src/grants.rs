@@ -1,0 +1,64 @@
+//! Where a handler may publish: its grants, each bound to a broker.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::broker::Publisher;
+use crate::capabilities::Capabilities;
+use crate::error::PublishError;
+use crate::pattern::Pattern;
+
+/// One broker that outputs can leave through.
+#[derive(Clone)]
+pub struct Outlet {
+    /// The broker's name in the configuration.
+    pub broker: String,
+    /// Its publishing side.
+    pub publisher: Arc<dyn Publisher>,
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// Bytes of payload, key and headers that one message may have.
+    pub max_message_size: usize,
+}
+
+/// One entry of `publish`: topics that the handler may publish to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Topics on the broker.
+    pub topics: Pattern,
+    /// The name that the guest says instead, where it was given one.
+    pub alias: Option<String>,
+    /// Index into [`Outlets::brokers`].
+    pub broker: usize,
+}
+
+/// All that a handler may publish to.
+#[derive(Clone, Default)]
+pub struct Outlets {
+    /// The brokers that grants name.
+    pub brokers: Vec<Outlet>,
+    /// The grants, in the order of the configuration.
+    pub grants: Vec<Grant>,
+    /// Topic of `destination.output`, as a guest would name it.
+    pub output: Option<String>,
+}
+
+impl Outlets {
+    /// The broker (an index into [`brokers`](Self::brokers)) and the broker's own topic for the name that a guest says.
+    pub fn find<'a>(&'a self, topic: &'a str) -> Result<(usize, &'a str), PublishError> {
+        for grant in &self.grants {
+            match &grant.alias {
+                Some(alias) if alias == topic => return Ok((grant.broker, grant.topics.as_str())),
+                None if grant.topics.matches(topic) => return Ok((grant.broker, topic)),
+                _ => {}
+            }
+        }
+        Err(PublishError::Denied(format!("this handler may not publish to {topic:?}: add it to its `publish` list")))
+    }
+}
+
+impl fmt::Debug for Outlets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outlets").field("grants", &self.grants).field("output", &self.output).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,46 @@
+//! Names of the headers that the host itself writes and reads.
+
+/// Prefix of every header of ours.
+pub const PREFIX: &str = "longshore-";
+/// Prefix of the facts that a dead letter carries; they are taken off again when it is redriven.
+pub const DEAD_PREFIX: &str = "longshore-dead-";
+/// Why: exhausted, rejected, expired, undecodable, oversize, crashed.
+pub const DEAD_REASON: &str = "longshore-dead-reason";
+/// Class of the last failure: retry, reject, trap, timeout, memory, output, …
+pub const DEAD_CLASS: &str = "longshore-dead-class";
+/// What the last failure said, at most 1 KiB.
+pub const DEAD_MESSAGE: &str = "longshore-dead-message";
+/// Attempts used.
+pub const DEAD_ATTEMPTS: &str = "longshore-dead-attempts";
+/// How often the broker handed it over.
+pub const DEAD_DELIVERIES: &str = "longshore-dead-deliveries";
+/// RFC 3339, UTC.
+pub const DEAD_FIRST_FAILED_AT: &str = "longshore-dead-first-failed-at";
+/// RFC 3339, UTC.
+pub const DEAD_LAST_FAILED_AT: &str = "longshore-dead-last-failed-at";
+/// Broker, topic and position, as `broker/topic/position`.
+pub const DEAD_SOURCE: &str = "longshore-dead-source";
+/// Topic that it was delivered from.
+pub const DEAD_TOPIC: &str = "longshore-dead-topic";
+/// Group that failed; a redrive goes to it alone.
+pub const DEAD_GROUP: &str = "longshore-dead-group";
+/// The original id.
+pub const DEAD_ID: &str = "longshore-dead-id";
+/// Name of the subscription.
+pub const DEAD_SUBSCRIPTION: &str = "longshore-dead-subscription";
+/// Name, version and digest of the component.
+pub const DEAD_COMPONENT: &str = "longshore-dead-component";
+/// The message's trace context.
+pub const DEAD_TRACEPARENT: &str = "longshore-dead-traceparent";
+/// How often it was redriven before.
+pub const DEAD_REDRIVES: &str = "longshore-dead-redrives";
+/// Where the answer to a request goes.
+pub const REPLY_TO: &str = "longshore-reply-to";
+/// The pattern of a subscription that a message's topic matched.
+pub const PATTERN: &str = "longshore-pattern";
+/// W3C trace context.
+pub const TRACEPARENT: &str = "traceparent";
+/// Made for the first message of a chain, carried on to what a handler publishes.
+pub const CORRELATION_ID: &str = "longshore-correlation-id";
+/// Id of the message that an output was made from.
+pub const CAUSATION_ID: &str = "longshore-causation-id";

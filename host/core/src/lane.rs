@@ -1,0 +1,74 @@
+//! A lane: one unit of order and acknowledgement, with reading and acking as separate objects.
+//!
+//! A lane is a value. A rebalance is "a task starts, a task ends", and a late ack has nowhere to go.
+
+use crate::BoxFuture;
+use crate::batch::Batch;
+use crate::error::{BrokerError, SettleError};
+use crate::ranges::Ranges;
+use crate::receipt::Receipts;
+use crate::settled::Settled;
+
+/// How much a fetch may bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Messages, at least 1.
+    pub messages: usize,
+    /// Bytes; one message larger than this is brought all the same, alone.
+    pub bytes: usize,
+}
+
+/// The reading half.
+pub trait Source: Send {
+    /// Waits for messages and appends some to `into`, at most what there is room for, without waiting for a full batch.
+    ///
+    /// Cancel-safe: when the future is dropped, what was taken from the broker and not appended comes with the next call. Not calling it is
+    /// back-pressure. An error ends the lane unless its fix is `Retry`.
+    fn fetch<'a>(&'a mut self, room: Room, into: &'a mut Batch) -> BoxFuture<'a, Result<(), BrokerError>>;
+}
+
+/// The acknowledging half. Owned by the lane's task alone.
+pub trait Acks: Send {
+    /// Makes the round durable, all or nothing where the broker has transactions. After an error the engine calls again with the same or a
+    /// changed round; what was settled already must then do no harm.
+    fn settle<'a>(&'a mut self, round: &'a Settled) -> BoxFuture<'a, Result<(), SettleError>>;
+
+    /// Extends the lease of everything that is held, started or only buffered. Nothing where the broker has no leases.
+    fn extend<'a>(&'a mut self, held: &'a Receipts) -> BoxFuture<'a, Result<(), BrokerError>> {
+        let _ = held;
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Gives back what was received and not finished, and ends. Nobody's attempt is used. Nothing to do where the broker sees by itself.
+    fn close(self: Box<Self>, open: Receipts) -> BoxFuture<'static, Result<(), BrokerError>> {
+        let _ = open;
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// A message that the broker keeps for a retry, told when a lane begins so that its key is held over a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its position.
+    pub position: u64,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+}
+
+/// One lane, from assignment to revocation.
+pub struct Lane {
+    /// Unique in the subscription: topic, or topic and partition.
+    pub id: String,
+    /// The partition, where there is one.
+    pub partition: Option<u32>,
+    /// Messages.
+    pub source: Box<dyn Source>,
+    /// Settlements.
+    pub acks: Box<dyn Acks>,
+    /// Ends when the broker takes the lane away. A lane that is not revoked never ends by it.
+    pub revoked: BoxFuture<'static, ()>,
+    /// Positions above the broker's mark that earlier owners finished; the source brings none of them.
+    pub finished: Ranges,
+    /// Retries that wait in the broker; needed only for `order = "key"` and `"lane"`.
+    pub waiting: Vec<Waiting>,
+}
