@@ -22,6 +22,8 @@ mod ranges;
 mod receipt;
 pub mod row;
 mod settled;
+mod size;
+mod span;
 
 pub use adapter::{Adapter, Connect, Registration, Roles};
 pub use batch::{Batch, Facts};
@@ -44,6 +46,8 @@ pub use ranges::Ranges;
 pub use receipt::{Receipt, Receipts};
 pub use row::Message;
 pub use settled::{Again, Settled};
+pub use size::{BadSize, Size};
+pub use span::{BadSpan, Span};
 
 /// A future that a trait object answers with.
 pub type BoxFuture<'a, T> = futures::future::BoxFuture<'a, T>;
