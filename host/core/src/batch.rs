@@ -8,6 +8,9 @@ use crate::row::{self, ATTEMPT_AT, Message, Row};
 pub struct Facts {
     /// How often the broker handed it over; 1 on first sight.
     pub deliveries: u32,
+    /// How often in a row, before this time, it was handed over and nothing became of it: no outcome, not given back. 0 where the broker
+    /// cannot tell.
+    pub unanswered: u32,
     /// How often it was redriven from the dead letters.
     pub redrives: u32,
     /// Milliseconds since the Unix epoch of its first failure; 0 = none yet.
@@ -16,7 +19,7 @@ pub struct Facts {
 
 impl Default for Facts {
     fn default() -> Self {
-        Facts { deliveries: 1, redrives: 0, first_failed_at: 0 }
+        Facts { deliveries: 1, unanswered: 0, redrives: 0, first_failed_at: 0 }
     }
 }
 
