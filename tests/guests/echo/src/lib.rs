@@ -1,0 +1,33 @@
+//! Answers what its payload says, and publishes every other payload as it is: to the topic in header `to`, else to the handler's output.
+
+use std::time::Duration;
+
+use longshore_sdk::{Failure, Message, Outgoing, publish, reply};
+
+#[longshore_sdk::handler]
+fn handle(message: &Message) -> Result<(), Failure> {
+    match message.payload() {
+        b"fail" => return Err(Failure::retry("asked to")),
+        b"reject" => return Err(Failure::reject("asked to")),
+        b"discard" => return Err(Failure::discard("asked to")),
+        b"snooze" => return Err(Failure::snooze(Duration::from_millis(50))),
+        b"panic" => panic!("asked to"),
+        b"reply" => {
+            reply(message.payload());
+            return Ok(());
+        }
+        _ => {}
+    }
+    if let Some(first_good) = message.payload().strip_prefix(b"fail-until:") {
+        let first_good: u32 = std::str::from_utf8(first_good)?.trim().parse()?;
+        if message.attempt() < first_good {
+            return Err(Failure::retry(format!("attempt {} of {first_good}", message.attempt())));
+        }
+    }
+    let outgoing = match message.header_text("to") {
+        Some(topic) => Outgoing::to(topic),
+        None => Outgoing::output(),
+    };
+    publish(outgoing.key_of(message).payload(message.payload()));
+    Ok(())
+}
