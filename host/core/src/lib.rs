@@ -39,7 +39,7 @@ pub use grants::{Grant, Outlet, Outlets};
 pub use lane::{Acks, Lane, Room, Source, Waiting};
 pub use outbox::Outbox;
 pub use outcome::{Crash, Done, Failure};
-pub use outputs::{Destination, Malformed, Output, Outputs};
+pub use outputs::{Destination, Malformed, NewOutput, Output, Outputs};
 pub use pattern::Pattern;
 pub use policy::{Backoff, Batching, Breaker, DeadLetterPolicy, Delivery, Limits, Order, RetryPolicy};
 pub use ranges::Ranges;

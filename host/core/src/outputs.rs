@@ -1,6 +1,6 @@
 //! What a handler answered to publish: packed rows of the guest, checked once in one pass before anything of them is believed.
 
-use crate::row::{ALIGN, HEAD, Headers, MAX_LENGTH, Row};
+use crate::row::{self, ALIGN, HEAD, Headers, MAX_LENGTH, Message, Row};
 
 /// Spans and timestamps stay below 2^53, so that every guest language can hold them.
 const MAX_NUMBER: u64 = 1 << 53;
@@ -60,6 +60,51 @@ impl<'a> Output<'a> {
     /// Bytes of its row.
     pub fn size(self) -> usize {
         self.row.size()
+    }
+}
+
+/// An output to pack, for guests that answer records instead of rows.
+#[derive(Debug, Clone, Copy)]
+pub struct NewOutput<'a, H> {
+    /// Index, in the call, of the message that it belongs to.
+    pub origin: u32,
+    /// Where it goes.
+    pub destination: Destination<'a>,
+    /// The key.
+    pub key: Option<&'a [u8]>,
+    /// The payload; `None` is a tombstone.
+    pub payload: Option<&'a [u8]>,
+    /// Names and values.
+    pub headers: H,
+    /// Milliseconds to wait before delivery; 0 = none.
+    pub delay: u64,
+}
+
+impl<'h, H> NewOutput<'_, H>
+where
+    H: IntoIterator<Item = (&'h str, &'h [u8])> + Clone,
+{
+    /// Appends its row. The rows are still to be [checked](Outputs::check).
+    pub fn append(self, rows: &mut Vec<u8>) {
+        let start = rows.len();
+        let (code, topic) = match self.destination {
+            Destination::Topic(topic) => (0u32, topic),
+            Destination::Output => (1, ""),
+            Destination::Reply => (2, ""),
+        };
+        row::append(
+            rows,
+            &Message {
+                id: "",
+                topic,
+                key: self.key,
+                payload: self.payload,
+                headers: self.headers,
+                timestamp: self.delay,
+                attempt: self.origin,
+            },
+        );
+        rows[start + row::ID_LENGTH_AT..start + row::ID_LENGTH_AT + 4].copy_from_slice(&code.to_le_bytes());
     }
 }
 
@@ -151,7 +196,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::row::{self, Message};
 
     fn output(origin: u32, topic: &str, payload: &[u8]) -> Vec<u8> {
         let mut rows = Vec::new();
@@ -171,6 +215,26 @@ mod tests {
                 (0, Destination::Topic("a"), Some(&b"1"[..]), 5),
                 (0, Destination::Topic("b"), Some(&b"22"[..]), 5),
                 (3, Destination::Topic("c"), Some(&b""[..]), 5),
+            ]
+        );
+    }
+
+    #[test]
+    fn packed_outputs_are_read_as_given() {
+        let mut rows = Vec::new();
+        for (i, destination) in (0u32..).zip([Destination::Topic("payments"), Destination::Output, Destination::Reply]) {
+            let headers = [("h", &b"v"[..])];
+            NewOutput { origin: i, destination, key: Some(b"k"), payload: None, headers, delay: 7 }.append(&mut rows);
+        }
+        let outputs = Outputs::check(rows, 3).expect("good");
+        let read: Vec<_> =
+            outputs.iter().map(|o| (o.origin(), o.destination(), o.key(), o.payload(), o.delay(), o.headers().count())).collect();
+        assert_eq!(
+            read,
+            [
+                (0, Destination::Topic("payments"), Some(&b"k"[..]), None, 7, 1),
+                (1, Destination::Output, Some(&b"k"[..]), None, 7, 1),
+                (2, Destination::Reply, Some(&b"k"[..]), None, 7, 1),
             ]
         );
     }

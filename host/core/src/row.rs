@@ -11,6 +11,8 @@ pub const ALIGN: usize = 8;
 pub const MAX_LENGTH: usize = i32::MAX as usize;
 /// Byte of a row at which `attempt` stands.
 pub const ATTEMPT_AT: usize = 4;
+/// Byte of a row at which the id's length stands, in an answer the destination.
+pub(crate) const ID_LENGTH_AT: usize = 16;
 
 /// One message, borrowed from wherever it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
