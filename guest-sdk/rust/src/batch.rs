@@ -9,6 +9,7 @@ use crate::{
 };
 
 /// What a failure means for the messages after it.
+#[cfg_attr(target_family = "wasm", expect(unreachable_pub, reason = "only tests name it, through `testing`"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Nothing: every message stands alone.

@@ -6,8 +6,12 @@
     unreachable_pub,
     unsafe_code,
     clippy::allow_attributes_without_reason,
+    clippy::too_many_lines,
+    clippy::unwrap_used,
     reason = "generated"
 )]
 
+#[rustfmt::skip]
 pub mod batched;
+#[rustfmt::skip]
 pub mod job;

@@ -28,7 +28,6 @@ pub fn open(name: &str) -> Result<Bucket, Error> {
     Ok(Bucket(host::CacheBucket::open(name)?))
 }
 
-#[expect(clippy::missing_errors_doc, reason = "the errors that all share are in the module's words")]
 impl Bucket {
     /// The value, if there is one (still).
     pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {

@@ -22,6 +22,11 @@
 //! batch apart, keeps the order that the subscription has, and puts the answer together. Built for `wasm32-wasip2` as a `cdylib`, the crate
 //! of the handler *is* the component. Built for anything else it runs against [`testing`], so that its tests need neither Wasm nor a broker.
 
+#![cfg_attr(
+    not(target_family = "wasm"),
+    expect(clippy::needless_question_mark, reason = "the imports of a component have an error type of their own, which `?` makes ours")
+)]
+
 mod batch;
 #[cfg(target_family = "wasm")]
 mod bindings;

@@ -52,15 +52,7 @@ impl Outgoing {
     }
 
     fn new(destination: Kind) -> Self {
-        Self {
-            destination,
-            topic: 0..0,
-            key: None,
-            payload: None,
-            headers: Vec::new(),
-            delay: None,
-            bytes: SPARE.with(Cell::take),
-        }
+        Self { destination, topic: 0..0, key: None, payload: None, headers: Vec::new(), delay: None, bytes: SPARE.with(Cell::take) }
     }
 
     /// What the broker orders and partitions by.

@@ -174,3 +174,6 @@ const NONE: [u8; 4] = (-1_i32).to_le_bytes();
 fn length(count: usize) -> [u8; 4] {
     i32::try_from(count).unwrap_or(i32::MAX).to_le_bytes()
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,8 @@ pub use self::{
 };
 pub use crate::batch::Order;
 
-use self::{output::unpack, state::State};
+pub(crate) use self::output::unpack;
+use self::state::State;
 use crate::{Error, Failure, IntoEnd, IntoOutcome, batch, delivery::Details};
 
 /// Runs a handler on one message, on a host that has nothing else.

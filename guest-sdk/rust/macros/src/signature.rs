@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
-use syn::{Error, GenericParam, ItemFn, Result, Signature};
+use syn::{Error, GenericParam, ItemFn, Result, Safety, Signature};
 
 /// The function that an attribute stands on, or what is wrong with it. `example` is how it should look.
 pub(crate) fn function(attribute: &str, example: &str, arguments: TokenStream, item: TokenStream) -> Result<ItemFn> {
@@ -21,7 +21,7 @@ fn plain(attribute: &str, signature: &Signature) -> Result<()> {
         let text = format!("a {attribute} is not async: calls to the host wait by themselves, and block nobody else");
         return Err(Error::new_spanned(keyword, text));
     }
-    if let Some(keyword) = &signature.unsafety {
+    if let Safety::Unsafe(keyword) = &signature.safety {
         return Err(Error::new_spanned(keyword, format!("a {attribute} is not unsafe: the host can call it at any time")));
     }
     let generic = signature.generics.params.iter().find(|parameter| !matches!(parameter, GenericParam::Lifetime(_)));

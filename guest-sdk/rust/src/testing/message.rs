@@ -98,7 +98,7 @@ impl Message {
         }
     }
 
-    pub(super) fn pack(&self, rows: &mut Vec<u8>) {
+    pub(crate) fn pack(&self, rows: &mut Vec<u8>) {
         Row {
             word4: self.attempt,
             word8: since_epoch(self.timestamp),

@@ -133,13 +133,7 @@ impl CacheBucket {
         self.0.increment(key, by, ttl)
     }
 
-    pub(crate) fn compare_and_set(
-        &self,
-        key: &str,
-        expected: Option<&[u8]>,
-        value: &[u8],
-        ttl: Option<u64>,
-    ) -> Result<bool, Error> {
+    pub(crate) fn compare_and_set(&self, key: &str, expected: Option<&[u8]>, value: &[u8], ttl: Option<u64>) -> Result<bool, Error> {
         self.0.swap(key, expected, value, ttl)
     }
 
