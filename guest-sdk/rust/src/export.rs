@@ -22,7 +22,10 @@ pub trait Job {
 
 #[cfg(target_family = "wasm")]
 mod component {
-    use std::{panic, sync::Once};
+    use std::{
+        panic::{self, PanicHookInfo},
+        sync::Once,
+    };
 
     use super::{Handler, Job};
     use crate::{
@@ -77,7 +80,15 @@ mod component {
     /// that was being handled.
     fn log_panics() {
         static HOOK: Once = Once::new();
-        HOOK.call_once(|| panic::set_hook(Box::new(|panic| error!("{panic}"))));
+        HOOK.call_once(|| panic::set_hook(Box::new(log_panic)));
+    }
+
+    fn log_panic(panic: &PanicHookInfo<'_>) {
+        let said = panic.payload_as_str().unwrap_or("something that is no text");
+        match panic.location() {
+            Some(place) => error!(at = place, "panic: {said}"),
+            None => error!("panic: {said}"),
+        }
     }
 }
 

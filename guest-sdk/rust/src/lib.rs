@@ -73,3 +73,8 @@ pub mod __private {
         export::{Handler, Job},
     };
 }
+
+/// The code of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
