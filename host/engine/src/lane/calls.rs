@@ -1,0 +1,273 @@
+//! Calls of a lane: when one starts, with what, and what its end means.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::{Batch, Call, Crash, Delivery, Done, Handler, Outputs};
+use tokio::time::Instant;
+
+use crate::breaker::{BreakerState, Permit as Pass};
+use crate::order::Picked;
+use crate::outputs;
+use crate::round::Record;
+use crate::verdict::{DeadReason, Fault, Judge, Verdict, Verdicts};
+
+use super::{LaneTask, Permit, Phase};
+
+/// A call that runs.
+pub(super) struct Running {
+    pub(super) picked: Picked,
+    started: Instant,
+    /// Whether it is the one that a half-open breaker let through.
+    probe: bool,
+}
+
+/// A call that ended.
+pub(super) struct Finished {
+    id: u64,
+    result: Result<Done, Crash>,
+}
+
+impl<H: Handler> LaneTask<H> {
+    /// Starts as many calls as may start now. `true`: one more could, if it had a permit.
+    pub(super) fn start_calls(&mut self) -> bool {
+        loop {
+            if !self.may_call() {
+                return false;
+            }
+            match self.shared.calls.clone().try_acquire_owned() {
+                Ok(permit) => self.start_call(permit),
+                Err(_) => return true,
+            }
+        }
+    }
+
+    fn may_call(&mut self) -> bool {
+        let ready = self.queue.ready();
+        if ready == 0 {
+            self.holding_back = None;
+            return false;
+        }
+        if self.phase != Phase::Running || self.resting() || *self.shared.paused.borrow() {
+            return false;
+        }
+        if let Some(wait) = self.sizing.hold_back(ready)
+            && Instant::now() < *self.holding_back.get_or_insert_with(|| Instant::now() + wait)
+        {
+            return false;
+        }
+        !matches!(self.shared.circuit().permit(self.shared.clock.now()), Pass::Nothing(_))
+    }
+
+    /// Starts one call. The permit goes with it.
+    pub(super) fn start_call(&mut self, permit: Permit) {
+        if !self.may_call() {
+            return;
+        }
+        let mut circuit = self.shared.circuit();
+        let probe = circuit.permit(self.shared.clock.now()) == Pass::One;
+        let most = if probe { 1 } else { self.sizing.next(self.queue.ready(), self.shared.calls.available_permits() + 1) };
+        let Some(picked) = self.queue.pick(most) else { return };
+        if probe {
+            circuit.probe(true);
+        }
+        drop(circuit);
+        self.holding_back = None;
+        let id = self.next_call;
+        self.next_call += 1;
+        let call = Call {
+            batch: picked.batch.clone(),
+            from: picked.from,
+            to: picked.to,
+            subscription: self.shared.policy.info.clone(),
+            partition: self.partition,
+        };
+        self.running.insert(id, Running { picked, started: Instant::now(), probe });
+        let handler = Arc::clone(&self.shared.handler);
+        self.calls.push(Box::pin(async move {
+            let result = handler.handle(call).await;
+            drop(permit);
+            Finished { id, result }
+        }));
+    }
+
+    /// A call ended.
+    pub(super) fn finished(&mut self, finished: Finished) {
+        let Some(Running { picked, started, probe }) = self.running.remove(&finished.id) else { return };
+        let elapsed = started.elapsed();
+        self.sizing.observe(picked.len(), elapsed);
+        self.shared.metrics.called(picked.len(), elapsed);
+        let shared = Arc::clone(&self.shared);
+        let refused = match &finished.result {
+            Ok(done) if !done.outputs.is_empty() => outputs::refused(&done.outputs, &picked, &shared.policy),
+            _ => Vec::new(),
+        };
+        let mut verdicts = self.judge().call(&picked, &finished.result, &refused);
+        if shared.policy.delivery == Delivery::AtMostOnce {
+            once_only(&mut verdicts);
+        }
+        self.count_for_breaker(&verdicts, probe);
+        self.apply(&picked, &verdicts);
+        self.queue.close(&picked);
+        if let Verdicts::Host(what) = &verdicts {
+            return self.trouble("handle", what);
+        }
+        let outputs = finished.result.map(|done| done.outputs).unwrap_or_default();
+        let acknowledge = shared.policy.delivery == Delivery::AtLeastOnce;
+        self.pending.push(Record::new(picked, verdicts, outputs, acknowledge));
+    }
+
+    pub(super) fn judge(&mut self) -> Judge<'_> {
+        Judge {
+            retry: &self.shared.policy.retry,
+            order: self.shared.policy.order(),
+            now: self.shared.clock.now(),
+            random: &mut self.random,
+        }
+    }
+
+    /// Tells ledger and queue what became of a call's messages. Backwards, so that those that wait again keep their order.
+    fn apply(&mut self, picked: &Picked, verdicts: &Verdicts) {
+        match verdicts {
+            Verdicts::AllDone => (0..picked.len()).for_each(|i| self.end(picked, i)),
+            Verdicts::Host(_) => (0..picked.len()).rev().for_each(|i| self.queue.requeue(picked, i, picked.alone)),
+            Verdicts::Each(each) => {
+                for (i, verdict) in each.iter().enumerate().rev() {
+                    self.log(picked, i, verdict);
+                    match verdict {
+                        Verdict::Requeue { alone } => self.queue.requeue(picked, i, *alone),
+                        Verdict::Again { delay, .. } => self.send_away(picked, i, *delay),
+                        Verdict::Done | Verdict::Discard(_) | Verdict::Dead(..) => self.end(picked, i),
+                    }
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, picked: &Picked, index: usize) {
+        let first_time = self.ledger.finish(picked.seq(index));
+        if !first_time && self.shared.policy.delivery == Delivery::AtLeastOnce {
+            self.shared.metrics.stale.inc();
+        }
+    }
+
+    /// The message goes back to the broker, and holds its key until it comes again.
+    pub(super) fn send_away(&mut self, picked: &Picked, index: usize, delay: Duration) {
+        let due = self.shared.clock.now() + u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 2);
+        self.queue.away(picked, index, due);
+        self.end(picked, index);
+    }
+
+    fn count_for_breaker(&mut self, verdicts: &Verdicts, probe: bool) {
+        let now = self.shared.clock.now();
+        let mut circuit = self.shared.circuit();
+        let mut opened = false;
+        match verdicts {
+            Verdicts::AllDone => circuit.success(),
+            Verdicts::Host(_) => opened = circuit.failure(now),
+            Verdicts::Each(each) => {
+                for verdict in each {
+                    match verdict {
+                        Verdict::Done => circuit.success(),
+                        Verdict::Again { counted: true, .. } | Verdict::Dead(DeadReason::Exhausted | DeadReason::Expired, _) => {
+                            opened |= circuit.failure(now);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        if probe {
+            circuit.probe(false);
+        }
+        let state = circuit.state(now);
+        drop(circuit);
+        self.shared.metrics.breaker.set(match state {
+            BreakerState::Closed => 0,
+            BreakerState::HalfOpen => 1,
+            BreakerState::Open(_) => 2,
+        });
+        if opened {
+            tracing::warn!(subscription = %self.shared.policy.info.name, "circuit breaker opened: consuming pauses");
+        }
+    }
+
+    pub(super) fn breaker_lets_fetch(&self) -> bool {
+        !matches!(self.shared.circuit().state(self.shared.clock.now()), BreakerState::Open(_))
+    }
+
+    pub(super) fn breaker_opens_at(&self) -> Option<Instant> {
+        let now = self.shared.clock.now();
+        match self.shared.circuit().state(now) {
+            BreakerState::Open(until) => Some(Instant::now() + Duration::from_millis(until - now)),
+            _ => None,
+        }
+    }
+
+    fn log(&self, picked: &Picked, index: usize, verdict: &Verdict) {
+        let info = &self.shared.policy.info;
+        let row = picked.batch.row(picked.from + index);
+        let (subscription, id, attempt) = (info.name.as_str(), row.id(), row.attempt());
+        match verdict {
+            Verdict::Again { delay, counted: true, fault } => {
+                tracing::info!(subscription, id, attempt, class = fault.class, ?delay, "failed, comes again: {}", fault.message);
+            }
+            Verdict::Again { delay, fault, .. } => tracing::debug!(subscription, id, attempt, ?delay, "{}", fault.message),
+            Verdict::Dead(reason, fault) => {
+                let reason = reason.name();
+                tracing::warn!(subscription, id, attempt, reason, class = fault.class, "dead letter: {}", fault.message);
+            }
+            Verdict::Discard(fault) => tracing::info!(subscription, id, attempt, "discarded: {}", fault.message),
+            Verdict::Requeue { alone: true } => {
+                tracing::info!(subscription, id, attempt, "its call crashed: it runs again alone, no attempt used");
+            }
+            Verdict::Done | Verdict::Requeue { .. } => {}
+        }
+    }
+
+    /// A message over which hosts seem to die: it runs alone; if that brought no outcome either, it is given up.
+    ///
+    /// Hosts that died with several messages in their hands count one for each of them, and only one is guilty. So a lane gives up one at
+    /// most: the first, which ran first and alone. If that was not it, the next one is first after the next crash.
+    pub(super) fn enqueue_suspect(&mut self, batch: &Arc<Batch>, index: usize, seq: u64) {
+        let unanswered = batch.facts(index).unanswered;
+        if self.judged || unanswered <= self.shared.policy.max_deliveries {
+            return self.queue.push(batch, index, index + 1, seq, true);
+        }
+        self.judged = true;
+        let picked = Picked::run(batch.clone(), index, index + 1, seq);
+        let message = format!("handed over {unanswered} times and never answered: hosts died over it");
+        let verdict = Verdict::Dead(DeadReason::Crashed, Fault { class: "crash", message });
+        self.log(&picked, 0, &verdict);
+        self.end(&picked, 0);
+        self.pending.push(Record::new(picked, Verdicts::Each(vec![verdict]), Outputs::default(), true));
+    }
+
+    /// When nothing can move because everything here waits behind messages that are away, gives it back to the broker until then.
+    pub(super) fn park_if_stuck(&mut self) {
+        let full = self.held >= self.shared.share(self.shared.policy.subscribe.max_in_flight);
+        if !full || self.queue.ready() > 0 || !self.running.is_empty() || self.phase != Phase::Running || !self.settlement.is_idle() {
+            return;
+        }
+        let now = self.shared.clock.now();
+        for (picked, due) in self.queue.park() {
+            let fault = Fault { class: "parked", message: "it waits behind an earlier message of its key".into() };
+            let delay = Duration::from_millis(due.saturating_sub(now));
+            self.end(&picked, 0);
+            let verdict = Verdict::Again { delay, counted: false, fault };
+            self.pending.push(Record::new(picked, Verdicts::Each(vec![verdict]), Outputs::default(), true));
+        }
+        self.start_settling();
+    }
+}
+
+/// Under at-most-once nothing comes again: what would is given up.
+fn once_only(verdicts: &mut Verdicts) {
+    if let Verdicts::Each(each) = verdicts {
+        for verdict in each {
+            if let Verdict::Again { fault, .. } = verdict {
+                *verdict = Verdict::Dead(DeadReason::Exhausted, fault.clone());
+            }
+        }
+    }
+}

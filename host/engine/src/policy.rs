@@ -1,0 +1,83 @@
+//! Everything that is configured for one subscription, as trusted values.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::{
+    Batching, Breaker, DeadLetterPolicy, Delivery, Flag, Limits, Order, Outlet, Outlets, RetryPolicy, Subscribe, SubscriptionInfo,
+};
+
+use crate::backoff::Reconnect;
+
+/// Where an output leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// Through the broker that the message came from.
+    Home,
+    /// Through another, an index into the outlets.
+    Outlet(usize),
+}
+
+/// The policy of one subscription.
+#[derive(Clone)]
+pub struct Policy {
+    /// What calls tell the guest.
+    pub info: Arc<SubscriptionInfo>,
+    /// What the broker is asked for.
+    pub subscribe: Subscribe,
+    /// When a message counts as settled.
+    pub delivery: Delivery,
+    /// Calls at once, over all lanes; at least 1.
+    pub concurrency: usize,
+    /// Bytes held at once, over all lanes; one message is always let in.
+    pub max_bytes_in_flight: usize,
+    /// Messages a call.
+    pub batching: Batching,
+    /// When a failed message comes again.
+    pub retry: RetryPolicy,
+    /// What becomes of those given up.
+    pub dead_letter: DeadLetterPolicy,
+    /// When consuming pauses.
+    pub breaker: Option<Breaker>,
+    /// Hand-overs without an outcome after which a message runs alone, and then is given up.
+    pub max_deliveries: u32,
+    /// Bounds of outputs.
+    pub limits: Limits,
+    /// Where outputs may go.
+    pub outlets: Outlets,
+    /// The publishing side of the subscription's own broker: dead letters and replies leave through it.
+    pub home: Option<Outlet>,
+    /// Name, version and digest of the component, for dead letters.
+    pub component: String,
+    /// The lease of the broker, where it lends messages for a time: a third of it is the interval at which leases are extended.
+    pub lease: Option<Duration>,
+    /// Waits when the broker is in trouble.
+    pub reconnect: Reconnect,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+impl Policy {
+    /// Whether outputs and dead letters of the own broker leave in the settlement's transaction.
+    pub(crate) fn transactional(&self) -> bool {
+        self.delivery == Delivery::AtLeastOnce && self.home.as_ref().is_some_and(|h| h.capabilities.has(Flag::Transactions))
+    }
+
+    /// The route of an outlet.
+    pub(crate) fn route(&self, outlet: usize) -> Route {
+        if self.outlets.brokers[outlet].broker == self.info.broker { Route::Home } else { Route::Outlet(outlet) }
+    }
+
+    /// The outlet of a route; none when the own broker cannot publish.
+    pub(crate) fn outlet(&self, route: Route) -> Option<&Outlet> {
+        match route {
+            Route::Home => self.home.as_ref(),
+            Route::Outlet(index) => self.outlets.brokers.get(index),
+        }
+    }
+
+    /// How order is kept.
+    pub(crate) fn order(&self) -> Order {
+        self.info.order
+    }
+}

@@ -1,0 +1,159 @@
+//! What a subscription is doing, for whoever asks, and the switch that pauses it.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::watch;
+
+/// What a subscription is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Activity {
+    /// It asks the broker for its group.
+    Connecting,
+    /// The broker confirmed the subscription; messages flow when there are any.
+    Running,
+    /// The broker is in trouble; it tries again by itself. The text says what the trouble is.
+    Waiting(String),
+    /// It stopped for good: the text says why, nothing where it was told to.
+    Stopped(Option<String>),
+}
+
+/// Counters and state of one subscription, shared with whoever watches it.
+#[derive(Debug)]
+pub struct Status {
+    activity: watch::Sender<Activity>,
+    /// Messages received and not settled.
+    in_flight: AtomicUsize,
+    lanes: AtomicUsize,
+    done: AtomicU64,
+    retried: AtomicU64,
+    dead: AtomicU64,
+    discarded: AtomicU64,
+    /// Milliseconds since the Unix epoch since when nothing could be settled; 0 = all is well.
+    troubled_since: AtomicU64,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Status {
+            activity: watch::Sender::new(Activity::Connecting),
+            in_flight: AtomicUsize::default(),
+            lanes: AtomicUsize::default(),
+            done: AtomicU64::default(),
+            retried: AtomicU64::default(),
+            dead: AtomicU64::default(),
+            discarded: AtomicU64::default(),
+            troubled_since: AtomicU64::default(),
+        }
+    }
+}
+
+impl Status {
+    /// What it is doing; the receiver sees every change.
+    pub fn activity(&self) -> watch::Receiver<Activity> {
+        self.activity.subscribe()
+    }
+
+    /// Messages received and not settled.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Lanes that it owns.
+    pub fn lanes(&self) -> usize {
+        self.lanes.load(Ordering::Relaxed)
+    }
+
+    /// Messages done since the start.
+    pub fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// Retries and snoozes since the start.
+    pub fn retried(&self) -> u64 {
+        self.retried.load(Ordering::Relaxed)
+    }
+
+    /// Dead letters since the start, also those that were dropped because the policy keeps none.
+    pub fn dead(&self) -> u64 {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Messages discarded on the handler's word since the start.
+    pub fn discarded(&self) -> u64 {
+        self.discarded.load(Ordering::Relaxed)
+    }
+
+    /// Milliseconds since the Unix epoch since when the lanes are in trouble; `None` = all is well.
+    pub fn troubled_since(&self) -> Option<u64> {
+        Some(self.troubled_since.load(Ordering::Relaxed)).filter(|t| *t > 0)
+    }
+
+    pub(crate) fn set_activity(&self, activity: Activity) {
+        self.activity.send_if_modified(|now| {
+            let changed = *now != activity;
+            if changed {
+                *now = activity;
+            }
+            changed
+        });
+    }
+
+    pub(crate) fn received(&self, messages: usize) {
+        self.in_flight.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    pub(crate) fn released(&self, messages: usize) {
+        self.in_flight.fetch_sub(messages, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lane_started(&self) {
+        self.lanes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lane_ended(&self) {
+        self.lanes.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count(&self, done: u64, retried: u64, dead: u64, discarded: u64) {
+        for (counter, n) in [(&self.done, done), (&self.retried, retried), (&self.dead, dead), (&self.discarded, discarded)] {
+            if n > 0 {
+                counter.fetch_add(n, Ordering::Relaxed);
+            }
+        }
+    }
+
+    pub(crate) fn set_trouble(&self, since: Option<u64>) {
+        self.troubled_since.store(since.unwrap_or(0), Ordering::Relaxed);
+    }
+}
+
+/// The switch that pauses a subscription: no fetch, no new call; what runs ends and is settled.
+#[derive(Debug)]
+pub struct Gate(watch::Sender<bool>);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Gate(watch::Sender::new(false))
+    }
+}
+
+impl Gate {
+    /// Pauses. Does nothing to a paused one.
+    pub fn pause(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Goes on.
+    pub fn resume(&self) {
+        self.0.send_replace(false);
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<bool> {
+        self.0.subscribe()
+    }
+}

@@ -1,0 +1,186 @@
+//! What becomes of each message of a call. Pure: the call's result and the policy in, verdicts out.
+
+use std::time::Duration;
+
+use longshore_core::{Crash, Done, Failure, Order, RetryPolicy};
+
+use crate::backoff::retry_delay;
+use crate::order::Picked;
+use crate::random::Random;
+
+/// Why a message is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeadReason {
+    /// Its attempts are used up.
+    Exhausted,
+    /// The handler says that it can never succeed.
+    Rejected,
+    /// It failed and is older than the policy's `max-age`.
+    Expired,
+    /// Hosts died over it.
+    Crashed,
+}
+
+impl DeadReason {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            DeadReason::Exhausted => "exhausted",
+            DeadReason::Rejected => "rejected",
+            DeadReason::Expired => "expired",
+            DeadReason::Crashed => "crashed",
+        }
+    }
+}
+
+/// What went wrong with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// retry, reject, discard, snooze, trap, timeout, memory, output.
+    pub(crate) class: &'static str,
+    /// In the words of whoever said it.
+    pub(crate) message: String,
+}
+
+/// What becomes of one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Done: outputs leave, then it is acknowledged.
+    Done,
+    /// Forgotten on the handler's word.
+    Discard(Fault),
+    /// Back to the broker, to come again.
+    Again {
+        /// A floor.
+        delay: Duration,
+        /// Whether a try was used.
+        counted: bool,
+        /// Why.
+        fault: Fault,
+    },
+    /// To the dead letters.
+    Dead(DeadReason, Fault),
+    /// Not settled: it waits in the lane again. `alone`: in a call of its own next time.
+    Requeue {
+        /// Whether it must not share its next call.
+        alone: bool,
+    },
+}
+
+/// What becomes of all messages of a call.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdicts {
+    /// Every one is done.
+    AllDone,
+    /// One each.
+    Each(Vec<Verdict>),
+    /// The host is in trouble: every one waits in the lane again, and the lane pauses.
+    Host(String),
+}
+
+/// What a verdict depends on besides the call.
+pub(crate) struct Judge<'a> {
+    pub(crate) retry: &'a RetryPolicy,
+    pub(crate) order: Order,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) now: u64,
+    pub(crate) random: &'a mut Random,
+}
+
+impl Judge<'_> {
+    /// The verdicts on a call. `refused` lists, ascending, messages whose outputs cannot be published, and why.
+    pub(crate) fn call(&mut self, picked: &Picked, result: &Result<Done, Crash>, refused: &[(u32, String)]) -> Verdicts {
+        match result {
+            Err(Crash::Host(what)) => Verdicts::Host(what.clone()),
+            Err(_) if picked.len() > 1 => Verdicts::Each(vec![Verdict::Requeue { alone: true }; picked.len()]),
+            Err(crash) => Verdicts::Each(vec![self.crashed(picked, crash)]),
+            Ok(done) if done.failures.is_empty() && refused.is_empty() && done.handled as usize == picked.len() => Verdicts::AllDone,
+            Ok(done) => Verdicts::Each(self.answered(picked, done, refused)),
+        }
+    }
+
+    /// The verdict on a message whose call gave no answer, alone.
+    fn crashed(&mut self, picked: &Picked, crash: &Crash) -> Verdict {
+        let fault = Fault { class: crash.class(), message: crash.to_string() };
+        if matches!(crash, Crash::Timeout(_)) && self.retry.reject_timeouts {
+            return Verdict::Dead(DeadReason::Rejected, fault);
+        }
+        self.failed(picked, 0, None, fault)
+    }
+
+    fn answered(&mut self, picked: &Picked, done: &Done, refused: &[(u32, String)]) -> Vec<Verdict> {
+        let (mut failures, mut refused) = (done.failures.iter().peekable(), refused.iter().peekable());
+        let mut verdicts: Vec<Verdict> = Vec::with_capacity(picked.len());
+        for i in 0..picked.len() {
+            let at = u32::try_from(i).expect("a call is bounded far below 2^32");
+            let said = failures.next_if(|(index, _)| *index == at).map(|(_, failure)| failure);
+            let output = refused.next_if(|(index, _)| *index == at).map(|(_, why)| why);
+            let verdict = if at >= done.handled || self.held_back(picked, i, &verdicts) {
+                Verdict::Requeue { alone: false }
+            } else {
+                match (said, output) {
+                    (Some(failure), _) => self.said(picked, i, failure),
+                    (None, Some(why)) => self.output_refused(picked, i, why),
+                    (None, None) => Verdict::Done,
+                }
+            };
+            verdicts.push(verdict);
+        }
+        verdicts
+    }
+
+    /// Whether an earlier message of the call, which this one must not overtake, comes again.
+    fn held_back(&self, picked: &Picked, index: usize, before: &[Verdict]) -> bool {
+        let comes_again = |v: &Verdict| matches!(v, Verdict::Again { .. } | Verdict::Requeue { .. });
+        let key = |i: usize| picked.batch.row(picked.from + i).key();
+        match self.order {
+            Order::None => false,
+            Order::Lane => before.last().is_some_and(comes_again),
+            Order::Key => key(index).is_some() && before.iter().enumerate().any(|(i, v)| comes_again(v) && key(i) == key(index)),
+        }
+    }
+
+    fn said(&mut self, picked: &Picked, index: usize, failure: &Failure) -> Verdict {
+        match failure {
+            Failure::Retry(message) => self.failed(picked, index, None, Fault { class: "retry", message: message.clone() }),
+            Failure::RetryAfter(delay, message) => {
+                self.failed(picked, index, Some(*delay), Fault { class: "retry", message: message.clone() })
+            }
+            Failure::Reject(message) => Verdict::Dead(DeadReason::Rejected, Fault { class: "reject", message: message.clone() }),
+            Failure::Discard(message) => Verdict::Discard(Fault { class: "discard", message: message.clone() }),
+            Failure::Snooze(delay) => {
+                let fault = Fault { class: "snooze", message: format!("the handler put it off for {delay:?}") };
+                if self.expired(picked, index) {
+                    return Verdict::Dead(DeadReason::Expired, fault);
+                }
+                Verdict::Again { delay: *delay, counted: false, fault }
+            }
+        }
+    }
+
+    /// The verdict on a message that was done but for an output that cannot be published.
+    pub(crate) fn output_refused(&mut self, picked: &Picked, index: usize, why: &str) -> Verdict {
+        self.failed(picked, index, None, Fault { class: "output", message: why.into() })
+    }
+
+    /// The verdict on a failure that used an attempt.
+    fn failed(&mut self, picked: &Picked, index: usize, delay: Option<Duration>, fault: Fault) -> Verdict {
+        let attempt = picked.batch.row(picked.from + index).attempt();
+        if attempt >= self.retry.max_attempts {
+            return Verdict::Dead(DeadReason::Exhausted, fault);
+        }
+        if self.expired(picked, index) {
+            return Verdict::Dead(DeadReason::Expired, fault);
+        }
+        let share = self.random.share();
+        let delay = delay.unwrap_or_else(|| retry_delay(self.retry, attempt, share));
+        Verdict::Again { delay, counted: true, fault }
+    }
+
+    fn expired(&self, picked: &Picked, index: usize) -> bool {
+        let age = self.now.saturating_sub(picked.batch.row(picked.from + index).timestamp());
+        u128::from(age) >= self.retry.max_age.as_millis()
+    }
+}
+
+#[cfg(test)]
+mod tests;
