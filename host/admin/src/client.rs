@@ -1,0 +1,172 @@
+//! The same seam from outside: asks a host over HTTP.
+
+mod http;
+
+use serde::Serialize;
+
+use crate::control::{Answer, BrokerControl, DeadLetterControl, GroupControl, HandlerControl, MessageControl, TopicControl};
+use crate::model::{
+    Begin, BrokerCapabilities, BrokerStatus, Browse, Count, Created, DeadLetter, DeadLetterFilter, Group, HandlerStatus, Line, NewTopic,
+    Paused, Ping, Publish, Published, Received, Redrive, Request, SeekGroup, Sought, Status, Take, Topic,
+};
+use http::{Call, segment};
+
+/// Asks one host.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: http::Http,
+}
+
+impl Client {
+    /// A client of the host at `address` (`host:port`).
+    pub fn new(address: impl Into<String>, token: Option<String>) -> Self {
+        Client { http: http::Http::new(address.into(), token) }
+    }
+
+    /// Where it asks.
+    pub fn address(&self) -> &str {
+        self.http.address()
+    }
+}
+
+#[derive(Serialize)]
+struct OnBroker<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Part<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker: Option<&'a str>,
+    after: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<usize>,
+    wait: String,
+}
+
+#[derive(Serialize)]
+struct Share<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker: Option<&'a str>,
+    from: Begin,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<usize>,
+    wait: String,
+}
+
+fn millis(millis: u64) -> String {
+    format!("{millis}ms")
+}
+
+impl BrokerControl for Client {
+    fn status(&self) -> Answer<'_, Status> {
+        self.http.call(Call::get("status"))
+    }
+
+    fn brokers(&self) -> Answer<'_, Vec<BrokerStatus>> {
+        self.http.call(Call::get("brokers"))
+    }
+
+    fn ping<'a>(&'a self, broker: &'a str) -> Answer<'a, Ping> {
+        self.http.call(Call::get(format!("brokers/{}/ping", segment(broker))))
+    }
+
+    fn capabilities<'a>(&'a self, broker: &'a str) -> Answer<'a, BrokerCapabilities> {
+        self.http.call(Call::get(format!("brokers/{}/capabilities", segment(broker))))
+    }
+}
+
+impl HandlerControl for Client {
+    fn handlers(&self) -> Answer<'_, Vec<HandlerStatus>> {
+        self.http.call(Call::get("handlers"))
+    }
+
+    fn pause<'a>(&'a self, name: &'a str) -> Answer<'a, Paused> {
+        self.http.call(Call::post(format!("handlers/{}/pause", segment(name))))
+    }
+
+    fn resume<'a>(&'a self, name: &'a str) -> Answer<'a, Paused> {
+        self.http.call(Call::post(format!("handlers/{}/resume", segment(name))))
+    }
+}
+
+impl MessageControl for Client {
+    fn publish(&self, publish: Publish) -> Answer<'_, Vec<Published>> {
+        self.http.call(Call::post("messages").body(&publish))
+    }
+
+    fn browse(&self, browse: Browse) -> Answer<'_, Vec<Received>> {
+        let Browse { broker, topic, after, limit, wait_ms } = &browse;
+        let part = Part { broker: broker.as_deref(), after: *after, limit: *limit, wait: millis(*wait_ms) };
+        self.http.call(Call::get(format!("topics/{}/messages", segment(topic))).query(&part))
+    }
+
+    fn take(&self, take: Take) -> Answer<'_, Vec<Received>> {
+        let Take { broker, topic, group, from, limit, wait_ms } = &take;
+        let share = Share { broker: broker.as_deref(), from: *from, limit: *limit, wait: millis(*wait_ms) };
+        self.http.call(Call::post(format!("topics/{}/groups/{}/take", segment(topic), segment(group))).query(&share))
+    }
+
+    fn request(&self, request: Request) -> Answer<'_, Line> {
+        self.http.call(Call::post("request").body(&request))
+    }
+}
+
+impl TopicControl for Client {
+    fn topics<'a>(&'a self, broker: Option<&'a str>) -> Answer<'a, Vec<Topic>> {
+        self.http.call(Call::get("topics").query(&OnBroker { broker }))
+    }
+
+    fn topic<'a>(&'a self, broker: Option<&'a str>, topic: &'a str) -> Answer<'a, Topic> {
+        self.http.call(Call::get(format!("topics/{}", segment(topic))).query(&OnBroker { broker }))
+    }
+
+    fn create_topic(&self, topic: NewTopic) -> Answer<'_, Created> {
+        self.http.call(Call::post("topics").body(&topic))
+    }
+
+    fn delete_topic<'a>(&'a self, broker: Option<&'a str>, topic: &'a str) -> Answer<'a, ()> {
+        self.http.call(Call::delete(format!("topics/{}", segment(topic))).query(&OnBroker { broker }))
+    }
+
+    fn purge_topic<'a>(&'a self, broker: Option<&'a str>, topic: &'a str) -> Answer<'a, Count> {
+        self.http.call(Call::delete(format!("topics/{}/messages", segment(topic))).query(&OnBroker { broker }))
+    }
+}
+
+impl GroupControl for Client {
+    fn groups<'a>(&'a self, broker: Option<&'a str>) -> Answer<'a, Vec<Group>> {
+        self.http.call(Call::get("groups").query(&OnBroker { broker }))
+    }
+
+    fn group<'a>(&'a self, broker: Option<&'a str>, group: &'a str) -> Answer<'a, Vec<Group>> {
+        self.http.call(Call::get(format!("groups/{}", segment(group))).query(&OnBroker { broker }))
+    }
+
+    fn seek(&self, seek: SeekGroup) -> Answer<'_, Sought> {
+        self.http.call(Call::post("seek").body(&seek))
+    }
+}
+
+impl DeadLetterControl for Client {
+    fn dead_letters(&self, filter: DeadLetterFilter) -> Answer<'_, Vec<DeadLetter>> {
+        self.http.call(Call::get("dlq").query(&filter))
+    }
+
+    fn count_dead_letters(&self, filter: DeadLetterFilter) -> Answer<'_, Count> {
+        self.http.call(Call::get("dlq/count").query(&filter))
+    }
+
+    fn dead_letter<'a>(&'a self, broker: Option<&'a str>, id: &'a str) -> Answer<'a, DeadLetter> {
+        self.http.call(Call::get(format!("dlq/messages/{}", segment(id))).query(&OnBroker { broker }))
+    }
+
+    fn redrive(&self, redrive: Redrive) -> Answer<'_, Count> {
+        self.http.call(Call::post("dlq/redrive").body(&redrive))
+    }
+
+    fn discard(&self, filter: DeadLetterFilter) -> Answer<'_, Count> {
+        self.http.call(Call::post("dlq/discard").body(&filter))
+    }
+}

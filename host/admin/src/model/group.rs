@@ -1,0 +1,48 @@
+//! Groups.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One group on one topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Group {
+    /// Its name.
+    pub group: String,
+    /// The broker's name in the configuration.
+    pub broker: String,
+    /// The topic.
+    pub topic: String,
+    /// Everything at or below it is finished or waits for a retry.
+    pub position: u64,
+    /// Messages never finished; `null` where unknown.
+    pub lag: Option<u64>,
+    /// Messages that wait for a retry.
+    pub retries: u64,
+    /// Hosts that read with it now.
+    pub members: u64,
+    /// Dead letters of it that are kept; `null` where the broker keeps none.
+    pub dead_letters: Option<u64>,
+    /// When it was made.
+    pub created_at: u64,
+}
+
+/// A group to move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SeekGroup {
+    /// The broker's name; `default` without.
+    pub broker: Option<String>,
+    /// The group.
+    pub group: String,
+    /// The topic.
+    pub topic: String,
+    /// `beginning`, `end`, a position, or an RFC 3339 time.
+    pub to: String,
+}
+
+/// Where a group stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Sought {
+    /// Everything at or below it counts as finished.
+    pub position: u64,
+}
