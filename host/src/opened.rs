@@ -1,0 +1,95 @@
+//! Brokers of a configuration, opened: what `run` works with, and what a command works with when no host runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use longshore_core::{BrokerError, Capabilities, Clock, Connect, Fix, Outlet, Roles};
+
+use crate::config::{BrokerConfig, Config};
+
+/// One open broker.
+#[derive(Clone)]
+pub struct Opened {
+    /// What is configured.
+    pub config: BrokerConfig,
+    /// What it can be used for.
+    pub roles: Roles,
+    /// When it was opened.
+    pub since: SystemTime,
+}
+
+/// All open brokers by name.
+pub type Brokers = BTreeMap<String, Opened>;
+
+/// A broker could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("broker {name:?} ({kind}): {error}")]
+pub struct OpenError {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its type.
+    pub kind: &'static str,
+    /// Why.
+    pub error: BrokerError,
+}
+
+impl Opened {
+    /// What it can do.
+    pub fn capabilities(&self) -> Capabilities {
+        self.config.registration.capabilities
+    }
+
+    /// Its publishing side, as handlers and the engine use it; none where it has none.
+    pub fn outlet(&self) -> Option<Outlet> {
+        Some(Outlet {
+            broker: self.config.name.clone(),
+            publisher: Arc::clone(self.roles.publisher.as_ref()?),
+            capabilities: self.capabilities(),
+            max_message_size: self.config.max_message_size,
+        })
+    }
+}
+
+/// Opens one broker, once. `admin` is where this process can be asked, for a broker that only one process can hold.
+pub async fn open(config: &Config, broker: &BrokerConfig, admin: Option<String>, clock: Clock) -> Result<Opened, OpenError> {
+    let fail = |error| OpenError { name: broker.name.clone(), kind: broker.registration.name, error };
+    let connect = Connect {
+        name: broker.name.clone(),
+        folder: config.folder.clone(),
+        clock,
+        admin,
+        topics: config.topics_of(&broker.name),
+    };
+    let connecting = (broker.registration.connect)(broker.settings.clone(), connect)
+        .map_err(|error| fail(BrokerError::give_up(format!("its configuration does not fit: {error}"))))?;
+    let roles = connecting.await.map_err(fail)?;
+    Ok(Opened { config: broker.clone(), roles, since: SystemTime::now() })
+}
+
+/// Opens one broker, however long it takes, as long as trying again can help.
+pub async fn open_patiently(config: &Config, broker: &BrokerConfig, admin: Option<String>, clock: Clock) -> Result<Opened, OpenError> {
+    let mut wait = broker.reconnect.initial_delay;
+    loop {
+        match open(config, broker, admin.clone(), clock.clone()).await {
+            Err(error) if error.error.fix != Fix::GiveUp => {
+                tracing::warn!(?wait, "{error}; trying again");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(broker.reconnect.max_delay);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Closes all, each within `bound`: one that hangs does not hold up the others.
+pub async fn close(brokers: &Brokers, bound: Duration) {
+    let closing = brokers.values().map(|opened| async move {
+        match tokio::time::timeout(bound, opened.roles.connection.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(broker = opened.config.name, "while closing: {error}"),
+            Err(_) => tracing::warn!(broker = opened.config.name, "it did not close within {bound:?}"),
+        }
+    });
+    futures::future::join_all(closing).await;
+}
