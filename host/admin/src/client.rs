@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::control::{Answer, BrokerControl, DeadLetterControl, GroupControl, HandlerControl, MessageControl, TopicControl};
 use crate::model::{
     Begin, BrokerCapabilities, BrokerStatus, Browse, Count, Created, DeadLetter, DeadLetterFilter, Group, HandlerStatus, Line, NewTopic,
-    Paused, Ping, Publish, Published, Received, Redrive, Request, SeekGroup, Sought, Status, Take, Topic,
+    Paused, Ping, Publish, Published, Received, Redrive, Redriven, Request, SeekGroup, Sought, Status, Take, Topic,
 };
 use http::{Call, segment};
 
@@ -162,7 +162,7 @@ impl DeadLetterControl for Client {
         self.http.call(Call::get(format!("dlq/messages/{}", segment(id))).query(&OnBroker { broker }))
     }
 
-    fn redrive(&self, redrive: Redrive) -> Answer<'_, Count> {
+    fn redrive(&self, redrive: Redrive) -> Answer<'_, Redriven> {
         self.http.call(Call::post("dlq/redrive").body(&redrive))
     }
 

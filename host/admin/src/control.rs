@@ -8,7 +8,7 @@ use longshore_core::BoxFuture;
 use crate::error::ControlError;
 use crate::model::{
     BrokerCapabilities, BrokerStatus, Browse, Count, Created, DeadLetter, DeadLetterFilter, Group, HandlerStatus, Line, NewTopic, Paused,
-    Ping, Publish, Published, Received, Redrive, Request, SeekGroup, Sought, Status, Take, Topic,
+    Ping, Publish, Published, Received, Redrive, Redriven, Request, SeekGroup, Sought, Status, Take, Topic,
 };
 
 /// What every call answers.
@@ -81,7 +81,7 @@ pub trait DeadLetterControl: Send + Sync {
     /// One, by its id (`topic/position`), or by the id of the message that it was.
     fn dead_letter<'a>(&'a self, broker: Option<&'a str>, id: &'a str) -> Answer<'a, DeadLetter>;
     /// Gives those that pass the filter back, oldest first, to the group that failed, or a copy of each to another topic.
-    fn redrive(&self, redrive: Redrive) -> Answer<'_, Count>;
+    fn redrive(&self, redrive: Redrive) -> Answer<'_, Redriven>;
     /// Removes those that pass the filter.
     fn discard(&self, filter: DeadLetterFilter) -> Answer<'_, Count>;
 }

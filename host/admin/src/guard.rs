@@ -17,8 +17,8 @@ use crate::error::{ControlError, Kind};
 pub(crate) const MAX_REQUESTS: usize = 64;
 /// Bytes of a request's body.
 pub(crate) const MAX_BODY: usize = 16 << 20;
-/// How long a request may take: more than the longest wait that a call can ask for.
-pub(crate) const MAX_TIME: Duration = Duration::from_secs(30);
+/// How long a request may take: more than the longest wait that a call can ask for, and than publishing with its retries.
+pub(crate) const MAX_TIME: Duration = Duration::from_secs(60);
 
 /// What requests to the API must pass.
 pub(crate) struct Guard {

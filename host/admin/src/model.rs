@@ -12,7 +12,7 @@ mod status;
 mod topic;
 
 pub use broker::{BrokerCapabilities, BrokerStatus, Health, Ping, Provided};
-pub use dead_letter::{DeadFacts, DeadLetter, DeadLetterFilter, Redrive};
+pub use dead_letter::{DeadFacts, DeadLetter, DeadLetterFilter, Redrive, Redriven};
 pub use group::{Group, SeekGroup, Sought};
 pub use handler::{HandlerStatus, Paused, SubscriptionState, SubscriptionStatus};
 pub use line::{Data, HeaderList, Line};

@@ -22,7 +22,7 @@ use crate::extract::ErrorBody;
 /// How long a connection may take.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
 /// How long an answer may take: more than the host allows itself, so that the host's own "no" comes first.
-const ANSWER_TIME: Duration = Duration::from_secs(40);
+const ANSWER_TIME: Duration = Duration::from_secs(70);
 /// Bytes of an answer.
 const MAX_ANSWER: usize = 1 << 30;
 /// What is escaped in a segment of a path.

@@ -49,6 +49,15 @@ pub struct Redrive {
     pub to: Option<String>,
 }
 
+/// What became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Redriven {
+    /// How many were redriven.
+    pub count: u64,
+    /// How many were left because they were redriven `max-redrives` times already; `to` another topic they still go.
+    pub skipped: u64,
+}
+
 /// One dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeadLetter {

@@ -5,7 +5,7 @@ use axum::extract::State;
 
 use super::OnBroker;
 use crate::extract::{Json, Path, Query, Reply};
-use crate::model::{Count, DeadLetter, DeadLetterFilter, Redrive};
+use crate::model::{Count, DeadLetter, DeadLetterFilter, Redrive, Redriven};
 use crate::route::{Late, Route};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -17,7 +17,7 @@ pub(super) fn routes() -> Vec<Route> {
             .answers::<DeadLetter>(),
         Route::post("/api/v1/dlq/redrive", "Give dead letters back, oldest first, to the group that failed or to a topic", redrive)
             .body::<Redrive>()
-            .answers::<Count>(),
+            .answers::<Redriven>(),
         Route::post("/api/v1/dlq/discard", "Remove dead letters", discard).body::<DeadLetterFilter>().answers::<Count>(),
     ]
 }
@@ -34,7 +34,7 @@ async fn show(State(host): State<Late>, Path(id): Path<String>, Query(on): Query
     host.ask(|control| async move { control.dead_letter(on.broker.as_deref(), &id).await }).await.map(Body)
 }
 
-async fn redrive(State(host): State<Late>, Json(redrive): Json<Redrive>) -> Reply<Count> {
+async fn redrive(State(host): State<Late>, Json(redrive): Json<Redrive>) -> Reply<Redriven> {
     host.ask(|control| async move { control.redrive(redrive).await }).await.map(Body)
 }
 

@@ -169,8 +169,8 @@ impl DeadLetterControl for Fake {
         self.answer(("dead", broker, id), letter)
     }
 
-    fn redrive(&self, redrive: Redrive) -> Answer<'_, Count> {
-        self.answer(redrive, Count { count: 5 })
+    fn redrive(&self, redrive: Redrive) -> Answer<'_, Redriven> {
+        self.answer(redrive, Redriven { count: 5, skipped: 0 })
     }
 
     fn discard(&self, filter: DeadLetterFilter) -> Answer<'_, Count> {
@@ -197,7 +197,7 @@ impl Host {
     pub(crate) fn closed(token: Option<&str>) -> Self {
         let readiness = Readiness::new();
         let metrics: longshore_admin::Metrics = Arc::new(|| "longshore_up 1\n".into());
-        let listener = Listener::bind("127.0.0.1:0", token.map(Into::into)).expect("a free port");
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), token.map(Into::into)).expect("a free port");
         let server = Server::start(listener, Serve { readiness: readiness.clone(), metrics: Some(metrics) }).expect("a server");
         let data = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         Host { fake: Arc::default(), readiness, server, data: Some(data) }
