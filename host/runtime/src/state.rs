@@ -1,0 +1,53 @@
+//! What the store of one instance holds: its limits, what it was granted, and what it is busy with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::{Clock, Outlets};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::guest_log::GuestLog;
+use crate::job::Subscriptions;
+use crate::limits::MemoryLimit;
+use crate::wasi;
+
+/// WASI resources that one instance can hold.
+const RESOURCES: usize = 10_000;
+
+/// What every instance of a handler or job is given, the same for all of them.
+pub(crate) struct Granted {
+    pub(crate) name: Arc<str>,
+    pub(crate) outlets: Outlets,
+    pub(crate) config: HashMap<String, String>,
+    /// Bounds the wait for the confirm of a `send`.
+    pub(crate) publish_timeout: Duration,
+    pub(crate) clock: Clock,
+    /// What a job may pull from; nothing for handlers.
+    pub(crate) subscriptions: Option<Subscriptions>,
+}
+
+/// The data of a store.
+pub(crate) struct State {
+    pub(crate) granted: Arc<Granted>,
+    pub(crate) memory: MemoryLimit,
+    pub(crate) log: GuestLog,
+    pub(crate) resources: ResourceTable,
+    wasi: WasiCtx,
+}
+
+impl State {
+    pub(crate) fn new(granted: Arc<Granted>, memory: usize) -> Self {
+        let log = GuestLog::new(granted.name.clone(), granted.subscriptions.is_some());
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(RESOURCES);
+        State { wasi: wasi::context(&log), memory: MemoryLimit::new(memory), granted, log, resources }
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
+    }
+}

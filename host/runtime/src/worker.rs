@@ -1,0 +1,108 @@
+//! A worker: one task that owns at most one instance and answers one call after another with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::{Call, Crash};
+use tokio::time::{Instant, timeout};
+
+use crate::handler::Reuse;
+use crate::instance::{Instance, Mold, Reply};
+use crate::pool::{Seat, Staff};
+use crate::stats::Stats;
+
+/// A worker that has had nothing to do for so long ends, and its instance with it.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// One call on its way to a worker.
+pub(crate) struct Job {
+    pub(crate) call: Call,
+    pub(crate) reply: Reply,
+    pub(crate) queued: Instant,
+    pub(crate) seat: Seat,
+}
+
+pub(crate) struct Worker {
+    pub(crate) jobs: async_channel::Receiver<Job>,
+    pub(crate) mold: Arc<Mold>,
+    pub(crate) reuse: Reuse,
+    pub(crate) staff: Arc<Staff>,
+    pub(crate) stats: Arc<Stats>,
+    /// Whether it is counted out already.
+    pub(crate) left: bool,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if !self.left {
+            self.staff.lose();
+        }
+    }
+}
+
+impl Worker {
+    /// Works until there is nothing to do for long, or nobody is left who could ask.
+    pub(crate) async fn run(mut self) {
+        let mut instance = None;
+        while let Some(job) = self.next().await {
+            self.stats.waited(job.queued.elapsed());
+            instance = self.answer(job, instance).await;
+        }
+        self.stats.dropped(instance.is_some());
+    }
+
+    async fn next(&mut self) -> Option<Job> {
+        if let Ok(job) = self.jobs.try_recv() {
+            return Some(job);
+        }
+        loop {
+            match timeout(IDLE, self.jobs.recv()).await {
+                Ok(job) => return job.ok(),
+                Err(_) if self.staff.leave() => {
+                    self.left = true;
+                    return None;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Answers `job` and gives back the instance if it may be used again.
+    async fn answer(&self, job: Job, instance: Option<Instance>) -> Option<Instance> {
+        let Job { call, mut reply, seat, .. } = job;
+        if reply.is_closed() {
+            return instance;
+        }
+        let mut instance = match self.ready(instance).await {
+            Ok(instance) => instance,
+            Err(crash) => {
+                self.stats.crashed(&crash);
+                let _ = reply.send(Err(crash));
+                return None;
+            }
+        };
+        self.stats.busy(true);
+        let outcome = instance.call(&call, &mut reply).await;
+        self.stats.busy(false);
+        drop(call);
+        if let Some(answer) = outcome.answer {
+            if let Err(crash) = &answer {
+                self.stats.crashed(crash);
+            }
+            drop(seat);
+            let _ = reply.send(answer);
+        }
+        let kept = outcome.reusable && self.reuse.allows(instance.calls);
+        self.stats.dropped(!kept);
+        kept.then_some(instance)
+    }
+
+    async fn ready(&self, instance: Option<Instance>) -> Result<Instance, Crash> {
+        if let Some(instance) = instance {
+            return Ok(instance);
+        }
+        let made = self.mold.cast().await?;
+        self.stats.made();
+        Ok(made)
+    }
+}

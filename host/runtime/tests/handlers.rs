@@ -1,0 +1,135 @@
+//! Handlers of both worlds, called as the engine calls them.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::{Call, Crash, Failure, Order};
+use longshore_runtime::{HandlerSettings, Reuse, SetupError, WasmHandler, World};
+use longshore_testkit::guests::Guest;
+use support::{call, handle, handler, keyed_outputs, module, ordered, outputs, runtime};
+
+const BOTH: [Guest; 2] = [Guest::Echo, Guest::Single];
+
+#[tokio::test]
+async fn a_batch_is_handled_and_its_outputs_come_back() {
+    for guest in BOTH {
+        let handler = handler(guest, |_| {});
+        let done = handle(&handler, call(&["one", "", "three"])).await.expect("an answer");
+        assert_eq!((done.handled, done.failures.len()), (3, 0), "{guest:?}");
+        assert_eq!(outputs(&done), ["one", "", "three"], "{guest:?}");
+        assert_eq!(done.outputs.iter().map(|o| o.origin()).collect::<Vec<_>>(), [0, 1, 2], "{guest:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_in_the_middle_of_a_batch_is_what_the_guest_sees() {
+    for guest in BOTH {
+        let handler = handler(guest, |_| {});
+        let middle = Call { from: 1, to: 3, ..call(&["one", "two", "three", "four"]) };
+        assert_eq!(outputs(&handle(&handler, middle).await.expect("an answer")), ["two", "three"], "{guest:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_outcome_comes_back_as_it_was_said() {
+    for guest in BOTH {
+        let handler = handler(guest, |_| {});
+        let done = handle(&handler, call(&["fail", "good", "reject", "discard", "snooze", "fail-until:2"])).await.expect("an answer");
+        let said = "asked to".to_owned();
+        let expected = [
+            (0, Failure::Retry(said.clone())),
+            (2, Failure::Reject(said.clone())),
+            (3, Failure::Discard(said)),
+            (4, Failure::Snooze(Duration::from_millis(50))),
+            (5, Failure::Retry("attempt 1 of 2".into())),
+        ];
+        assert_eq!(done.failures, expected, "{guest:?}");
+        assert_eq!(outputs(&done), ["good"], "{guest:?}");
+    }
+}
+
+#[tokio::test]
+async fn order_decides_what_is_still_handled_after_a_failure() {
+    for guest in BOTH {
+        let handler = handler(guest, |_| {});
+        let messages = [(Some("a"), "1"), (Some("b"), "fail"), (Some("b"), "2"), (Some("a"), "3")];
+        let done = handle(&handler, ordered(Order::Lane, &messages)).await.expect("an answer");
+        assert_eq!((done.handled, outputs(&done)), (2, vec!["1".to_owned()]), "{guest:?}");
+        let done = handle(&handler, ordered(Order::Key, &messages)).await.expect("an answer");
+        assert_eq!(done.handled, 4, "{guest:?}");
+        assert_eq!(done.failures[1], (2, Failure::Snooze(Duration::ZERO)), "{guest:?}");
+        assert_eq!(keyed_outputs(&done), [("a".into(), "1".into()), ("a".into(), "3".into())], "{guest:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_crashes_its_call_and_the_next_call_works() {
+    for guest in BOTH {
+        let handler = handler(guest, |_| {});
+        let crash = handle(&handler, call(&["panic"])).await.expect_err("a crash");
+        assert!(matches!(&crash, Crash::Trap(why) if why.contains("abort")), "{guest:?}: {crash}");
+        assert_eq!(outputs(&handle(&handler, call(&["after"])).await.expect("an answer")), ["after"], "{guest:?}");
+        assert_eq!(handler.stats().traps, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_the_middle_leaves_the_finished_messages_of_a_single_guest_done() {
+    let single = handler(Guest::Single, |_| {});
+    let done = handle(&single, call(&["one", "two", "panic", "four"])).await.expect("an answer");
+    assert_eq!((done.handled, outputs(&done)), (2, vec!["one".to_owned(), "two".into()]));
+    assert_eq!(outputs(&handle(&single, call(&["four"])).await.expect("an answer")), ["four"]);
+    assert_eq!(single.stats().created, 2, "the instance was replaced");
+}
+
+#[tokio::test]
+async fn an_instance_is_replaced_after_its_calls() {
+    for (reuse, created) in [(Reuse::Fresh, 6), (Reuse::Calls(3), 2), (Reuse::Calls(100), 1)] {
+        let handler = handler(Guest::Echo, |s| s.reuse = reuse);
+        for _ in 0..6 {
+            handle(&handler, call(&["x"])).await.expect("an answer");
+        }
+        assert_eq!(handler.stats().created, created, "{reuse:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn instances_grow_up_to_the_concurrency_and_not_beyond() {
+    let handler = Arc::new(handler(Guest::Echo, |s| s.concurrency = 4));
+    handle(&*handler, call(&["x"])).await.expect("an answer");
+    assert_eq!(handler.stats().created, 1, "one call after another needs one instance");
+    let calls = (0..64).map(|_| {
+        let handler = handler.clone();
+        async move { handle(&*handler, call(&["x"])).await.expect("an answer") }
+    });
+    let done = futures::future::join_all(calls).await;
+    assert_eq!(done.len(), 64);
+    let stats = handler.stats();
+    assert!((2..=4).contains(&stats.created), "{stats:?}");
+    assert_eq!((stats.busy, stats.waits.iter().sum::<u64>()), (0, 65), "{stats:?}");
+}
+
+#[tokio::test]
+async fn an_abandoned_call_is_interrupted_and_the_next_call_works() {
+    let hostile = handler(Guest::Hostile, |s| s.concurrency = 1);
+    let abandoned = tokio::time::timeout(Duration::from_millis(50), longshore_core::Handler::handle(&hostile, call(&["spin"]))).await;
+    assert!(abandoned.is_err(), "it spins");
+    handle(&hostile, call(&["good"])).await.expect("the only worker is free again");
+    assert_eq!(hostile.stats().timeouts, 0);
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_refused() {
+    let refused = |guest, change: fn(&mut HandlerSettings)| {
+        let mut settings = HandlerSettings::new("billing");
+        change(&mut settings);
+        WasmHandler::new(&runtime(), &module(guest), settings).expect_err("refused")
+    };
+    assert!(matches!(refused(Guest::PullJob, |_| {}), SetupError::World { world: World::Job, .. }));
+    assert!(matches!(refused(Guest::Echo, |s| s.concurrency = 0), SetupError::Zero { key: "concurrency", .. }));
+    assert!(matches!(refused(Guest::Echo, |s| s.reuse = Reuse::Calls(0)), SetupError::Zero { key: "reuse", .. }));
+    let memory = refused(Guest::Echo, |s| s.limits.memory = 2 << 30);
+    assert!(memory.to_string().contains("billing"), "{memory}");
+}
