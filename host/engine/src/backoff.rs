@@ -5,7 +5,7 @@ use std::time::Duration;
 use longshore_core::{Backoff, RetryPolicy};
 
 /// The wait after `failures` failures (from 1). `jitter` is a random share from 0 to 1 of the policy's own. Never below the policy's formula.
-pub(crate) fn retry_delay(policy: &RetryPolicy, failures: u32, jitter: f64) -> Duration {
+pub fn retry_delay(policy: &RetryPolicy, failures: u32, jitter: f64) -> Duration {
     let n = failures.max(1);
     let base = policy.initial_delay.as_secs_f64();
     let seconds = match policy.backoff {

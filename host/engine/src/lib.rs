@@ -23,7 +23,7 @@ mod subscription;
 mod text;
 mod verdict;
 
-pub use backoff::Reconnect;
+pub use backoff::{Reconnect, retry_delay};
 pub use breaker::BreakerState;
 pub use metrics::Metrics;
 pub use policy::Policy;
