@@ -92,22 +92,28 @@ mod component {
     }
 }
 
-/// Makes `$handler`, which has the trait [`Handler`], what the component exports. Natively there is nothing to export.
+/// Makes `$handler`, which has the trait [`Handler`], what the component exports. Natively there is nothing to export; the constant keeps
+/// the compiler from taking the handler for unused.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_handler {
     ($handler:ident) => {
         #[cfg(target_family = "wasm")]
         $crate::__private::export_batched_world!($handler with_types_in $crate::__private::batched);
+        #[cfg(not(target_family = "wasm"))]
+        const _: fn(&$crate::Message<'_>) -> ::core::result::Result<(), $crate::Failure> =
+            <$handler as $crate::__private::Handler>::handle;
     };
 }
 
-/// Makes `$job`, which has the trait [`Job`], what the component exports. Natively there is nothing to export.
+/// Makes `$job`, which has the trait [`Job`], what the component exports; natively as [`__export_handler`].
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_job {
     ($job:ident) => {
         #[cfg(target_family = "wasm")]
         $crate::__private::export_job_world!($job with_types_in $crate::__private::job);
+        #[cfg(not(target_family = "wasm"))]
+        const _: fn() -> ::core::result::Result<(), ::std::string::String> = <$job as $crate::__private::Job>::run;
     };
 }

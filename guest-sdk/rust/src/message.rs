@@ -100,7 +100,8 @@ impl<'a> Message<'a> {
 
     /// The value of the first header of this name.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers().find_map(|(each, value)| (each == name).then_some(value))
+        let mut headers = self.headers();
+        std::iter::from_fn(|| headers.cut()).find_map(|(each, value)| (each == name.as_bytes()).then_some(value))
     }
 
     /// The value of the first header of this name, if there is one and it is text.
@@ -152,12 +153,10 @@ pub struct Headers<'a> {
     value: usize,
 }
 
-impl<'a> Iterator for Headers<'a> {
-    type Item = (&'a str, &'a [u8]);
-
-    /// Ends early where the lengths lead out of the row, which the host does not let happen.
+impl<'a> Headers<'a> {
+    /// The next name and value. Ends early where the lengths lead out of the row, which the host does not let happen.
     #[inline(always)]
-    fn next(&mut self) -> Option<Self::Item> {
+    fn cut(&mut self) -> Option<(&'a [u8], &'a [u8])> {
         self.left = self.left.checked_sub(1)?;
         let name_end = self.value.checked_add(u32_at(self.row, self.lengths)? as usize)?;
         let end = name_end.checked_add(u32_at(self.row, self.lengths + 4)? as usize)?;
@@ -165,6 +164,16 @@ impl<'a> Iterator for Headers<'a> {
         let value = self.row.get(name_end..end)?;
         self.lengths += LENGTHS;
         self.value = end;
+        Some((name, value))
+    }
+}
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = (&'a str, &'a [u8]);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name, value) = self.cut()?;
         Some((text(name), value))
     }
 }

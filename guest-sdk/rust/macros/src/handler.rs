@@ -44,7 +44,6 @@ fn export(function: &ItemFn) -> TokenStream {
         #function
 
         const _: () = {
-            #[allow(dead_code, reason = "natively nothing is exported")]
             struct Exported;
 
             impl ::longshore_sdk::__private::Handler for Exported {

@@ -31,7 +31,6 @@ fn export(function: &ItemFn) -> TokenStream {
         #function
 
         const _: () = {
-            #[allow(dead_code, reason = "natively nothing is exported")]
             struct Exported;
 
             impl ::longshore_sdk::__private::Job for Exported {

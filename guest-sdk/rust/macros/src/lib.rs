@@ -8,7 +8,7 @@ use proc_macro::TokenStream;
 
 /// Makes a function of one message the handler that this component exports.
 ///
-/// ```ignore
+/// ```text
 /// #[longshore_sdk::handler]
 /// fn handle(message: &Message) -> Result<(), Failure> { … }
 /// ```
@@ -22,7 +22,7 @@ pub fn handler(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a function the job that this component exports.
 ///
-/// ```ignore
+/// ```text
 /// #[longshore_sdk::job]
 /// fn run() -> Result<(), Failure> { … }
 /// ```
