@@ -48,7 +48,7 @@ pub(crate) fn misbehave(word: &[u8], index: u32, count: u32, answer: &mut Answer
         b"count-zero" => answer.handled = 0,
         b"count-too-many" => answer.handled = count + 1,
         b"bad-index" => answer.failures.push((count, retry())),
-        b"descending" => answer.failures.extend([(index, retry()), (index.saturating_sub(1), retry())]),
+        b"descending" => answer.failures.extend([(index, retry()), (index, retry())]),
         b"bad-utf8" => Output { topic: *b"\xff\xfe\xfd\0\0\0\0\0", ..good }.append(&mut answer.outputs),
         b"bad-destination" => Output { destination: 7, ..good }.append(&mut answer.outputs),
         b"bad-origin" => Output { origin: count, ..good }.append(&mut answer.outputs),

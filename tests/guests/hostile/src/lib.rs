@@ -8,7 +8,7 @@
 //! | `log-flood`, `stdout` | writes very many lines; writes lines to stdout and stderr and is done |
 //! | `output-flood`, `huge-answer` | answers very many outputs; answers one list as large as its memory allows |
 //! | `count-zero`, `count-too-many` | handled none; handled more than there were |
-//! | `bad-index`, `descending` | a failure of a message that was not handled; failures that go down, or the first twice |
+//! | `bad-index`, `descending` | a failure of a message that was not handled; failures that do not ascend |
 //! | `bad-utf8`, `bad-destination` | an output whose topic is no text; whose destination does not exist |
 //! | `bad-size`, `bad-length` | an output whose size is no multiple of 8; whose lengths add up to far more than it is |
 //! | `bad-origin` | outputs of a message that was not handled |
