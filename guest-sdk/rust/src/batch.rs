@@ -88,3 +88,39 @@ impl Held {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    /// Two messages, packed.
+    fn rows() -> Vec<u8> {
+        let mut rows = Vec::new();
+        testing::Message::new("in").pack(&mut rows);
+        testing::Message::new("in").pack(&mut rows);
+        rows
+    }
+
+    fn handled(count: u32, rows: &[u8]) -> (u32, Vec<(u32, Failure)>) {
+        let answer = answer(Order::None, count, rows, |_| Ok(()));
+        (answer.handled, answer.failures)
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_fails_and_ends_the_batch() {
+        let mut rows = rows();
+        assert_eq!(handled(2, &rows), (2, Vec::new()));
+        let second = rows.len() / 2;
+        rows[second] = 3;
+        let reason = "damaged row in the batch: a size that no row can have";
+        assert_eq!(handled(2, &rows), (2, vec![(1, Failure::retry(reason))]));
+    }
+
+    #[test]
+    fn rows_that_are_missing_are_not_taken_for_done() {
+        let reason = "damaged row in the batch: fewer rows than messages";
+        assert_eq!(handled(5, &rows()), (3, vec![(2, Failure::retry(reason))]));
+        assert_eq!(handled(1, &[]), (1, vec![(0, Failure::retry(reason))]));
+    }
+}
