@@ -1,0 +1,82 @@
+//! Nothing is asked of a broker that it cannot do.
+
+use longshore_core::{Capabilities, Delivery, Flag, Order, Start};
+
+use super::Checking;
+use crate::config::path::KeyPath;
+use crate::config::trusted::{BrokerConfig, PublishConfig, SubscriptionConfig};
+
+pub(super) fn check(checking: &mut Checking<'_>) {
+    let config = checking.config;
+    for subscription in config.subscriptions() {
+        if let Some(broker) = config.brokers.get(&subscription.broker) {
+            for demand in demands(subscription, checking).into_iter().filter(|d| !broker.registration.capabilities.has(d.flag)) {
+                tell(checking, broker, &demand);
+            }
+        }
+    }
+    let grants = config.handlers.values().flat_map(|h| &h.publish).chain(config.jobs.values().flat_map(|j| &j.publish));
+    for grant in grants {
+        published(checking, grant);
+    }
+}
+
+/// Something that is asked for, and what to do where it cannot be had.
+struct Demand {
+    path: KeyPath,
+    flag: Flag,
+    what: String,
+    instead: &'static str,
+}
+
+/// What a subscription asks for.
+fn demands(subscription: &SubscriptionConfig, checking: &Checking<'_>) -> Vec<Demand> {
+    let path = &subscription.path;
+    let written = |key: &str| checking.config.origins.at(&path.key(key)).is_some();
+    let mut demands = Vec::new();
+    let mut ask = |wanted: bool, key: &str, flag: Flag, what: String, instead: &'static str| {
+        if wanted {
+            demands.push(Demand { path: path.key(key), flag, what, instead });
+        }
+    };
+    ask(true, "broker", Flag::Subscribe, "consuming".into(), "consume from another broker");
+    let asked_for_group = subscription.group.is_some() && (written("group") || written("mode"));
+    ask(asked_for_group, "group", Flag::ConsumerGroups, "groups".into(), "take the key out, or write mode = \"broadcast\"");
+    let broadcast = subscription.group.is_none();
+    ask(broadcast, "mode", Flag::Broadcast, "mode = \"broadcast\"".into(), "give each host a group of its own");
+    let ordered = subscription.order != Order::None;
+    let order = if subscription.order == Order::Key { "key" } else { "lane" };
+    ask(ordered, "order", Flag::MessageOrdering, format!("order = {order:?}"), "it can do order = \"none\"");
+    let wild = subscription.topics.iter().any(longshore_core::Pattern::is_wild);
+    ask(wild, "patterns", Flag::Patterns, "patterns".into(), "list the topics under `topic`");
+    let replayed = matches!(subscription.start, Start::Time(_) | Start::Position(_));
+    ask(replayed, "start", Flag::Replay, "a start at a time or position".into(), "write \"earliest\" or \"latest\"");
+    let kept = subscription.delivery == Delivery::AtLeastOnce;
+    ask(kept && written("delivery"), "delivery", Flag::AckNack, "delivery = \"at-least-once\"".into(), "it can do \"at-most-once\"");
+    ask(kept && written("retry"), "retry", Flag::AckNack, "retries".into(), "take `retry` out: what fails there is gone");
+    demands
+}
+
+fn published(checking: &mut Checking<'_>, grant: &PublishConfig) {
+    if let Some(broker) = checking.config.brokers.get(&grant.broker)
+        && !broker.registration.capabilities.has(Flag::Publish)
+    {
+        let demand = Demand { path: grant.path.clone(), flag: Flag::Publish, what: "publishing".into(), instead: "publish to another broker" };
+        tell(checking, broker, &demand);
+    }
+}
+
+fn tell(checking: &mut Checking<'_>, broker: &BrokerConfig, demand: &Demand) {
+    let Demand { path, flag, what, instead } = demand;
+    let problem = format!("the broker {:?} ({}) is without {what}: it lacks `{flag}`", broker.name, broker.registration.name);
+    let others = others(checking, *flag);
+    let help = if others.is_empty() { (*instead).to_owned() } else { format!("{instead}; {} has it", others.join(", ")) };
+    checking.tell(path, problem, help);
+}
+
+/// Configured brokers that can do it.
+fn others(checking: &Checking<'_>, flag: Flag) -> Vec<String> {
+    let wanted = Capabilities::of(&[flag]);
+    let able = checking.config.brokers.values().filter(|broker| broker.registration.capabilities.has_all(wanted));
+    able.map(|broker| format!("{:?}", broker.name)).collect()
+}

@@ -1,0 +1,100 @@
+//! What is promised about the messages of a subscription. One pure function, so that `check`, `explain` and `run` say the same.
+
+use std::fmt;
+
+use longshore_core::{Capabilities, Delivery, Flag};
+
+/// How often a message takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Promise {
+    /// Once, whatever crashes: acknowledgement, outputs, retries and dead letters are one transaction on this machine.
+    EffectivelyOnce,
+    /// Once, and after a crash or lost connection perhaps again.
+    AtLeastOnce,
+    /// Once, or not at all.
+    AtMostOnce,
+}
+
+/// How outputs and dead letters leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outputs {
+    /// Level 1: in one transaction with the acknowledgement.
+    Atomic,
+    /// Level 2: published and confirmed, then acknowledged.
+    ConfirmedFirst,
+}
+
+/// What is promised about the messages of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guarantee {
+    /// How often a message takes effect.
+    pub promise: Promise,
+    /// How outputs and dead letters leave.
+    pub outputs: Outputs,
+    /// Whether messages, retries and attempts outlive the host's process.
+    pub durable: bool,
+}
+
+/// What a broker with these capabilities and a subscription of that delivery give, where outputs go to that broker alone or elsewhere too.
+pub fn guarantee(capabilities: Capabilities, delivery: Delivery, outputs_stay: bool) -> Guarantee {
+    let atomic = capabilities.has(Flag::Transactions) && outputs_stay && delivery == Delivery::AtLeastOnce;
+    let kept = capabilities.has_all(Capabilities::of(&[Flag::AckNack, Flag::DeliveryGuarantees]));
+    Guarantee {
+        promise: match delivery {
+            Delivery::AtMostOnce => Promise::AtMostOnce,
+            Delivery::AtLeastOnce if !kept => Promise::AtMostOnce,
+            Delivery::AtLeastOnce if atomic => Promise::EffectivelyOnce,
+            Delivery::AtLeastOnce => Promise::AtLeastOnce,
+        },
+        outputs: if atomic { Outputs::Atomic } else { Outputs::ConfirmedFirst },
+        durable: capabilities.has(Flag::Durable),
+    }
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Promise::EffectivelyOnce => "effectively once on one machine",
+            Promise::AtLeastOnce => "at least once",
+            Promise::AtMostOnce => "at most once",
+        })
+    }
+}
+
+impl fmt::Display for Outputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Outputs::Atomic => "outputs leave with the acknowledgement (level 1)",
+            Outputs::ConfirmedFirst => "outputs are confirmed before the acknowledgement; a crash between repeats them under the same id (level 2)",
+        })
+    }
+}
+
+/// One line.
+impl fmt::Display for Guarantee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = if self.durable { "" } else { "; in memory only: what waits is gone when the host ends" };
+        write!(f, "{}; {}{kept}", self.promise, self.outputs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEPT: [Flag; 3] = [Flag::AckNack, Flag::DeliveryGuarantees, Flag::Durable];
+    const ALL: [Flag; 4] = [Flag::AckNack, Flag::DeliveryGuarantees, Flag::Durable, Flag::Transactions];
+
+    #[test]
+    fn a_promise_is_never_stronger_than_broker_and_settings_give() {
+        let check = |flags: &[Flag], delivery, stay, promise, outputs| {
+            let given = guarantee(Capabilities::of(flags), delivery, stay);
+            assert_eq!((given.promise, given.outputs), (promise, outputs));
+        };
+        check(&ALL, Delivery::AtLeastOnce, true, Promise::EffectivelyOnce, Outputs::Atomic);
+        check(&ALL, Delivery::AtLeastOnce, false, Promise::AtLeastOnce, Outputs::ConfirmedFirst);
+        check(&ALL, Delivery::AtMostOnce, true, Promise::AtMostOnce, Outputs::ConfirmedFirst);
+        check(&KEPT, Delivery::AtLeastOnce, true, Promise::AtLeastOnce, Outputs::ConfirmedFirst);
+        check(&[Flag::Subscribe], Delivery::AtLeastOnce, true, Promise::AtMostOnce, Outputs::ConfirmedFirst);
+    }
+}

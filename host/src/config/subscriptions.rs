@@ -1,0 +1,133 @@
+//! From `subscribe` lists to trusted values.
+
+use std::collections::BTreeMap;
+
+use longshore_core::{Fetch, Pattern, Start};
+
+use super::assemble::{Assembly, DEFAULT_BROKER};
+use super::elements::{Mode, Policy, Subscription};
+use super::mistake::Mistake;
+use super::node::Node;
+use super::path::KeyPath;
+use super::start::{FORMS, start};
+use super::trusted::SubscriptionConfig;
+
+/// Keys of the common ones that mean nothing where a job asks for messages itself.
+const NOT_FOR_JOBS: [&str; 2] = ["batch", "concurrency"];
+
+/// The subscriptions of a handler.
+pub(crate) fn of_handler(assembly: &mut Assembly<'_>, handler: &str, node: &Node, path: &KeyPath) -> Vec<SubscriptionConfig> {
+    entries(assembly, handler, node, Some(node), path)
+}
+
+/// The subscriptions of a job.
+pub(crate) fn of_job(assembly: &mut Assembly<'_>, job: &str, node: &Node, path: &KeyPath) -> Vec<SubscriptionConfig> {
+    for (i, entry) in list(node).iter().enumerate() {
+        for key in NOT_FOR_JOBS {
+            if let Some(value) = entry.get(key) {
+                let path = path.key("subscribe").index(i).key(key);
+                let mistake = Mistake::new(&path, &value.place, format!("`{key}` means nothing in a job, which asks for messages itself"));
+                assembly.tell(mistake.help("take it out"));
+            }
+        }
+    }
+    entries(assembly, job, node, None, path)
+}
+
+fn list(node: &Node) -> &[Node] {
+    node.get("subscribe").map(Node::list).unwrap_or_default()
+}
+
+fn entries(assembly: &mut Assembly<'_>, owner: &str, node: &Node, layer: Option<&Node>, path: &KeyPath) -> Vec<SubscriptionConfig> {
+    let path = path.key("subscribe");
+    let whole = list(node).iter().enumerate().filter(|(_, entry)| !entry.is_broken());
+    let mut made: Vec<_> = whole.filter_map(|(i, entry)| one(assembly, owner, entry, layer, &path.index(i))).collect();
+    tell_apart(&mut made);
+    made
+}
+
+fn one(assembly: &mut Assembly<'_>, owner: &str, entry: &Node, layer: Option<&Node>, path: &KeyPath) -> Option<SubscriptionConfig> {
+    let raw: Subscription = assembly.read(assembly.layers.own(entry), entry, path)?;
+    let merged = assembly.layers.policy(assembly.tree.get("defaults"), layer, entry);
+    let policy: Policy = assembly.read(merged.json(), entry, path)?;
+    let topics = topics(assembly, &raw, entry, path);
+    let start = begin(assembly, &raw, entry, path);
+    let broker = raw.broker.clone().unwrap_or_else(|| DEFAULT_BROKER.into());
+    let short = raw.name.clone().unwrap_or_else(|| topics.iter().map(Pattern::as_str).collect::<Vec<_>>().join("+"));
+    let group = group(assembly, &raw, owner, &broker);
+    Some(SubscriptionConfig {
+        name: format!("{owner}/{short}"),
+        handler: owner.into(),
+        broker,
+        topics,
+        group,
+        order: raw.order.into(),
+        delivery: raw.delivery.into(),
+        start,
+        fetch: Fetch { max_messages: raw.fetch.max_messages.unwrap_or(policy.max_in_flight), max_wait: raw.fetch.max_wait.get() },
+        on_vanished: raw.on_vanished,
+        concurrency: policy.concurrency,
+        max_in_flight: policy.max_in_flight,
+        max_bytes_in_flight: policy.max_bytes_in_flight.length(),
+        batching: policy.batch.batching(),
+        retry: policy.retry.policy(),
+        dead_letter: policy.dead_letter.policy(),
+        breaker: policy.circuit_breaker.breaker(),
+        max_deliveries: policy.max_deliveries,
+        path: path.clone(),
+    })
+}
+
+/// The group. Where nothing is said about it, a broker without groups is consumed without one.
+fn group(assembly: &Assembly<'_>, raw: &Subscription, owner: &str, broker: &str) -> Option<String> {
+    let has_groups = assembly.groups.get(broker).is_none_or(|has| *has);
+    let queue = match raw.mode {
+        Some(mode) => mode == Mode::Queue,
+        None => has_groups || raw.group.is_some(),
+    };
+    queue.then(|| raw.group.clone().unwrap_or_else(|| owner.into()))
+}
+
+fn begin(assembly: &mut Assembly<'_>, raw: &Subscription, entry: &Node, path: &KeyPath) -> Start {
+    let place = &entry.get("start").unwrap_or(entry).place;
+    start(&raw.start.0).unwrap_or_else(|| {
+        let problem = format!("the time {:?} lacks its date, its time of day or its offset", raw.start.0);
+        assembly.tell(Mistake::new(&path.key("start"), place, problem).help(FORMS));
+        Start::default()
+    })
+}
+
+fn topics(assembly: &mut Assembly<'_>, raw: &Subscription, entry: &Node, path: &KeyPath) -> Vec<Pattern> {
+    let mut made = Vec::new();
+    for (key, texts) in [("topic", raw.topic.as_slice()), ("patterns", raw.patterns.as_slice())] {
+        let node = entry.get(key).unwrap_or(entry);
+        for text in texts {
+            let Some(pattern) = assembly.pattern(text, node, &path.key(key)) else { continue };
+            if pattern.is_wild() && key == "topic" {
+                let mistake = Mistake::new(&path.key(key), &node.place, format!("{text:?} is a pattern"));
+                assembly.tell(mistake.help(format!("write patterns = [{text:?}]")));
+            }
+            made.push(pattern);
+        }
+    }
+    if made.is_empty() && assembly.mistakes.is_empty_below(path) {
+        let mistake = Mistake::new(path, &entry.place, "neither a topic nor patterns are given");
+        assembly.tell(mistake.help(r#"add topic = "orders", or patterns = ["orders.*"]"#));
+    }
+    made
+}
+
+/// Makes equal names different: by their broker, then by a number.
+fn tell_apart(subscriptions: &mut [SubscriptionConfig]) {
+    for by_number in [false, true] {
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        subscriptions.iter().for_each(|s| *seen.entry(s.name.clone()).or_default() += 1);
+        let mut count: BTreeMap<String, usize> = BTreeMap::new();
+        for subscription in subscriptions.iter_mut().filter(|s| seen[&s.name] > 1) {
+            let number = count.entry(subscription.name.clone()).or_default();
+            *number += 1;
+            let mark = if by_number { format!("#{number}") } else { format!("@{}", subscription.broker) };
+            subscription.name.push_str(&mark);
+        }
+    }
+}

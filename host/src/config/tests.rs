@@ -1,0 +1,138 @@
+//! Whole files: what is wrong with them, and what they mean.
+
+mod explained;
+mod good;
+mod mangled;
+mod mistakes;
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, Registration, Roles};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Ask, Config, FILE_NAME, LoadError, Look, load};
+
+/// A file or several, arguments and variables, to be loaded.
+#[derive(Default)]
+struct Case {
+    files: BTreeMap<&'static str, String>,
+    ask: Ask,
+    variables: BTreeMap<&'static str, &'static str>,
+}
+
+/// A case with only `longshore.toml`.
+fn file(text: &str) -> Case {
+    Case::default().beside(FILE_NAME, text)
+}
+
+impl Case {
+    fn beside(mut self, name: &'static str, text: &str) -> Self {
+        self.files.insert(name, text.trim_start().into());
+        self
+    }
+
+    fn set(mut self, argument: &str) -> Self {
+        self.ask.set.push(argument.into());
+        self
+    }
+
+    fn env(mut self, env: &str) -> Self {
+        self.ask.env = Some(env.into());
+        self
+    }
+
+    fn variable(mut self, name: &'static str, value: &'static str) -> Self {
+        self.variables.insert(name, value);
+        self
+    }
+
+    fn load(&self) -> Result<Config, LoadError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in &self.files {
+            fs::write(folder.path().join(name), text).expect("a file");
+        }
+        let ask = Ask { folder: folder.path().into(), ..self.ask.clone() };
+        load(&ask, ADAPTERS, &|name| self.variables.get(name).map(|value| (*value).into()))
+    }
+
+    /// The values of a good case.
+    fn good(&self) -> Config {
+        self.load().unwrap_or_else(|error| panic!("{}", error.render(Look::Plain)))
+    }
+
+    /// What is wrong with a bad case, as a person reads it.
+    fn wrong(&self) -> String {
+        self.load().expect_err("a mistake").render(Look::Plain)
+    }
+}
+
+/// Stand-ins for the adapters of a host: one that can all, one that can little.
+const ADAPTERS: &[Registration] = &[Registration::of::<Embedded>(), Registration::of::<Pubsub>()];
+
+struct Embedded;
+
+/// The database of this host.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct EmbeddedConfig {
+    /// The file, relative to the configuration.
+    path: String,
+}
+
+impl Default for EmbeddedConfig {
+    fn default() -> Self {
+        EmbeddedConfig { path: "longshore.db".into() }
+    }
+}
+
+impl Adapter for Embedded {
+    const NAME: &'static str = "embedded";
+    const CAPABILITIES: Capabilities = Capabilities::of(&Flag::ALL);
+    type Config = EmbeddedConfig;
+
+    fn connect(_: EmbeddedConfig, _: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
+        Box::pin(std::future::ready(Err(BrokerError::give_up("a stand-in"))))
+    }
+}
+
+struct Pubsub;
+
+/// A broker that forgets.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct PubsubConfig {
+    /// Where it is.
+    #[expect(dead_code, reason = "never connected")]
+    url: String,
+    /// What it asks for.
+    #[serde(default)]
+    #[schemars(extend("format" = "secret"))]
+    #[expect(dead_code, reason = "never connected")]
+    password: Option<String>,
+    /// Faults on purpose.
+    #[serde(default)]
+    #[expect(dead_code, reason = "never connected")]
+    faults: Option<Faults>,
+}
+
+/// Faults on purpose.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Faults {
+    /// Share of publishes that are refused.
+    #[schemars(range(min = 0, max = 1))]
+    #[expect(dead_code, reason = "never connected")]
+    refuse: f64,
+}
+
+impl Adapter for Pubsub {
+    const NAME: &'static str = "pubsub";
+    const CAPABILITIES: Capabilities = Capabilities::of(&[Flag::Publish, Flag::Subscribe, Flag::Broadcast]);
+    type Config = PubsubConfig;
+
+    fn connect(_: PubsubConfig, _: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
+        Box::pin(std::future::ready(Err(BrokerError::give_up("a stand-in"))))
+    }
+}

@@ -1,0 +1,212 @@
+//! Bad files and what a person is told about them.
+
+use super::file;
+
+/// A snapshot of everything that is told about a file.
+macro_rules! told {
+    ($case:expr) => {
+        insta::assert_snapshot!($case.wrong())
+    };
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    told!(file(
+        r#"
+shutdown-grace = 30
+[brokers.default]
+type = "embeded"
+[brokers.events]
+provider = "pubsub"
+[brokers.cheap]
+type = "pubsub"
+connection_string = "x"
+max-message-size = "1 mega"
+faults = { refuse = 2.0 }
+[handlers.billing]
+componnent = "billing.wasm"
+reuse = "sometimes"
+subscribe = [{ topic = "orders", broker = "event", order = "keys", max_in_flight = 10 }]
+retry = { max-attempts = 0, multiplier = nan, jitter = 1.5, max-delay = "0s", max_retries = 3 }
+batch = { max-messages = 10001, max-wait = 10 }
+dead-letter = "dlq"
+limits = { deadline = "5", memory = 64 }
+publish = "payments"
+dedup = { key = "id" }
+http = ["api.example.com"]
+stores = { cache = ["sessions"] }
+[handlers.empty]
+component = ""
+subscribe = []
+[jobs.nightly]
+component = "n.wasm"
+schedule = "0 3 * * *"
+[stores.default]
+type = "memory"
+[admin]
+listen = true
+prot = 1
+"#
+    ));
+}
+
+#[test]
+fn what_is_no_toml_is_told_with_its_line() {
+    told!(file("[handlers.billing]\ncomponent = \"a\npassword = \"hunter2\"\n"));
+}
+
+#[test]
+fn a_table_that_stands_twice_is_told_with_both_lines() {
+    told!(file("[brokers.default]\ntype = \"embedded\"\n\n[brokers.other]\ntype = \"embedded\"\n\n[brokers.default]\ntype = \"memory\"\n"));
+}
+
+#[test]
+fn missing_variables_and_overlays_are_named() {
+    told!(file("[handlers.h]\ncomponent = \"${NOWHERE}\"\nreuse = \"${WRONG}\"\nsubscribe = [{ topic = \"a${\" }]\n").variable("WRONG", "often"));
+    told!(file("").env("prod"));
+}
+
+#[test]
+fn mistakes_in_arguments_and_overlays_point_there() {
+    told!(
+        file("[handlers.h]\ncomponent = \"h.wasm\"\nsubscribe = [{ topic = \"a\" }]\n")
+            .beside("longshore.prod.toml", "[handlers.h]\nreuse = 0\n")
+            .env("prod")
+            .set("handlers.h.concurrency=many")
+            .set("handlers.h.max-in-flihgt=3")
+            .set("nonsense")
+    );
+}
+
+#[test]
+fn names_that_nobody_has_are_told_with_those_that_there_are() {
+    told!(file(
+        r#"
+[brokers.events]
+type = "embedded"
+[handlers.h]
+component = "h.wasm"
+subscribe = [{ topic = "a" }, { topic = "b", broker = "evnets" }]
+publish = ["x", { topic = "y", broker = "events" }]
+output = "z"
+[topics.a]
+retention = "1d"
+[jobs.h]
+component = "h.wasm"
+"#
+    ));
+}
+
+#[test]
+fn what_the_broker_cannot_do_is_told_with_who_can() {
+    told!(file(
+        r#"
+[brokers.default]
+type = "pubsub"
+url = "x"
+[brokers.events]
+type = "embedded"
+[handlers.h]
+component = "h.wasm"
+[[handlers.h.subscribe]]
+topic = "a"
+patterns = ["b.*"]
+group = "g"
+order = "key"
+delivery = "at-least-once"
+start = "1970-01-01T00:00:00Z"
+retry = { max-attempts = 2 }
+"#
+    ));
+}
+
+#[test]
+fn dead_letters_that_come_back_are_told() {
+    told!(file(
+        r#"
+[handlers.self]
+component = "h.wasm"
+subscribe = [{ topic = "a" }]
+dead-letter = { topic = "{topic}" }
+[handlers.wide]
+component = "h.wasm"
+subscribe = [{ patterns = ["orders.**"] }]
+[handlers.there]
+component = "h.wasm"
+subscribe = [{ topic = "x" }]
+dead-letter = { topic = "y" }
+[handlers.back]
+component = "h.wasm"
+subscribe = [{ topic = "y", dead-letter = { topic = "x" } }]
+[handlers.good]
+component = "h.wasm"
+subscribe = [{ topic = "q" }, { topic = "q.good.dlq" }]
+dead-letter = { topic = "dead.{group}" }
+[handlers.braces]
+component = "h.wasm"
+subscribe = [{ topic = "b" }]
+dead-letter = { topic = "{topics}.dlq" }
+"#
+    ));
+}
+
+#[test]
+fn values_that_do_not_go_together_are_told() {
+    told!(file(
+        r#"
+[brokers.default]
+type = "embedded"
+reconnect = { initial-delay = "1m" }
+[handlers.h]
+component = "h.wasm"
+max-in-flight = 50
+[[handlers.h.subscribe]]
+topic = "a.*"
+batch = { max-messages = 100 }
+[[handlers.h.subscribe]]
+topic = "b"
+retry = { initial-delay = "2m" }
+[[handlers.h.subscribe]]
+topic = ["b", "c"]
+[[handlers.h.subscribe]]
+group = "x"
+[[handlers.h.subscribe]]
+topic = "d"
+mode = "broadcast"
+group = "x"
+start = "2026-01-31"
+[handlers."a/b"]
+component = "h.wasm"
+subscribe = [{ topic = "or..ders" }]
+publish = [{ topic = "x.*", as = "y" }]
+[jobs.j]
+component = "j.wasm"
+subscribe = [{ topic = "e", concurrency = 3 }]
+[admin]
+listen = "0.0.0.0:7070"
+"#
+    ));
+    told!(file("[admin]\nlisten = \"7070\"\n"));
+}
+
+#[test]
+fn secrets_beside_a_mistake_are_covered() {
+    let told = file(
+        r#"
+[brokers.default]
+type = "pubsub"
+url = "pubsub://me:hunter1@host"
+password = "file:missing"
+[brokers.other]
+type = "pubsub"
+url = 5
+password = 'hunter2'
+[handlers]
+h = { component = "h", config = { a = "hunter3", "b" = 'hunter4' }, subscribe = [{ topic = "a" }], x = "pubsub://me:hunter5@host" }
+i = { component = "h", subscribe = [{ topic = "${SECRET}" }], reuse = "pubsub://me:hunter6@host" }
+"#,
+    )
+    .variable("SECRET", "a..b");
+    assert!(!told.wrong().contains("hunter"), "{}", told.wrong());
+    told!(told);
+}

@@ -1,0 +1,327 @@
+//! The configuration as plain values that have been checked. Nothing behind this point reads the file, the environment or a unit again.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use longshore_core::{
+    Batching, Breaker, DeadLetterPolicy, Delivery, Fetch, Limits, Order, Pattern, Registration, RetryPolicy, Start, Subscribe, TopicSettings,
+};
+use serde_json::Value as Json;
+
+use super::elements::{OnVanished, Restart};
+use super::mistake::{Mistake, Mistakes};
+use super::node::{Node, Value};
+use super::path::{KeyPath, Step};
+use super::secret::Secret;
+use super::source::Place;
+
+/// A checked configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// The file.
+    pub file: PathBuf,
+    /// Its folder, from which relative paths start.
+    pub folder: PathBuf,
+    /// Connections, by name.
+    pub brokers: BTreeMap<String, BrokerConfig>,
+    /// Handlers, by name.
+    pub handlers: BTreeMap<String, HandlerConfig>,
+    /// Jobs, by name.
+    pub jobs: BTreeMap<String, JobConfig>,
+    /// Topics that are kept in a way of their own.
+    pub topics: Vec<TopicConfig>,
+    /// The administration interface.
+    pub admin: AdminConfig,
+    /// How long calls may go on once the host is told to stop.
+    pub shutdown_grace: Duration,
+    pub(crate) origins: Origins,
+}
+
+/// One connection.
+#[derive(Clone)]
+pub struct BrokerConfig {
+    /// Its name.
+    pub name: String,
+    /// The adapter that `type` picks.
+    pub registration: Registration,
+    /// The adapter's own keys, as [`Registration::connect`] takes them. May hold secrets.
+    pub settings: Json,
+    /// All keys of the table as they may be shown: secrets are covered.
+    pub shown: Json,
+    /// How long the broker may take to confirm a message.
+    pub publish_timeout: Duration,
+    /// For `send`, commands and HTTP; outputs are tried by their lane.
+    pub publish_retry: RetryPolicy,
+    /// Waits before connecting again.
+    pub reconnect: ReconnectConfig,
+    /// How long the broker may take to answer a ping.
+    pub ping_timeout: Duration,
+    /// Bytes of payload, key and headers that a message may have.
+    pub max_message_size: usize,
+}
+
+/// Waits before connecting again: doubling from the first to the cap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReconnectConfig {
+    /// The first wait.
+    pub initial_delay: Duration,
+    /// Cap of every wait.
+    pub max_delay: Duration,
+}
+
+/// One handler.
+#[derive(Debug, Clone)]
+pub struct HandlerConfig {
+    /// Its name.
+    pub name: String,
+    /// The component's file.
+    pub component: PathBuf,
+    /// How the component is built.
+    pub build: Option<BuildConfig>,
+    /// How long an instance is used.
+    pub reuse: Reuse,
+    /// Bounds of one call.
+    pub limits: Limits,
+    /// Where it may publish, in the order of the file.
+    pub publish: Vec<PublishConfig>,
+    /// Where `destination.output` goes, as the guest would name it.
+    pub output: Option<String>,
+    /// What the component reads with `config.get`.
+    pub config: BTreeMap<String, Secret>,
+    /// What it consumes; at least one.
+    pub subscriptions: Vec<SubscriptionConfig>,
+}
+
+/// One job.
+#[derive(Debug, Clone)]
+pub struct JobConfig {
+    /// Its name.
+    pub name: String,
+    /// The component's file.
+    pub component: PathBuf,
+    /// How the component is built.
+    pub build: Option<BuildConfig>,
+    /// What happens when it ends.
+    pub restart: Restart,
+    /// Bounds.
+    pub limits: Limits,
+    /// Where it may publish, in the order of the file.
+    pub publish: Vec<PublishConfig>,
+    /// What the component reads with `config.get`.
+    pub config: BTreeMap<String, Secret>,
+    /// What it may ask for messages from; opened by [`SubscriptionConfig::short_name`].
+    pub subscriptions: Vec<SubscriptionConfig>,
+}
+
+/// How a component is built from its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildConfig {
+    /// A line for the shell, run in [`Config::folder`].
+    pub command: String,
+    /// Files and folders whose change builds it again.
+    pub watch: Vec<PathBuf>,
+}
+
+/// How long an instance is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reuse {
+    /// For so many calls; at least 1.
+    After(u64),
+    /// For one call.
+    Fresh,
+}
+
+/// Leave to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishConfig {
+    /// Topics on the broker.
+    pub topics: Pattern,
+    /// The broker's name; it exists.
+    pub broker: String,
+    /// The name that the guest says instead.
+    pub alias: Option<String>,
+    /// Where it stands in the file.
+    pub path: KeyPath,
+}
+
+impl PublishConfig {
+    /// Whether the grant covers what a guest would call so.
+    pub fn covers(&self, name: &str) -> bool {
+        match &self.alias {
+            Some(alias) => alias == name,
+            None => self.topics.matches(name),
+        }
+    }
+}
+
+/// One subscription.
+#[derive(Debug, Clone)]
+pub struct SubscriptionConfig {
+    /// `handler/topics`, or `handler/name`; unique.
+    pub name: String,
+    /// The handler's or job's name.
+    pub handler: String,
+    /// The broker's name; it exists.
+    pub broker: String,
+    /// Topics and patterns; at least one.
+    pub topics: Vec<Pattern>,
+    /// `None`: broadcast.
+    pub group: Option<String>,
+    /// What order is kept.
+    pub order: Order,
+    /// When a message counts as settled.
+    pub delivery: Delivery,
+    /// Where a new group begins.
+    pub start: Start,
+    /// How much is fetched at once.
+    pub fetch: Fetch,
+    /// What to do when the topic or group is deleted behind our back.
+    pub on_vanished: OnVanished,
+    /// Calls at once; at least 1.
+    pub concurrency: usize,
+    /// Messages held at once; at least a batch.
+    pub max_in_flight: usize,
+    /// Bytes held at once; at least 1.
+    pub max_bytes_in_flight: usize,
+    /// How many messages a call gets.
+    pub batching: Batching,
+    /// When a failed message comes again.
+    pub retry: RetryPolicy,
+    /// What becomes of messages that are given up.
+    pub dead_letter: DeadLetterPolicy,
+    /// When consuming pauses.
+    pub breaker: Option<Breaker>,
+    /// Hand-overs without outcome after which a message runs alone and is then given up; at least 1.
+    pub max_deliveries: u32,
+    /// Where it stands in the file.
+    pub path: KeyPath,
+}
+
+impl SubscriptionConfig {
+    /// The name without the handler's: what a job opens it by.
+    pub fn short_name(&self) -> &str {
+        self.name.split_once('/').map_or(self.name.as_str(), |(_, short)| short)
+    }
+
+    /// What is asked of the broker.
+    pub fn subscribe(&self) -> Subscribe {
+        Subscribe {
+            topics: self.topics.clone(),
+            group: self.group.clone(),
+            start: self.start.clone(),
+            order: self.order,
+            fetch: self.fetch,
+            max_in_flight: self.max_in_flight,
+        }
+    }
+
+    /// Whether it gets messages of that topic.
+    pub fn consumes(&self, topic: &str) -> bool {
+        self.topics.iter().any(|pattern| pattern.matches(topic))
+    }
+}
+
+/// A topic that is kept in a way of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicConfig {
+    /// Its name.
+    pub name: String,
+    /// The broker's name; it exists.
+    pub broker: String,
+    /// How it is kept.
+    pub settings: TopicSettings,
+    /// Where it stands in the file.
+    pub path: KeyPath,
+}
+
+/// The administration interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What a caller must show; there is one when `listen` is not this machine's own.
+    pub token: Option<Secret>,
+    /// Whether `/metrics` answers.
+    pub metrics: bool,
+}
+
+impl Config {
+    /// All subscriptions, of handlers and jobs.
+    pub fn subscriptions(&self) -> impl Iterator<Item = &SubscriptionConfig> {
+        let of_handlers = self.handlers.values().flat_map(|handler| &handler.subscriptions);
+        of_handlers.chain(self.jobs.values().flat_map(|job| &job.subscriptions))
+    }
+
+    /// The topics of one broker that are kept in a way of their own, as [`longshore_core::Connect::topics`] takes them.
+    pub fn topics_of(&self, broker: &str) -> Vec<(String, TopicSettings)> {
+        let of = self.topics.iter().filter(|topic| topic.broker == broker);
+        of.map(|topic| (topic.name.clone(), topic.settings.clone())).collect()
+    }
+
+    /// A mistake that shows only later (a missing file, a component that wants what it is not granted), told like any other. The place is that of
+    /// the path, or of the nearest table above it.
+    pub fn mistake(&self, path: &KeyPath, problem: impl Into<String>, help: impl Into<String>) -> Mistake {
+        Mistake::new(path, &self.origins.place(path), problem).help(help)
+    }
+
+    /// Gathers mistakes for showing, with the secrets of this file covered.
+    pub fn mistakes(&self, list: Vec<Mistake>) -> Mistakes {
+        Mistakes { list, secrets: self.origins.secrets.clone() }
+    }
+}
+
+/// The tree behind a configuration, kept for telling where a value comes from. Does not show: it holds secrets.
+pub(crate) struct Origins {
+    pub(crate) tree: Node,
+    pub(crate) secrets: Vec<Place>,
+}
+
+impl Origins {
+    /// Where the value at a path stands, or the nearest above it.
+    pub(crate) fn place(&self, path: &KeyPath) -> Place {
+        self.walk(path).0.place.clone()
+    }
+
+    /// The value at a path.
+    pub(crate) fn at(&self, path: &KeyPath) -> Option<&Node> {
+        let (node, whole) = self.walk(path);
+        whole.then_some(node)
+    }
+
+    /// The value at a path, or the nearest above it, and whether it is the one.
+    fn walk(&self, path: &KeyPath) -> (&Node, bool) {
+        let mut node = &self.tree;
+        for step in path.steps() {
+            let next = match (step, &node.value) {
+                (Step::Key(key), Value::Table(table)) => table.get(key).map(|entry| &entry.node),
+                (Step::Index(index), Value::List(list)) => list.get(*index),
+                _ => None,
+            };
+            match next {
+                Some(next) => node = next,
+                None => return (node, false),
+            }
+        }
+        (node, true)
+    }
+}
+
+impl fmt::Debug for Origins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Origins")
+    }
+}
+
+/// Without secrets.
+impl fmt::Debug for BrokerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("BrokerConfig");
+        shown.field("name", &self.name).field("type", &self.registration.name).field("settings", &self.shown);
+        shown.field("publish_timeout", &self.publish_timeout).field("publish_retry", &self.publish_retry);
+        shown.field("reconnect", &self.reconnect).field("ping_timeout", &self.ping_timeout);
+        shown.field("max_message_size", &self.max_message_size).finish()
+    }
+}
