@@ -40,6 +40,7 @@ struct Part<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     broker: Option<&'a str>,
     after: u64,
+    newest: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<usize>,
     wait: String,
@@ -97,8 +98,8 @@ impl MessageControl for Client {
     }
 
     fn browse(&self, browse: Browse) -> Answer<'_, Vec<Received>> {
-        let Browse { broker, topic, after, limit, wait_ms } = &browse;
-        let part = Part { broker: broker.as_deref(), after: *after, limit: *limit, wait: millis(*wait_ms) };
+        let Browse { broker, topic, after, newest, limit, wait_ms } = &browse;
+        let part = Part { broker: broker.as_deref(), after: *after, newest: *newest, limit: *limit, wait: millis(*wait_ms) };
         self.http.call(Call::get(format!("topics/{}/messages", segment(topic))).query(&part))
     }
 

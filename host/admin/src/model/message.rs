@@ -67,7 +67,7 @@ pub enum Begin {
     End,
 }
 
-/// A part of a topic to read, upwards.
+/// A part of a topic to read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Browse {
@@ -78,7 +78,10 @@ pub struct Browse {
     /// The position after which to read; 0 for the oldest message.
     #[serde(default)]
     pub after: u64,
-    /// At most so many, 1 to 1000.
+    /// Read the newest messages in place of those after a position; they come in their order all the same.
+    #[serde(default)]
+    pub newest: bool,
+    /// At most so many, 1 to 1000; 100 without.
     pub limit: Option<usize>,
     /// Milliseconds to wait for a message when there is none, at most 20,000.
     #[serde(default)]

@@ -54,6 +54,9 @@ struct Part {
     /// The position after which to read; 0 for the oldest message.
     #[serde(default)]
     after: u64,
+    /// Read the newest messages in place of those after a position; they come in their order all the same.
+    #[serde(default)]
+    newest: bool,
     /// At most so many, 1 to 1000; 100 without.
     limit: Option<usize>,
     /// How long to wait for a message when there is none: `5s`, at most 20 s.
@@ -89,7 +92,7 @@ async fn publish_one(State(host): State<Late>, Path(topic): Path<String>, Query(
 
 async fn browse(State(host): State<Late>, Path(topic): Path<String>, Query(part): Query<Part>) -> Reply<Vec<Received>> {
     let wait_ms = millis(part.wait);
-    let browse = Browse { broker: part.broker, topic, after: part.after, limit: part.limit, wait_ms };
+    let browse = Browse { broker: part.broker, topic, after: part.after, newest: part.newest, limit: part.limit, wait_ms };
     host.ask(|control| async move { control.browse(browse).await }).await.map(Body)
 }
 

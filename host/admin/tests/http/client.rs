@@ -37,7 +37,7 @@ async fn messages() {
     assert_eq!(answers[0].clone().result().unwrap(), "id-0");
     assert_eq!(answers[1].clone().result().unwrap_err().kind, Kind::Unsupported);
 
-    let browse = Browse { broker: None, topic: "a/b?c".into(), after: 7, limit: Some(3), wait_ms: 1500 };
+    let browse = Browse { broker: None, topic: "a/b?c".into(), after: 7, newest: false, limit: Some(3), wait_ms: 1500 };
     assert_eq!(client.browse(browse.clone()).await.unwrap()[0].position, 8);
     assert_eq!(host.fake.last(), format!("{browse:?}"));
 
