@@ -1,7 +1,7 @@
 //! The configuration: from `longshore.toml`, its overlay, `--set` and the environment to values that nobody has to check again.
 //!
-//! The way of a value: read into a tree in which everything knows its place ([`node`]), laid over by overlay and arguments ([`read`]), variables put
-//! in ([`interpolate`]), held against the JSON schema ([`shape`]), made into trusted values ([`assemble`]), checked as a whole ([`checks`]). Each step
+//! The way of a value: read into a tree in which everything knows its place (`node`), laid over by overlay and arguments (`read`), variables put
+//! in (`interpolate`), held against the JSON schema (`shape`), made into trusted values (`assemble`), checked as a whole (`checks`). Each step
 //! tells all mistakes that it finds and goes on with the rest, so that a person sees them all at once.
 //!
 //! Not here: whether components are there and what they import, whether brokers can be reached. [`Config::mistake`] tells such things in the same way.
@@ -54,8 +54,10 @@ pub use root::schema;
 pub use secret::Secret;
 pub use source::{Place, Source};
 pub use trusted::{
-    AdminConfig, BrokerConfig, BuildConfig, Config, HandlerConfig, JobConfig, PublishConfig, ReconnectConfig, Reuse, SubscriptionConfig, TopicConfig,
+    AdminConfig, BrokerConfig, BuildConfig, Config, HandlerConfig, JobConfig, PublishConfig, ReconnectConfig, Reuse, SubscriptionConfig,
+    TopicConfig,
 };
+pub use unknown::did_you_mean;
 
 /// There is no usable configuration. The command line ends with exit code 2.
 #[derive(Debug, thiserror::Error)]

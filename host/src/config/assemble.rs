@@ -32,6 +32,7 @@ pub(crate) fn config(tree: Node, file: PathBuf, adapters: &[Registration], mista
     let admin = admin::admin(&mut assembly);
     let grace = tree.get("shutdown-grace").and_then(|node| node.text()?.parse().ok());
     let shutdown_grace = grace.unwrap_or(elements::File::default().shutdown_grace);
+    let layers = assembly.layers;
     let secrets = mistakes.secrets.clone();
     Config {
         file,
@@ -43,6 +44,7 @@ pub(crate) fn config(tree: Node, file: PathBuf, adapters: &[Registration], mista
         shutdown_grace: Span::get(shutdown_grace),
         folder,
         origins: Origins { tree, secrets },
+        layers,
     }
 }
 
@@ -170,7 +172,9 @@ impl Assembly<'_> {
             Ok(pattern) => Some(pattern),
             Err(error) => {
                 let error = error.to_string();
-                self.tell(Mistake::new(path, &node.place, error).help("a pattern is like `user.*` for one level, `user.**` for all the rest"));
+                self.tell(
+                    Mistake::new(path, &node.place, error).help("a pattern is like `user.*` for one level, `user.**` for all the rest"),
+                );
                 None
             }
         }

@@ -50,7 +50,8 @@ fn broker(assembly: &mut Assembly<'_>, name: &str, node: &Node, path: &KeyPath, 
     let schema = (registration.schema)().to_value();
     let adapters = |key: &str| schema["properties"].get(key).is_some();
     let settings = node.part(|key| key != "type" && (adapters(key) || !every.contains(key))).json();
-    let common = node.part(|key| every.contains(key) && !adapters(key)).json();
+    // A key that both have is for both.
+    let common = node.part(|key| every.contains(key)).json();
     let raw: elements::Broker = assembly.read(common, node, path)?;
     waits(assembly, node, path, &raw);
     Some(trusted(name, registration, &raw, settings, node.shown_json()))

@@ -9,7 +9,7 @@ mod values;
 use super::mistake::{Mistake, Mistakes};
 use super::path::KeyPath;
 use super::source::Place;
-use super::trusted::Config;
+use super::trusted::{Config, SubscriptionConfig};
 
 /// Checks everything.
 pub(crate) fn all(config: &Config, mistakes: &mut Mistakes) {
@@ -37,6 +37,14 @@ impl Checking<'_> {
     /// The same with a second place.
     fn tell_also(&mut self, mistake: Mistake, also: &Place, why: &str) {
         self.mistakes.push(mistake.also(also, why));
+    }
+
+    /// Tells a mistake in a value that may come from the handler or the defaults: at the place that says it.
+    fn tell_of_policy(&mut self, subscription: &SubscriptionConfig, key: &str, problem: impl Into<String>, help: impl Into<String>) {
+        let place = self.config.policy(subscription).and_then(|policy| policy.get(key).map(|node| node.place.clone()));
+        let path = subscription.path.key(key);
+        let place = place.unwrap_or_else(|| self.place(&path));
+        self.mistakes.push(Mistake::new(&path, &place, problem).help(help));
     }
 
     fn place(&self, path: &KeyPath) -> Place {

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use super::elements::{Policy, Subscription};
-use super::guarantee::{Guarantee, guarantee};
-use super::layers::Layers;
+use super::elements::{Instance, Policy, Subscription};
+use super::guarantee::Guarantee;
 use super::node::Node;
 use super::trusted::{Config, SubscriptionConfig};
 
@@ -45,38 +46,35 @@ pub struct Explained {
 
 /// Explains every subscription, by handler, then by job.
 pub fn explain(config: &Config) -> Vec<Explained> {
-    let layers = Layers::new();
-    config.subscriptions().filter_map(|subscription| explained(config, &layers, subscription)).collect()
+    config.subscriptions().map(|subscription| explained(config, subscription)).collect()
 }
 
-/// What is promised about the messages of a subscription of this configuration.
-pub(crate) fn promised(config: &Config, subscription: &SubscriptionConfig) -> Option<Guarantee> {
-    let broker = config.brokers.get(&subscription.broker)?;
-    let of_handler = config.handlers.get(&subscription.handler).map(|handler| &handler.publish);
-    let grants = of_handler.or_else(|| Some(&config.jobs.get(&subscription.handler)?.publish));
-    let stay = grants.into_iter().flatten().all(|grant| grant.broker == subscription.broker);
-    Some(guarantee(broker.registration.capabilities, subscription.delivery, stay))
-}
-
-fn explained(config: &Config, layers: &Layers, subscription: &SubscriptionConfig) -> Option<Explained> {
-    let broker = config.brokers.get(&subscription.broker)?;
-    let tree = &config.origins.tree;
-    let entry = config.origins.at(&subscription.path)?;
-    let handler = tree.find(["handlers", &subscription.handler]).filter(|_| config.handlers.contains_key(&subscription.handler));
-    let policy = layers.policy(tree.get("defaults"), handler, entry);
-    let raw: Policy = serde_json::from_value(policy.json()).ok()?;
-    let own: Subscription = serde_json::from_value(layers.own(entry)).ok()?;
+fn explained(config: &Config, subscription: &SubscriptionConfig) -> Explained {
     let mut settings = Vec::new();
-    list(&serde_json::to_value(own).ok()?, Some(entry), "", &mut settings);
-    list(&serde_json::to_value(raw).ok()?, Some(&policy), "", &mut settings);
-    settings.retain(|setting| setting.key != "name" && !(setting.value == "[]"));
+    if let Some(entry) = config.origins.at(&subscription.path) {
+        effective::<Subscription>(entry, &config.layers.own(entry), &mut settings);
+    }
+    if let Some(policy) = config.policy(subscription) {
+        effective::<Policy>(&policy, &policy.json(), &mut settings);
+    }
+    if let Some(instance) = config.instance(subscription) {
+        effective::<Instance>(&instance, &instance.json(), &mut settings);
+    }
+    settings.retain(|setting| setting.key != "name" && setting.value != "[]");
     settings.sort_by(|a, b| a.key.cmp(&b.key));
-    Some(Explained {
+    let kind = config.brokers.get(&subscription.broker).map_or("", |broker| broker.registration.name);
+    Explained {
         subscription: subscription.name.clone(),
-        broker: (broker.name.clone(), broker.registration.name),
-        guarantee: promised(config, subscription)?,
+        broker: (subscription.broker.clone(), kind),
+        guarantee: config.guarantee(subscription),
         settings,
-    })
+    }
+}
+
+/// All values of an element, with its defaults; `node` knows which of them a file or an argument says.
+fn effective<T: DeserializeOwned + Serialize>(node: &Node, json: &Json, settings: &mut Vec<Setting>) {
+    let element = serde_json::from_value::<T>(json.clone()).and_then(serde_json::to_value);
+    list(&element.expect("a checked configuration can be read and written"), Some(node), "", settings);
 }
 
 /// The values of a table, nested ones with dotted keys; `node` is what the files say about it.

@@ -65,7 +65,9 @@ impl fmt::Display for Outputs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Outputs::Atomic => "outputs leave with the acknowledgement (level 1)",
-            Outputs::ConfirmedFirst => "outputs are confirmed before the acknowledgement; a crash between repeats them under the same id (level 2)",
+            Outputs::ConfirmedFirst => {
+                "outputs are confirmed before the acknowledgement; a crash between repeats them under the same id (level 2)"
+            }
         })
     }
 }
@@ -73,8 +75,11 @@ impl fmt::Display for Outputs {
 /// One line.
 impl fmt::Display for Guarantee {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kept = if self.durable { "" } else { "; in memory only: what waits is gone when the host ends" };
-        write!(f, "{}; {}{kept}", self.promise, self.outputs)
+        match self.promise {
+            Promise::AtMostOnce => write!(f, "{}; what fails, or is under way when the host ends, is lost", self.promise),
+            _ if self.durable => write!(f, "{}; {}", self.promise, self.outputs),
+            _ => write!(f, "{}; {}; in memory alone: what waits is gone when the host ends", self.promise, self.outputs),
+        }
     }
 }
 

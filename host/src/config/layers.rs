@@ -8,6 +8,7 @@ use super::elements::{Instance, Policy, keys};
 use super::node::Node;
 
 /// What elements have in common.
+#[derive(Debug, Clone)]
 pub(crate) struct Layers {
     policy: BTreeSet<String>,
     instance: BTreeSet<String>,

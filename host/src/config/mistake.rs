@@ -4,6 +4,7 @@ use std::fmt;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 
+use super::discover::Lookup;
 use super::mask::masked;
 use super::path::KeyPath;
 use super::source::Place;
@@ -67,6 +68,17 @@ pub enum Look {
     Plain,
 }
 
+impl Look {
+    /// The look for an output that is a terminal or not. Colours are left out when `NO_COLOR` is set to anything.
+    pub fn choose(terminal: bool, lookup: Lookup<'_>) -> Self {
+        match terminal {
+            false => Look::Plain,
+            true if lookup("NO_COLOR").is_some_and(|value| !value.is_empty()) => Look::Lined,
+            true => Look::Coloured,
+        }
+    }
+}
+
 /// All that is wrong with a configuration, in the order of its files.
 #[derive(Debug, Clone, Default)]
 pub struct Mistakes {
@@ -100,16 +112,13 @@ impl Mistakes {
         self.list.push(mistake);
     }
 
-    /// By source and line. Sources come in the order in which they were first complained about.
+    /// By source and line, arguments last.
     pub(crate) fn sort(&mut self) {
-        let mut names: Vec<String> = Vec::new();
-        for mistake in &self.list {
-            if !names.contains(&mistake.place.source().name) {
-                names.push(mistake.place.source().name.clone());
-            }
-        }
-        let rank = |m: &Mistake| names.iter().position(|n| *n == m.place.source().name);
-        self.list.sort_by_key(|m| (rank(m), m.place.span().start));
+        let key = |m: &Mistake| {
+            let name = &m.place.source().name;
+            (name.starts_with("--"), name.clone(), m.place.span().start)
+        };
+        self.list.sort_by_cached_key(key);
         self.list.dedup();
     }
 

@@ -124,6 +124,7 @@ impl Node {
                     }
                 }
             }
+            (_, Value::Broken) => {}
             (_, value) => *self = Node { value, ..over },
         }
     }

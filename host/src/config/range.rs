@@ -37,8 +37,11 @@ fn integer(number: i64, form: Form<'_>) -> Result<(), Wrong> {
         _ => None,
     };
     let least = form.get("minimum").as_i64();
-    let most = form.get("maximum").as_i64().or(width);
-    if least.is_some_and(|least| number < least) || most.is_some_and(|most| number > most) {
+    let most = form.get("maximum").as_i64();
+    let above = |most: &Option<i64>| most.is_some_and(|most| number > most);
+    // The width of a number is a bound that nobody wants to read about unless he passes it.
+    let most = if above(&width) { most.or(width) } else { most };
+    if least.is_some_and(|least| number < least) || above(&most) {
         return Err(Wrong::new(format!("expected a whole number {}, found {number}", bounds(&least, &most))));
     }
     #[expect(clippy::cast_precision_loss, reason = "compared with bounds that are small")]
@@ -84,6 +87,9 @@ fn unit(text: &str, read: Result<bool, impl std::fmt::Display>) -> Result<bool, 
     read.map_err(|error| {
         let error = error.to_string();
         let (problem, help) = error.split_once("; ").map_or((error.as_str(), None), |(problem, help)| (problem, Some(help)));
-        Wrong { problem: if problem.is_empty() { format!("{text:?} cannot be read") } else { problem.into() }, help: help.map(String::from) }
+        Wrong {
+            problem: if problem.is_empty() { format!("{text:?} cannot be read") } else { problem.into() },
+            help: help.map(String::from),
+        }
     })
 }

@@ -22,7 +22,7 @@ pub(crate) fn tree(file: &Path, ask: &Ask, lookup: Lookup<'_>, mistakes: &mut Mi
     if let Some(env) = ask.env.clone().or_else(|| lookup(ENV_VARIABLE)).filter(|env| !env.is_empty()) {
         let over = overlay(file, &env);
         if !over.is_file() {
-            return Err(LoadError::NoOverlay { env, file: over });
+            return Err(LoadError::NoOverlay { env, file: over.strip_prefix(&ask.folder).unwrap_or(&over).into() });
         }
         tree.lay(parse(&read(&over, &ask.folder)?, mistakes));
     }
@@ -59,22 +59,28 @@ fn syntax(source: &Arc<Source>, error: &TomlError) -> Mistake {
     if !message.contains("duplicate key") {
         return mistake;
     }
-    let problem = format!("{} stands here twice", place.text());
-    let mistake = Mistake::new(&KeyPath::default(), &place, problem).help("keep one of the two, or give one another name");
-    match first_of(source, &place) {
+    let whole = whole_key(source, &place);
+    let problem = format!("`{}` stands here twice", whole.text().trim_start_matches('['));
+    let mistake = Mistake::new(&KeyPath::default(), &whole, problem).help("keep one of the two, or give one another name");
+    match first_of(source, &whole) {
         Some(first) => mistake.also(&first, "first here"),
         None => mistake,
     }
 }
 
-/// The first line that says the same as the line of `place` up to the end of `place`: where a doubled table or key stood first.
-fn first_of(source: &Arc<Source>, place: &Place) -> Option<Place> {
-    let (text, span) = (&source.text, place.span());
-    let line = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
-    let same = &text[line..span.end];
+/// The line of `place`, up to its end: `[brokers.default` for a place that is only `default`.
+fn whole_key(source: &Arc<Source>, place: &Place) -> Place {
+    let start = source.text[..place.span().start].rfind('\n').map_or(0, |at| at + 1);
+    Place::new(source, start..place.span().end)
+}
+
+/// The line before that begins like `whole`: where a doubled table or key stood first.
+fn first_of(source: &Arc<Source>, whole: &Place) -> Option<Place> {
+    let (text, line, same) = (&source.text, whole.span().start, whole.text());
     let earlier = text[..line].match_indices(same).filter(|(at, _)| *at == 0 || text[..*at].ends_with('\n'));
     // A longer key begins with the same letters.
-    let whole = earlier.filter(|(at, _)| !text[at + same.len()..].starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.')));
+    let whole =
+        earlier.filter(|(at, _)| !text[at + same.len()..].starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.')));
     whole.last().map(|(at, _)| Place::new(source, at..at + same.len()))
 }
 

@@ -1,13 +1,12 @@
 //! The reference page and the JSON schema as texts, made from the doc comments of the elements.
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use longshore_core::Registration;
 use serde_json::{Map, Value as Json};
 
 use super::root::{definition_name, schema};
-use super::schema::{Form, describe, forms};
+use super::schema::{Form, either, forms};
 
 /// The JSON schema as a file, for editors.
 pub fn schema_text(adapters: &[Registration]) -> String {
@@ -17,15 +16,17 @@ pub fn schema_text(adapters: &[Registration]) -> String {
 /// The reference page: a table for each element.
 pub fn markdown(adapters: &[Registration]) -> String {
     let root = schema(adapters);
-    let mut page = Page { root: &root, text: String::new(), done: BTreeSet::new() };
+    let mut page = Page { root: &root, text: String::new() };
     page.text.push_str(HEAD);
-    page.element("longshore.toml", &root, &root);
+    page.element("longshore.toml", &root);
     for adapter in adapters {
         let name = definition_name(adapter.name);
-        page.element(&format!("[brokers.*] with type = {:?}", adapter.name), &root["$defs"][&name], &root);
+        let (title, element) = (format!("[brokers.*] with type = {:?}", adapter.name), &root["$defs"][&name]);
+        page.element(&title, element);
+        page.own_elements(&title, element);
     }
     for (title, name) in TABLES {
-        page.element(title, &root["$defs"][name], &root);
+        page.element(title, &root["$defs"][name]);
     }
     page.rest();
     page.text
@@ -48,7 +49,6 @@ const TABLES: [(&str, &str); 7] = [
 struct Page<'a> {
     root: &'a Json,
     text: String,
-    done: BTreeSet<String>,
 }
 
 impl Page<'_> {
@@ -57,16 +57,13 @@ impl Page<'_> {
         let tables = TABLES.map(|(_, name)| name);
         for (name, element) in self.root["$defs"].as_object().into_iter().flatten() {
             if !tables.contains(&name.as_str()) && !name.starts_with("brokers.") && element["properties"].is_object() {
-                self.element(&title(name), element, self.root);
+                self.element(&title(name), element);
             }
         }
     }
 
-    /// A heading, the meaning and the table of keys of one element, and of those that only it has.
-    fn element(&mut self, title: &str, element: &Json, root: &Json) {
-        if !self.done.insert(title.to_owned()) {
-            return;
-        }
+    /// A heading, the meaning and the table of keys of one element.
+    fn element(&mut self, title: &str, element: &Json) {
         let Some(properties) = element["properties"].as_object() else { return };
         let required: Vec<&str> = element["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
         let _ = write!(self.text, "\n## {}\n\n{}\n\n", code_title(title), description(element));
@@ -77,10 +74,9 @@ impl Page<'_> {
         self.text.push_str("| key | type | default | meaning |\n|---|---|---|---|\n");
         for (key, property) in properties {
             let default = if required.contains(&key.as_str()) { "required".into() } else { default(property) };
-            let kind = kind(&forms(root, property));
+            let kind = kind(self.root, property);
             let _ = writeln!(self.text, "| `{key}` | {kind} | {default} | {} |", description(property));
         }
-        self.own_elements(title, element);
     }
 
     /// Elements that an adapter defines for itself.
@@ -88,7 +84,7 @@ impl Page<'_> {
         let definitions: Map<String, Json> = element["$defs"].as_object().cloned().unwrap_or_default();
         for (name, definition) in definitions.iter().filter(|(_, definition)| definition["properties"].is_object()) {
             let own = self::title(name).to_lowercase();
-            self.element(&format!("{title}: {own}"), definition, self.root);
+            self.element(&format!("{title}: {own}"), definition);
         }
     }
 }
@@ -123,10 +119,14 @@ fn default(property: &Json) -> String {
     }
 }
 
-fn kind(forms: &[Form<'_>]) -> String {
-    let table = forms.iter().filter_map(|form| form.name.filter(|_| form.is("object")));
-    let named: Vec<String> = table.map(|name| format!("table ({})", title(name).to_lowercase())).collect();
-    let plain: Vec<Form<'_>> = forms.iter().copied().filter(|form| form.name.is_none() || !form.is("object")).collect();
-    let plain = if plain.is_empty() { None } else { Some(describe(&plain).replace('"', "`")) };
-    plain.into_iter().chain(named).collect::<Vec<_>>().join(" or ")
+/// What may stand under a key: with the names of tables, and with what is in lists.
+fn kind(root: &Json, schema: &Json) -> String {
+    let one = |form: &Form<'_>| match form.name {
+        Some(name) if form.is("object") => vec![format!("table ({})", title(name).to_lowercase())],
+        _ if form.is("array") => vec![format!("list of {}", kind(root, form.get("items")))],
+        _ => form.wanted().iter().map(|word| word.replace('"', "`")).collect(),
+    };
+    let mut kinds: Vec<String> = forms(root, schema).iter().flat_map(one).collect();
+    kinds.dedup();
+    either(&kinds)
 }

@@ -30,7 +30,7 @@ pub(crate) fn definition_name(adapter: &str) -> String {
     format!("brokers.{adapter}")
 }
 
-/// The keys of one kind of broker: `type`, the adapter's own, and what every broker has. The adapter's win.
+/// The keys of one kind of broker: `type`, the adapter's own, and what every broker has. Of a key that both have, the adapter tells what it means.
 fn broker(adapter: &Registration, definitions: &mut Map<String, Json>) -> Json {
     let mut every = schemars::schema_for!(Broker).to_value();
     definitions.extend(take_definitions(&mut every));

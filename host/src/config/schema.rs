@@ -9,6 +9,9 @@ pub(crate) const POSITIVE: &str = "x-positive";
 /// Format of texts that are never shown and may come from a file.
 pub(crate) const SECRET: &str = "secret";
 
+/// Name of the form that is the whole file.
+const ROOT: &str = "File";
+
 /// One form that a value may have: a schema without references and alternatives at its top.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Form<'a> {
@@ -20,7 +23,8 @@ pub(crate) struct Form<'a> {
 /// All forms that `schema` allows, but for null, which TOML cannot write.
 pub(crate) fn forms<'a>(root: &'a Json, schema: &'a Json) -> Vec<Form<'a>> {
     let mut found = Vec::new();
-    collect(root, schema, None, &mut found);
+    let name = std::ptr::eq(root, schema).then_some(ROOT);
+    collect(root, schema, name, &mut found);
     found
 }
 
@@ -74,42 +78,50 @@ impl<'a> Form<'a> {
         several.chain(std::iter::once(self.get("const"))).filter_map(Json::as_str).collect()
     }
 
-    /// What it wants, for a person.
-    pub(crate) fn describe(&self) -> String {
-        match self.get("format").as_str() {
-            Some("duration") => return r#"a duration like "30s""#.into(),
-            Some("size") => return r#"a size like "64MiB""#.into(),
-            _ => {}
+    /// Its JSON type. An optional key may also be null, which TOML cannot write.
+    fn kind(&self) -> Option<&'a str> {
+        match self.get("type") {
+            Json::Array(several) => several.iter().filter_map(Json::as_str).find(|kind| *kind != "null"),
+            only => only.as_str(),
         }
+    }
+
+    /// What it wants, for a person: each possibility by itself.
+    pub(crate) fn wanted(&self) -> Vec<String> {
         let words = self.words();
-        match self.get("type").as_str() {
-            _ if !words.is_empty() => one_of(&words),
-            Some("integer") => "a whole number".into(),
-            Some("number") => "a number".into(),
-            Some("boolean") => "true or false".into(),
-            Some("array") => "a list".into(),
-            Some("object") => "a table".into(),
-            _ => "text".into(),
+        if !words.is_empty() {
+            return words.iter().map(|word| format!("{word:?}")).collect();
         }
+        let wanted: &[&str] = match (self.kind(), self.get("format").as_str()) {
+            (_, Some("duration")) => &[r#"a duration like "30s""#],
+            (_, Some("size")) => &[r#"a size like "64MiB""#],
+            (Some("integer"), _) => &["a whole number"],
+            (Some("number"), _) => &["a number"],
+            (Some("boolean"), _) => &["true", "false"],
+            (Some("array"), _) => &["a list"],
+            (Some("object"), _) => &["a table"],
+            _ => &["text"],
+        };
+        wanted.iter().map(|word| (*word).into()).collect()
     }
 }
 
 /// What any of the forms wants, for a person.
 pub(crate) fn describe(forms: &[Form<'_>]) -> String {
-    let words: Vec<&str> = forms.iter().flat_map(Form::words).collect();
-    let mut wanted: Vec<String> = forms.iter().filter(|f| f.words().is_empty()).map(Form::describe).collect();
+    let mut wanted: Vec<String> = forms.iter().flat_map(Form::wanted).collect();
     wanted.dedup();
-    if !words.is_empty() {
-        wanted.insert(0, one_of(&words));
-    }
-    wanted.join(" or ")
+    either(&wanted)
 }
 
 /// `"a"`, `"b"` or `"c"`.
 pub(crate) fn one_of(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|w| format!("{w:?}")).collect();
-    match quoted.split_last() {
+    either(&words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>())
+}
+
+/// Possibilities in a row.
+pub(crate) fn either(words: &[String]) -> String {
+    match words.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        _ => quoted.concat(),
+        _ => words.concat(),
     }
 }

@@ -36,9 +36,8 @@ impl fmt::Debug for Secret {
 /// Puts the content of the file in place of `file:path`, without the line end that editors add. Relative paths start in `folder`.
 pub(crate) fn fetch(node: &mut Node, folder: &Path, path: &KeyPath) -> Result<(), Box<Mistake>> {
     let Some(file) = node.text().and_then(|text| text.strip_prefix(FILE)) else { return Ok(()) };
-    let file = folder.join(file);
-    let text = std::fs::read_to_string(&file).map_err(|error| {
-        let problem = format!("the file {} of this secret cannot be read: {error}", file.display());
+    let text = std::fs::read_to_string(folder.join(file)).map_err(|error| {
+        let problem = format!("the file {file} of this secret cannot be read: {error}");
         Box::new(Mistake::new(path, &node.place, problem).help("write file: and a path, relative to the folder of this file"))
     })?;
     node.value = Value::Text(text.trim_end_matches(['\n', '\r']).to_owned());

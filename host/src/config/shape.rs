@@ -9,7 +9,7 @@ use super::mistake::{Mistake, Mistakes};
 use super::node::{Node, Table, Value};
 use super::path::KeyPath;
 use super::schema::{Form, SECRET, describe, forms};
-use super::unknown::{Unknown, nearest};
+use super::unknown::{Unknown, absent, nearest};
 use super::{coerce, range, secret};
 
 /// Holds `tree` against `root`, the schema of the whole file. Secrets in files are read from `folder` on.
@@ -41,7 +41,7 @@ impl Shape<'_> {
         match node.value {
             Value::Table(_) => self.one_table(node, &fitting, path),
             Value::List(_) => self.list(node, fitting[0], path),
-            Value::Text(_) => self.text(node, &fitting, path),
+            Value::Text(_) => self.text(node, &forms, &fitting, path),
             _ => self.bounds(node, fitting[0], path),
         }
     }
@@ -63,9 +63,8 @@ impl Shape<'_> {
             return self.table(node, forms[0], path);
         };
         let Some(choice) = node.get(key) else {
-            let problem = format!("`{key}` is missing: {}", describe_choices(forms, key));
-            self.mistakes.push(Mistake::new(path, &node.place, problem).help(format!("add a line {key} = \"…\"")));
-            return node.value = Value::Broken;
+            let mistake = without_choice(node, forms, key, path);
+            return self.broken(node, mistake);
         };
         let wanted = choice.text().unwrap_or_default();
         match forms.iter().find(|form| words_of(form, key).contains(&wanted)) {
@@ -74,8 +73,7 @@ impl Shape<'_> {
             None => {
                 let words: Vec<&str> = forms.iter().flat_map(|form| words_of(form, key)).collect();
                 let problem = format!("expected {}, found {}", describe_choices(forms, key), found(choice));
-                let help = nearest(wanted, &words).map_or("this build has no other".into(), |near| format!("did you mean {near:?}?"));
-                self.mistakes.push(Mistake::new(&path.key(key), &choice.place, problem).help(help));
+                self.mistakes.push(Mistake::new(&path.key(key), &choice.place, problem).help(absent(wanted, &words)));
                 node.value = Value::Broken;
             }
         }
@@ -129,10 +127,11 @@ impl Shape<'_> {
         }
     }
 
-    fn text(&mut self, node: &mut Node, forms: &[Form<'_>], path: &KeyPath) {
+    /// A text that is one of some words, or any text.
+    fn text(&mut self, node: &mut Node, forms: &[Form<'_>], fitting: &[Form<'_>], path: &KeyPath) {
         let text = node.text().unwrap_or_default();
-        let words: Vec<&str> = forms.iter().flat_map(Form::words).collect();
-        let free = forms.iter().find(|form| form.words().is_empty());
+        let words: Vec<&str> = fitting.iter().flat_map(Form::words).collect();
+        let free = fitting.iter().find(|form| form.words().is_empty());
         match free {
             _ if words.contains(&text) => {}
             Some(form) => self.bounds(node, *form, path),
@@ -164,6 +163,17 @@ fn discriminator<'a>(forms: &[Form<'a>]) -> Option<&'a str> {
     Some(key)
 }
 
+/// A table that does not say which one it is; perhaps it does by a wrong key.
+fn without_choice(node: &Node, forms: &[Form<'_>], key: &str, path: &KeyPath) -> Mistake {
+    let element = forms[0].name.unwrap_or_default();
+    let strange = node.table().into_iter().flatten().map(|(name, entry)| (Unknown::new(element, name, &[key]), name, &entry.key));
+    let choices = describe_choices(forms, key);
+    match strange.into_iter().find(|(unknown, ..)| unknown.meant(key)) {
+        Some((unknown, name, place)) => Mistake::new(&path.key(name), place, unknown.problem()).help(unknown.help()),
+        None => Mistake::new(path, &node.place, format!("`{key}` is missing: {choices}")).help(format!("add a line {key} = \"…\"")),
+    }
+}
+
 fn words_of<'a>(form: &Form<'a>, key: &str) -> Vec<&'a str> {
     form.properties().and_then(|p| p.get(key)?["const"].as_str()).into_iter().collect()
 }
@@ -177,7 +187,9 @@ fn describe_choices(forms: &[Form<'_>], key: &str) -> String {
 fn found(node: &Node) -> String {
     match &node.value {
         _ if node.secret => "something else".into(),
-        Value::Text(text) if node.from_variable => format!("the text {:?} (from {})", super::mask::shown(text), node.place.text().trim_matches('"')),
+        Value::Text(text) if node.place.text().contains("${") => {
+            format!("the text {:?} (from {})", super::mask::shown(text), node.place.text().trim_matches('"'))
+        }
         Value::Text(text) => format!("the text {:?}", super::mask::shown(text)),
         Value::Integer(number) => format!("the number {number}"),
         Value::Float(number) => format!("the number {number}"),
@@ -194,7 +206,7 @@ fn type_help(forms: &[Form<'_>], node: &Node) -> String {
     match &node.value {
         Value::Integer(n) if wants("duration") => format!("a duration needs a unit: \"{n}s\" or \"{n}ms\""),
         Value::Integer(n) if wants("size") => format!("a size needs a unit: \"{n}B\", \"{n}KiB\" or \"{n}MiB\""),
-        Value::Text(_) if forms.iter().any(|form| form.is("array")) => "put it in brackets: [\"…\"]".into(),
+        Value::Text(_) if forms.iter().any(|form| form.is("array")) => format!("put it in brackets: [{}]", node.place.text()),
         Value::Text(text) if text.parse::<f64>().is_ok() => format!("write it without quotes: {text}"),
         Value::Text(text) if matches!(text.as_str(), "true" | "false") => format!("write it without quotes: {text}"),
         Value::Integer(_) | Value::Float(_) | Value::Bool(_) if forms.iter().any(|form| form.is("string")) => {

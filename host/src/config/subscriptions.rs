@@ -17,7 +17,9 @@ const NOT_FOR_JOBS: [&str; 2] = ["batch", "concurrency"];
 
 /// The subscriptions of a handler.
 pub(crate) fn of_handler(assembly: &mut Assembly<'_>, handler: &str, node: &Node, path: &KeyPath) -> Vec<SubscriptionConfig> {
-    entries(assembly, handler, node, Some(node), path)
+    let mut made = entries(assembly, handler, node, Some(node), path);
+    tell_apart(&mut made);
+    made
 }
 
 /// The subscriptions of a job.
@@ -41,9 +43,7 @@ fn list(node: &Node) -> &[Node] {
 fn entries(assembly: &mut Assembly<'_>, owner: &str, node: &Node, layer: Option<&Node>, path: &KeyPath) -> Vec<SubscriptionConfig> {
     let path = path.key("subscribe");
     let whole = list(node).iter().enumerate().filter(|(_, entry)| !entry.is_broken());
-    let mut made: Vec<_> = whole.filter_map(|(i, entry)| one(assembly, owner, entry, layer, &path.index(i))).collect();
-    tell_apart(&mut made);
-    made
+    whole.filter_map(|(i, entry)| one(assembly, owner, entry, layer, &path.index(i))).collect()
 }
 
 fn one(assembly: &mut Assembly<'_>, owner: &str, entry: &Node, layer: Option<&Node>, path: &KeyPath) -> Option<SubscriptionConfig> {

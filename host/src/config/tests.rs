@@ -1,6 +1,7 @@
 //! Whole files: what is wrong with them, and what they mean.
 
 mod explained;
+mod fresh;
 mod good;
 mod mangled;
 mod mistakes;
@@ -8,11 +9,11 @@ mod mistakes;
 use std::collections::BTreeMap;
 use std::fs;
 
-use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, Registration, Roles};
+use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, Registration, Roles, Size};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, Config, FILE_NAME, LoadError, Look, load};
+use super::{Ask, Config, FILE_NAME, LoadError, Look, load, markdown, schema_text};
 
 /// A file or several, arguments and variables, to be loaded.
 #[derive(Default)]
@@ -68,6 +69,24 @@ impl Case {
     }
 }
 
+#[test]
+fn the_reference_page_tells_every_key() {
+    insta::assert_snapshot!(markdown(ADAPTERS));
+}
+
+#[test]
+fn the_schema_refers_only_to_what_it_defines() {
+    let text = schema_text(ADAPTERS);
+    let schema: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let references = text.split("\"$ref\": \"#").skip(1).filter_map(|rest| rest.split('"').next());
+    let mut count = 0;
+    for pointer in references {
+        assert!(schema.pointer(pointer).is_some(), "{pointer}");
+        count += 1;
+    }
+    assert!(count > 20, "{count}");
+}
+
 /// Stand-ins for the adapters of a host: one that can all, one that can little.
 const ADAPTERS: &[Registration] = &[Registration::of::<Embedded>(), Registration::of::<Pubsub>()];
 
@@ -79,11 +98,13 @@ struct Embedded;
 struct EmbeddedConfig {
     /// The file, relative to the configuration.
     path: String,
+    /// A key that every broker has, and this adapter too.
+    max_message_size: Size,
 }
 
 impl Default for EmbeddedConfig {
     fn default() -> Self {
-        EmbeddedConfig { path: "longshore.db".into() }
+        EmbeddedConfig { path: "longshore.db".into(), max_message_size: Size::from_mib(1) }
     }
 }
 

@@ -7,11 +7,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use longshore_core::{
-    Batching, Breaker, DeadLetterPolicy, Delivery, Fetch, Limits, Order, Pattern, Registration, RetryPolicy, Start, Subscribe, TopicSettings,
+    Batching, Breaker, DeadLetterPolicy, Delivery, Fetch, Limits, Order, Pattern, Registration, RetryPolicy, Start, Subscribe,
+    TopicSettings,
 };
 use serde_json::Value as Json;
 
 use super::elements::{OnVanished, Restart};
+use super::guarantee::{Guarantee, guarantee};
+use super::layers::Layers;
 use super::mistake::{Mistake, Mistakes};
 use super::node::{Node, Value};
 use super::path::{KeyPath, Step};
@@ -38,6 +41,7 @@ pub struct Config {
     /// How long calls may go on once the host is told to stop.
     pub shutdown_grace: Duration,
     pub(crate) origins: Origins,
+    pub(crate) layers: Layers,
 }
 
 /// One connection.
@@ -148,6 +152,11 @@ pub struct PublishConfig {
 }
 
 impl PublishConfig {
+    /// What a guest says: the other name, or the topic or pattern.
+    pub fn said(&self) -> &str {
+        self.alias.as_deref().unwrap_or(self.topics.as_str())
+    }
+
     /// Whether the grant covers what a guest would call so.
     pub fn covers(&self, name: &str) -> bool {
         match &self.alias {
@@ -259,6 +268,31 @@ impl Config {
     pub fn topics_of(&self, broker: &str) -> Vec<(String, TopicSettings)> {
         let of = self.topics.iter().filter(|topic| topic.broker == broker);
         of.map(|topic| (topic.name.clone(), topic.settings.clone())).collect()
+    }
+
+    /// What is promised about the messages of one of this configuration's subscriptions.
+    pub fn guarantee(&self, subscription: &SubscriptionConfig) -> Guarantee {
+        let broker = self.brokers.get(&subscription.broker).expect("a checked configuration has the brokers that it names");
+        let of_handler = self.handlers.get(&subscription.handler).map(|handler| &handler.publish);
+        let grants = of_handler.or_else(|| Some(&self.jobs.get(&subscription.handler)?.publish));
+        let stay = grants.into_iter().flatten().all(|grant| grant.broker == subscription.broker);
+        guarantee(broker.registration.capabilities, subscription.delivery, stay)
+    }
+
+    /// The keys that a subscription has in common with its handler and the defaults, each with the place that it comes from.
+    pub(crate) fn policy(&self, subscription: &SubscriptionConfig) -> Option<Node> {
+        let entry = self.origins.at(&subscription.path)?;
+        Some(self.layers.policy(self.origins.tree.get("defaults"), self.handler_layer(subscription), entry))
+    }
+
+    /// The same for the instances of its handler; `None` for a job.
+    pub(crate) fn instance(&self, subscription: &SubscriptionConfig) -> Option<Node> {
+        Some(self.layers.instance(self.origins.tree.get("defaults"), self.handler_layer(subscription)?))
+    }
+
+    fn handler_layer(&self, subscription: &SubscriptionConfig) -> Option<&Node> {
+        let handler = self.handlers.get(&subscription.handler)?;
+        self.origins.tree.find(["handlers", &handler.name])
     }
 
     /// A mistake that shows only later (a missing file, a component that wants what it is not granted), told like any other. The place is that of

@@ -72,8 +72,21 @@ pub(crate) fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
     (likeness(best) >= ALIKE || strsim::osa_distance(word, best) <= 1).then_some(best)
 }
 
+/// What to do about a kind of broker that this build does not have.
+pub(crate) fn absent(kind: &str, kinds: &[&str]) -> String {
+    if let Some(features) = FEATURES.iter().find(|feature| **feature == kind) {
+        return format!("this build is without it; build with --features {features}");
+    }
+    match nearest(kind, kinds) {
+        _ if kind == "redis" => "there will be three: redis-streams, redis-list and redis-pubsub; none is supported yet".into(),
+        _ if LATER_KINDS.contains(&kind) => format!("{kind} is not supported yet"),
+        Some(near) => format!("did you mean {near:?}?"),
+        None => "this build has no other".into(),
+    }
+}
+
 /// `did you mean "x"?` or the list of what there is.
-pub(crate) fn did_you_mean(word: &str, words: &[&str]) -> String {
+pub fn did_you_mean(word: &str, words: &[&str]) -> String {
     match nearest(word, words) {
         Some(near) => format!("did you mean {near:?}?"),
         None if words.is_empty() => "there is none".into(),
@@ -90,6 +103,12 @@ fn renamed(element: &str, key: &str) -> Option<&'static str> {
     let line = RENAMED.iter().find(|(of, names, _)| is(of, element) && names.contains(&key))?;
     Some(line.2)
 }
+
+/// Kinds of brokers that a build may be without; each has a feature of its name.
+const FEATURES: [&str; 2] = ["embedded", "memory"];
+
+/// Kinds of brokers that a later version will have.
+const LATER_KINDS: [&str; 8] = ["kafka", "redis-streams", "redis-list", "redis-pubsub", "rabbitmq", "nats", "nats-jetstream", "webhook"];
 
 /// Element, names that others use there, and either the key that is meant or a sentence about what to do.
 const RENAMED: &[(&str, &[&str], &str)] = &[
@@ -116,8 +135,11 @@ const RENAMED: &[(&str, &[&str], &str)] = &[
     ("Handler", &["subscriptions", "subscribes", "consume", "triggers", "inputs", "source-topics"], "subscribe"),
     ("Handler", &["publishes", "outputs", "produce", "producers", "grants"], "publish"),
     ("Handler", &["env", "environment", "variables", "settings"], "config"),
-    ("Handler", &["topic", "topics", "patterns", "broker", "group", "order", "start", "delivery", "mode"],
-        "it belongs to an entry of `subscribe`: subscribe = [{ topic = \"…\" }]"),
+    (
+        "Handler",
+        &["topic", "topics", "patterns", "broker", "group", "order", "start", "delivery", "mode"],
+        "it belongs to an entry of `subscribe`: subscribe = [{ topic = \"…\" }]",
+    ),
     ("Handler", &["allowed-outbound-hosts", "outbound-hosts", "allowed-hosts"], "http"),
     ("Handler", &["memory", "memory-limit", "timeout", "deadline", "cpu"], "it belongs into `limits`: limits = { deadline = \"5s\" }"),
     ("Job", &["wasm", "module", "file", "path", "source"], "component"),
@@ -137,7 +159,11 @@ const RENAMED: &[(&str, &[&str], &str)] = &[
     ("Fetch", &["block", "timeout", "wait", "wait-time"], "max-wait"),
     ("Batch", &["size", "batch-size", "count", "max-size"], "max-messages"),
     ("Batch", &["timeout", "period", "wait", "linger"], "max-wait"),
-    ("Retry", &["max-retries", "retries", "max-retry-attempts", "max"], "write `max-attempts`, which counts the first try too: 3 retries are max-attempts = 4"),
+    (
+        "Retry",
+        &["max-retries", "retries", "max-retry-attempts", "max"],
+        "write `max-attempts`, which counts the first try too: 3 retries are max-attempts = 4",
+    ),
     ("Retry", &["strategy", "policy", "kind"], "backoff"),
     ("Retry", &["delay", "interval", "base-delay", "retry-delay", "initial-interval", "min-delay"], "initial-delay"),
     ("Retry", &["max-interval", "cap"], "max-delay"),
@@ -170,15 +196,46 @@ const LATER: &[(&str, &[&str])] = &[
     ("Broker", &["pool-size", "tls", "security"]),
     ("Handler", &["dedup", "profile", "hooks"]),
     ("Job", &["schedule", "interval", "stores", "http"]),
-    ("Subscription", &["dedup", "persist", "buffer", "overflow", "lease", "exactly-once", "ack-interval", "match", "exchange", "exchange-type", "routing-key"]),
+    (
+        "Subscription",
+        &[
+            "dedup",
+            "persist",
+            "buffer",
+            "overflow",
+            "lease",
+            "exactly-once",
+            "ack-interval",
+            "match",
+            "exchange",
+            "exchange-type",
+            "routing-key",
+        ],
+    ),
     ("Defaults", &["dedup"]),
     ("Retry", &["mode"]),
     ("DeadLetter", &["retention", "alert-above"]),
     (
         "Topic",
         &[
-            "partitions", "replication-factor", "kind", "description", "schema", "codec", "key-codec", "validate", "envelope", "key-from",
-            "max-length", "approximate", "durable", "max-priority", "exchange", "exchange-type", "routing-key", "claim-check-above",
+            "partitions",
+            "replication-factor",
+            "kind",
+            "description",
+            "schema",
+            "codec",
+            "key-codec",
+            "validate",
+            "envelope",
+            "key-from",
+            "max-length",
+            "approximate",
+            "durable",
+            "max-priority",
+            "exchange",
+            "exchange-type",
+            "routing-key",
+            "claim-check-above",
         ],
     ),
 ];
@@ -199,6 +256,9 @@ mod tests {
         check("brokers.kafka", "connection_string", &["type", "url"], "no key", "did you mean `url`?");
         check("Retry", "max_retries", &["max-attempts"], "no key", "3 retries are max-attempts = 4");
         check("Handler", "dedup", &["component"], "not supported yet", "take it out");
+        assert_eq!(absent("kafka", &["embedded"]), "kafka is not supported yet");
+        assert_eq!(absent("memory", &["embedded"]), "this build is without it; build with --features memory");
+        assert_eq!(absent("embeded", &["embedded"]), "did you mean \"embedded\"?");
         check("Admin", "xyz", &["listen", "token"], "no key", "the keys here are listen, token");
     }
 }

@@ -61,14 +61,15 @@ fn published(checking: &mut Checking<'_>, grant: &PublishConfig) {
     if let Some(broker) = checking.config.brokers.get(&grant.broker)
         && !broker.registration.capabilities.has(Flag::Publish)
     {
-        let demand = Demand { path: grant.path.clone(), flag: Flag::Publish, what: "publishing".into(), instead: "publish to another broker" };
+        let demand =
+            Demand { path: grant.path.clone(), flag: Flag::Publish, what: "publishing".into(), instead: "publish to another broker" };
         tell(checking, broker, &demand);
     }
 }
 
 fn tell(checking: &mut Checking<'_>, broker: &BrokerConfig, demand: &Demand) {
     let Demand { path, flag, what, instead } = demand;
-    let problem = format!("the broker {:?} ({}) is without {what}: it lacks `{flag}`", broker.name, broker.registration.name);
+    let problem = format!("the broker {:?} ({}) cannot do {what}: it lacks `{flag}`", broker.name, broker.registration.name);
     let others = others(checking, *flag);
     let help = if others.is_empty() { (*instead).to_owned() } else { format!("{instead}; {} has it", others.join(", ")) };
     checking.tell(path, problem, help);

@@ -11,8 +11,8 @@ pub(super) fn check(checking: &mut Checking<'_>) {
         let topics = subscription.topics.iter().flat_map(samples);
         let Some(way) = topics.into_iter().find_map(|topic| way_back(&all, index, &topic)) else { continue };
         let problem = format!("dead letters come back to where they failed: {}", way.join(" -> "));
-        let path = subscription.path.key("dead-letter");
-        checking.tell(&path, problem, "name another topic: dead-letter = { topic = \"dead.{topic}.{group}\" }, or write dead-letter = false");
+        let help = "name another topic: dead-letter = { topic = \"dead.{topic}.{group}\" }, or write dead-letter = false";
+        checking.tell_of_policy(subscription, "dead-letter", problem, help);
     }
 }
 

@@ -24,7 +24,8 @@ pub(super) fn check(checking: &mut Checking<'_>) {
         }
     }
     for (name, _) in config.jobs.iter().filter(|(name, _)| config.handlers.contains_key(*name)) {
-        let mistake = config.mistake(&KeyPath::of(["jobs", name]), format!("{name:?} is a handler already"), "give one of the two another name");
+        let mistake =
+            config.mistake(&KeyPath::of(["jobs", name]), format!("{name:?} is a handler already"), "give one of the two another name");
         checking.tell_also(mistake, &checking.place(&KeyPath::of(["handlers", name])), "the handler");
     }
 }
@@ -32,11 +33,11 @@ pub(super) fn check(checking: &mut Checking<'_>) {
 fn broker(checking: &mut Checking<'_>, name: &str, path: &KeyPath) {
     let config = checking.config;
     // Brokers with mistakes of their own are there, if not in `config.brokers`.
-    let written = config.origins.tree.get("brokers").and_then(|node| node.table()).is_some_and(|table| table.contains_key(name));
-    if written || config.brokers.contains_key(name) {
+    let table = config.origins.tree.get("brokers").and_then(|node| node.table());
+    if table.is_some_and(|table| table.contains_key(name)) || config.brokers.contains_key(name) {
         return;
     }
-    let names: Vec<&str> = config.brokers.keys().map(String::as_str).collect();
+    let names: Vec<&str> = table.into_iter().flat_map(|table| table.keys()).map(String::as_str).collect();
     if name == DEFAULT_BROKER {
         let help = format!("name one with broker = \"…\" (there is {}), or add [brokers.default]", names.join(", "));
         checking.tell(path, "no broker is named here, and there is no [brokers.default]", help);
@@ -46,7 +47,9 @@ fn broker(checking: &mut Checking<'_>, name: &str, path: &KeyPath) {
 }
 
 fn output_is_granted(checking: &mut Checking<'_>, output: &str, grants: &[PublishConfig], path: &KeyPath) {
-    if !grants.iter().any(|grant| grant.covers(output)) && checking.mistakes.is_empty_below(&path.key("publish")) {
+    let written = checking.config.origins.at(&path.key("publish")).map_or(0, |node| node.list().len());
+    // With an entry that could not be read nobody knows.
+    if written == grants.len() && !grants.iter().any(|grant| grant.covers(output)) {
         let problem = format!("{output:?} is not among the topics that this handler may publish to");
         checking.tell(&path.key("output"), problem, format!("add {output:?} to its `publish` list"));
     }

@@ -52,9 +52,7 @@ impl Batches {
     pub(crate) fn batching(&self) -> Batching {
         match self {
             Batches::Chosen(Adaptive::Adaptive) => Batching::default(),
-            Batches::Fixed(Batch { max_messages, max_wait }) => {
-                Batching::Fixed { max_messages: *max_messages, max_wait: max_wait.get() }
-            }
+            Batches::Fixed(Batch { max_messages, max_wait }) => Batching::Fixed { max_messages: *max_messages, max_wait: max_wait.get() },
         }
     }
 }

@@ -80,7 +80,7 @@ metrics = false
     )
     .good();
     let broker = &config.brokers["default"];
-    assert_eq!(broker.settings, serde_json::json!({ "path": "other.db" }));
+    assert_eq!(broker.settings, serde_json::json!({ "path": "other.db", "max-message-size": "2MiB" }));
     assert_eq!((broker.publish_timeout.as_secs(), broker.reconnect.max_delay.as_secs(), broker.max_message_size), (3, 60, 2 << 20));
     let handler = &config.handlers["h"];
     assert_eq!((handler.reuse, handler.limits.memory, handler.limits.cpu), (Reuse::Fresh, 1 << 20, Duration::from_secs(1)));
@@ -219,7 +219,9 @@ subscribe = [{ topic = "a" }, { topic = "a", broker = "other" }, { topic = "a", 
 
 #[test]
 fn a_broker_without_groups_is_consumed_without_one() {
-    let config = file("[brokers.default]\ntype = \"pubsub\"\nurl = \"x\"\n[handlers.h]\ncomponent = \"h\"\nsubscribe = [{ topic = \"a\" }]\n").good();
+    let config =
+        file("[brokers.default]\ntype = \"pubsub\"\nurl = \"x\"\n[handlers.h]\ncomponent = \"h\"\nsubscribe = [{ topic = \"a\" }]\n")
+            .good();
     assert_eq!(config.handlers["h"].subscriptions[0].group, None);
 }
 

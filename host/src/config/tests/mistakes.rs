@@ -62,7 +62,10 @@ fn a_table_that_stands_twice_is_told_with_both_lines() {
 
 #[test]
 fn missing_variables_and_overlays_are_named() {
-    told!(file("[handlers.h]\ncomponent = \"${NOWHERE}\"\nreuse = \"${WRONG}\"\nsubscribe = [{ topic = \"a${\" }]\n").variable("WRONG", "often"));
+    told!(
+        file("[handlers.h]\ncomponent = \"${NOWHERE}\"\nreuse = \"${WRONG}\"\nsubscribe = [{ topic = \"a${\" }]\n")
+            .variable("WRONG", "often")
+    );
     told!(file("").env("prod"));
 }
 
