@@ -5,6 +5,7 @@
 
 mod calls;
 mod settling;
+mod trouble;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +20,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::Reconnect;
 use crate::breaker::Circuit;
 use crate::ledger::Ledger;
 use crate::metrics::Handles;
@@ -32,10 +32,9 @@ use crate::status::Status;
 
 use calls::{Finished, Running};
 use settling::Settlement;
+use trouble::{Doing, Trouble};
 
-/// Waits of a lane when publishing or settling fails: short at first, since most such trouble passes at once.
-const TROUBLE: Reconnect = Reconnect { initial: Duration::from_millis(100), max: Duration::from_secs(30) };
-/// How long a lane that is told to stop at once waits for a settlement that is under way.
+/// How long a lane that ends waits for its last settlement, and then for the broker to take back the rest.
 const LAST_SETTLEMENT: Duration = Duration::from_secs(2);
 /// Empty buffers that a lane keeps for later batches.
 const SPARE_BATCHES: usize = 4;
@@ -52,6 +51,8 @@ pub(crate) struct Shared<H> {
     pub(crate) calls: Arc<Semaphore>,
     pub(crate) circuit: Mutex<Circuit>,
     pub(crate) lanes: AtomicUsize,
+    /// Something moved that lanes share: the breaker, how many lanes there are, room where there was none.
+    pub(crate) moved: watch::Sender<()>,
     /// Stop reading, finish what runs, settle.
     pub(crate) drain: CancellationToken,
     /// Let go of what runs.
@@ -104,8 +105,7 @@ pub(crate) struct LaneTask<H: Handler> {
     held_bytes: usize,
     incoming: Batch,
     spare: Vec<Batch>,
-    /// Trouble of the host in a row.
-    troubles: u32,
+    trouble: Option<Trouble>,
     /// No fetch and no call before then.
     resting_until: Option<Instant>,
     /// Since when messages wait that a fixed batch holds back.
@@ -133,12 +133,12 @@ impl<H: Handler> LaneTask<H> {
             running: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(0)),
             next_call: 0,
             pending: Vec::new(),
-            settlement: Settlement::Idle,
+            settlement: Settlement::default(),
             held: 0,
             held_bytes: 0,
             incoming: Batch::default(),
             spare: Vec::new(),
-            troubles: 0,
+            trouble: None,
             resting_until: None,
             holding_back: None,
             next_extension: policy.lease.map(|lease| Instant::now() + lease / 3),
@@ -149,19 +149,26 @@ impl<H: Handler> LaneTask<H> {
 
     /// Runs until the lane is revoked, the broker loses it, or the host stops. An error means that the subscription is to be made anew.
     pub(crate) async fn run(mut self) -> Result<(), BrokerError> {
-        let result = self.turn().await;
-        let open = self.open_receipts();
-        match (self.acks.take(), &result) {
-            (Some(acks), Ok(())) => acks.close(open).await,
-            _ => result,
+        self.turn().await?;
+        let open = self.unsettled();
+        if let Some(acks) = self.acks.take() {
+            match tokio::time::timeout(LAST_SETTLEMENT, acks.close(open)).await {
+                Ok(Ok(())) => {}
+                // The lane is not ours any more: the broker finds out by itself, as it does when a host dies.
+                Ok(Err(error)) => tracing::warn!(lane = %self.id, "a lane was not given back: {error}"),
+                Err(_) => tracing::warn!(lane = %self.id, "a lane was not given back in time"),
+            }
         }
+        Ok(())
     }
 
     async fn turn(&mut self) -> Result<(), BrokerError> {
         let mut paused = self.shared.paused.clone();
+        let mut moved = self.shared.moved.subscribe();
         let (drain, abort) = (self.shared.drain.clone(), self.shared.abort.clone());
         loop {
             let mut permit = None;
+            let now = Instant::now();
             let wants_permit = self.start_calls();
             self.start_settling();
             if self.is_over() {
@@ -169,7 +176,7 @@ impl<H: Handler> LaneTask<H> {
             }
             self.park_if_stuck();
             let room = self.room();
-            let wake = self.wake();
+            let wake = self.wake(now);
             let semaphore = &self.shared.calls;
             tokio::select! {
                 biased;
@@ -184,6 +191,7 @@ impl<H: Handler> LaneTask<H> {
                 }
                 () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
                 _ = paused.changed() => {}
+                _ = moved.changed() => {}
             }
             if let Some(permit) = permit {
                 self.start_call(permit);
@@ -194,9 +202,14 @@ impl<H: Handler> LaneTask<H> {
     /// What a fetch brought.
     fn fetched(&mut self, fetched: Option<Result<(), BrokerError>>) -> Result<(), BrokerError> {
         match fetched {
-            Some(Err(error)) if error.fix == Fix::Retry => self.trouble("fetch", &error.what),
+            Some(Err(error)) if error.fix == Fix::Retry => {
+                self.trouble(Doing::Fetch, &error.what);
+            }
             Some(Err(error)) => return Err(error),
-            _ => self.receive(),
+            _ => {
+                self.recovered(Doing::Fetch);
+                self.receive();
+            }
         }
         Ok(())
     }
@@ -227,8 +240,8 @@ impl<H: Handler> LaneTask<H> {
 
     /// Lets messages wait for their call, suspects one by one.
     fn enqueue(&mut self, batch: Arc<Batch>, first: u64) {
-        let most = self.shared.policy.max_deliveries;
-        let suspect = |i: usize| batch.facts(i).unanswered >= most;
+        let (most, again) = (self.shared.policy.max_deliveries, self.shared.policy.delivery == Delivery::AtLeastOnce);
+        let suspect = |i: usize| again && batch.facts(i).unanswered >= most;
         let mut from = 0;
         for i in (0..batch.len()).filter(|i| suspect(*i)) {
             self.queue.push(&batch, from, i, first + from as u64, false);
@@ -238,10 +251,14 @@ impl<H: Handler> LaneTask<H> {
         if from < batch.len() {
             self.queue.push(&batch, from, batch.len(), first + from as u64, false);
         }
-        for seq in self.queue.take_replaced() {
+        self.forget_replaced();
+    }
+
+    fn forget_replaced(&mut self) {
+        for (seq, bytes) in self.queue.take_replaced() {
             self.ledger.finish(seq);
             self.shared.metrics.stale.inc();
-            self.release(1, 0);
+            self.release(1, bytes);
         }
     }
 
@@ -252,92 +269,84 @@ impl<H: Handler> LaneTask<H> {
             return None;
         }
         let (messages, bytes) = (self.shared.share(policy.subscribe.max_in_flight), self.shared.share(policy.max_bytes_in_flight));
-        let free = messages.saturating_sub(self.held);
+        // A lane that came later waits until the others are down to their share; one message each lane may always have.
+        let left = policy.subscribe.max_in_flight.saturating_sub(self.shared.status.in_flight());
+        let free = messages.saturating_sub(self.held).min(left.max(usize::from(self.held == 0)));
         // A fetch costs its broker something: it waits until it is worth it, unless nothing else is to do.
         let worth = free >= messages.div_ceil(2) || self.queue.ready() == 0;
-        let fits = self.held == 0 || self.held_bytes < bytes;
-        (free > 0 && worth && fits).then(|| Room {
+        (free > 0 && worth && !self.is_full()).then(|| Room {
             messages: free.min(policy.subscribe.fetch.max_messages.max(1)),
             bytes: bytes.saturating_sub(self.held_bytes).max(1),
         })
     }
 
-    /// When the lane has to look again though nothing happened.
-    fn wake(&self) -> Option<Instant> {
-        let resting = self.resting_until.filter(|_| self.resting());
-        let held_back = self.holding_back.filter(|_| !self.resting());
-        [resting, held_back, self.settlement.retry_at(), self.next_extension, self.breaker_opens_at()].into_iter().flatten().min()
+    /// Whether the lane holds as much as it may.
+    fn is_full(&self) -> bool {
+        let policy = &self.shared.policy;
+        let bytes = self.shared.share(policy.max_bytes_in_flight);
+        self.held >= self.shared.share(policy.subscribe.max_in_flight) || (self.held > 0 && self.held_bytes >= bytes)
+    }
+
+    /// When the lane has to look again though nothing happened. What was due at `now`, when it looked last, waits for something else.
+    fn wake(&self, now: Instant) -> Option<Instant> {
+        let times = [self.resting_until, self.holding_back, self.settlement.wakes_at(), self.next_extension, self.breaker_opens_at()];
+        times.into_iter().flatten().filter(|at| *at > now).min()
     }
 
     fn resting(&self) -> bool {
         self.resting_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// The host is in trouble: nobody is charged, the lane rests.
-    fn trouble(&mut self, doing: &str, what: &str) {
-        self.troubles += 1;
-        let wait = TROUBLE.delay(self.troubles);
-        self.resting_until = Some(Instant::now() + wait);
-        self.shared.status.set_trouble(Some(self.shared.clock.now()));
-        self.shared.metrics.error("host");
-        tracing::warn!(subscription = %self.shared.policy.info.name, lane = %self.id, doing, ?wait, "{what}; no attempt is used, trying again");
-    }
-
-    fn recovered(&mut self) {
-        if std::mem::take(&mut self.troubles) > 0 {
-            self.resting_until = None;
-            self.shared.status.set_trouble(None);
-            tracing::info!(subscription = %self.shared.policy.info.name, lane = %self.id, "trouble is over");
-        }
-    }
-
     /// Drops the calls that run: their messages stay open and come again, to whoever has the lane then.
     fn let_go(&mut self) {
         self.phase = Phase::Closing;
+        self.forget_probe();
         self.calls.clear();
         self.settlement.give_up_at(Instant::now() + LAST_SETTLEMENT);
     }
 
     fn is_over(&self) -> bool {
-        let settled = self.pending.is_empty() && matches!(self.settlement, Settlement::Idle);
+        let settled = self.pending.is_empty() && self.settlement.is_idle();
+        // What was settled before its call is called to the end.
+        let called = self.calls.is_empty() && (self.shared.policy.delivery == Delivery::AtLeastOnce || self.queue.ready() == 0);
         match self.phase {
             Phase::Running => false,
-            Phase::Draining => self.calls.is_empty() && settled,
+            Phase::Draining => called && settled,
             Phase::Closing => settled || self.settlement.is_given_up(),
         }
     }
 
-    /// What was received and not finished, when the lane ends.
-    fn open_receipts(&mut self) -> Receipts {
+    /// What was received and is not settled: what waits, what runs, and what ended and is still to be told.
+    fn unsettled(&self) -> Receipts {
         let mut open = Receipts::default();
-        let running = self.running.drain().map(|(_, r)| r.picked);
-        for picked in self.queue.drain().into_iter().chain(running) {
-            (picked.from..picked.to).for_each(|at| open.push(picked.batch.receipt(at)));
+        if self.shared.policy.delivery == Delivery::AtLeastOnce {
+            self.queue.each(|batch, at| open.push(batch.receipt(at)));
+            for running in self.running.values() {
+                (running.picked.from..running.picked.to).for_each(|at| open.push(running.picked.batch.receipt(at)));
+            }
+        }
+        for record in self.pending.iter().chain(self.settlement.waiting()) {
+            record.ended().for_each(|at| open.push(record.picked.batch.receipt(at)));
         }
         open
     }
 
-    /// The same while it runs.
-    fn held_receipts(&self) -> Receipts {
-        let mut held = Receipts::default();
-        self.queue.each(|batch, at| held.push(batch.receipt(at)));
-        for running in self.running.values() {
-            (running.picked.from..running.picked.to).for_each(|at| held.push(running.picked.batch.receipt(at)));
-        }
-        held
-    }
-
     /// Gives back room.
     fn release(&mut self, messages: usize, bytes: usize) {
+        let was_full = self.is_full();
         self.held -= messages;
         self.held_bytes = self.held_bytes.saturating_sub(bytes);
         self.shared.status.released(messages);
         self.shared.metrics.in_flight.dec_by(messages as i64);
+        if was_full && self.shared.lanes.load(Ordering::Relaxed) > 1 {
+            self.shared.moved.send_replace(());
+        }
     }
 }
 
 impl<H: Handler> Drop for LaneTask<H> {
     fn drop(&mut self) {
+        self.forget_probe();
         self.shared.status.released(self.held);
         self.shared.metrics.in_flight.dec_by(self.held as i64);
     }

@@ -12,6 +12,8 @@ use longshore_core::Ranges;
 struct Slot {
     position: u64,
     open: bool,
+    /// New to the lane. A redelivery ended once before: the broker holds it by itself, and the mark does not speak of it.
+    fresh: bool,
 }
 
 /// The deliveries of one lane, numbered as they were received: a *sequence number* names a delivery within the lane.
@@ -22,7 +24,7 @@ pub(crate) struct Ledger {
     window: VecDeque<Slot>,
     /// The mark: see [`up_to`](Self::up_to).
     mark: Option<u64>,
-    /// Highest position received.
+    /// Highest position received that was new to the lane.
     newest: Option<u64>,
     /// What earlier owners of the lane finished above the broker's mark.
     inherited: Ranges,
@@ -36,10 +38,14 @@ impl Ledger {
 
     /// A delivery came: answers its sequence number, one above the one before.
     ///
-    /// A position that is not above all earlier ones is a redelivery: the broker holds it by itself, below what the mark speaks of.
+    /// A position that is not above all earlier ones, or that an earlier owner finished, is a redelivery (a retry that is due). It may come
+    /// before fresh messages below it, so it never moves the mark.
     pub(crate) fn receive(&mut self, position: u64) -> u64 {
-        self.newest = self.newest.max(Some(position));
-        self.window.push_back(Slot { position, open: true });
+        let fresh = Some(position) > self.newest && !self.inherited.contains(position);
+        if fresh {
+            self.newest = Some(position);
+        }
+        self.window.push_back(Slot { position, open: true, fresh });
         self.first + self.window.len() as u64 - 1
     }
 
@@ -52,7 +58,9 @@ impl Ledger {
             return false;
         }
         while let Some(slot) = self.window.front().filter(|s| !s.open) {
-            self.mark = self.mark.max(Some(slot.position));
+            if slot.fresh {
+                self.mark = self.mark.max(Some(slot.position));
+            }
             self.window.pop_front();
             self.first += 1;
         }
@@ -71,7 +79,7 @@ impl Ledger {
         }
         above.clone_from(&self.inherited);
         let mark = self.mark;
-        for slot in self.window.iter().filter(|s| !s.open && Some(s.position) > mark) {
+        for slot in self.window.iter().filter(|s| s.fresh && !s.open && Some(s.position) > mark) {
             above.insert(slot.position);
         }
     }
@@ -97,6 +105,18 @@ mod tests {
         assert_eq!(above.iter().collect::<Vec<_>>(), [(12, 12), (15, 15)]);
         ledger.finish(seqs[0]);
         assert_eq!(ledger.up_to(), Some(15));
+    }
+
+    #[test]
+    fn an_earlier_owners_retry_never_moves_the_mark_past_a_fresh_message() {
+        let mut earlier = Ranges::default();
+        earlier.insert(7);
+        let mut ledger = Ledger::new(earlier);
+        let (retry, fresh) = (ledger.receive(7), ledger.receive(6));
+        ledger.finish(retry);
+        assert_eq!(ledger.up_to(), None, "6 is open");
+        ledger.finish(fresh);
+        assert_eq!(ledger.up_to(), Some(6));
     }
 
     proptest! {

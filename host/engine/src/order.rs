@@ -123,8 +123,8 @@ impl Queue {
         }
     }
 
-    /// Sequence numbers of deliveries that a second one of the same position replaced: they ended without a call.
-    pub(crate) fn take_replaced(&mut self) -> Vec<u64> {
+    /// Deliveries that ended without a call because there was another of the same position: sequence number, and bytes.
+    pub(crate) fn take_replaced(&mut self) -> Vec<(u64, usize)> {
         match self {
             Queue::Free(_) => Vec::new(),
             Queue::Keyed(keyed) => keyed.take_replaced(),
@@ -136,14 +136,6 @@ impl Queue {
         match self {
             Queue::Free(free) => free.each(show),
             Queue::Keyed(keyed) => keyed.each(show),
-        }
-    }
-
-    /// Everything that waits here, whether it may be called or not.
-    pub(crate) fn drain(&mut self) -> Vec<Picked> {
-        match self {
-            Queue::Free(free) => std::iter::from_fn(|| free.pick(usize::MAX)).collect(),
-            Queue::Keyed(keyed) => keyed.drain(),
         }
     }
 }

@@ -12,9 +12,9 @@ pub(crate) fn refused(outputs: &Outputs, picked: &Picked, policy: &Policy) -> Ve
     let mut refused: Vec<(u32, String)> = Vec::new();
     let (mut bytes, mut count, mut origin) = (0, 0, u32::MAX);
     for output in outputs.iter() {
-        count = if output.origin() == origin { count + 1 } else { 1 };
+        // Each message has the whole limit: one that floods must not fail the others of its call. The runtime bounds the sum.
+        (count, bytes) = if output.origin() == origin { (count + 1, bytes + output.size()) } else { (1, output.size()) };
         origin = output.origin();
-        bytes += output.size();
         if refused.last().is_some_and(|(o, _)| *o == origin) {
             continue;
         }
@@ -22,7 +22,7 @@ pub(crate) fn refused(outputs: &Outputs, picked: &Picked, policy: &Policy) -> Ve
         let why = if count > limits.outputs {
             Some(format!("more than {} outputs of one message (limits.outputs)", limits.outputs))
         } else if bytes > limits.output_size {
-            Some(format!("outputs of one call take more than {} bytes (limits.output-size)", limits.output_size))
+            Some(format!("outputs of one message take more than {} bytes (limits.output-size)", limits.output_size))
         } else {
             address(output, picked, policy).and_then(|(route, _)| fits(output, route, policy)).err()
         };

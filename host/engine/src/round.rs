@@ -1,7 +1,5 @@
 //! One round of settlement: the ended messages of some calls, made into what the broker is told and what is published first.
 
-use std::sync::Arc;
-
 use longshore_core::{Acks, Again, BrokerError, Outbox, Outputs, PublishError, SettleError, Settled};
 
 use crate::dead_letter;
@@ -39,6 +37,16 @@ impl Record {
         }
     }
 
+    /// Where, in their batch, the messages stand that do not wait in the lane again.
+    pub(crate) fn over(&self) -> impl Iterator<Item = usize> {
+        (0..self.picked.len()).filter(|i| !matches!(self.verdict(*i), Verdict::Requeue { .. })).map(|i| self.picked.from + i)
+    }
+
+    /// Those of them that the broker is to be told of.
+    pub(crate) fn ended(&self) -> impl Iterator<Item = usize> {
+        self.over().filter(|_| self.acknowledge)
+    }
+
     /// Changes a verdict after the round could not be settled with it.
     pub(crate) fn set_verdict(&mut self, index: usize, verdict: Verdict) {
         self.late.push(index);
@@ -64,6 +72,14 @@ struct Tag {
 struct Mail {
     outbox: Outbox,
     tags: Vec<Tag>,
+}
+
+impl Mail {
+    /// Appends a copy of the entry at `index` of `from`.
+    fn take(&mut self, from: &Mail, index: usize) {
+        self.outbox.push(&from.outbox.get(index), from.outbox.delay(index), from.outbox.origin(index));
+        self.tags.push(from.tags[index]);
+    }
 }
 
 /// An output that its broker refuses for good.
@@ -94,23 +110,28 @@ pub(crate) struct Round {
     /// Tags of `settled.outputs`.
     tags: Vec<Tag>,
     writer: Writer,
+    /// Outputs that were refused while others are still to leave.
+    refused: Vec<Refusal>,
 }
 
 impl Round {
-    pub(crate) fn new(records: Vec<Record>) -> Self {
-        Round { records, ..Round::default() }
+    /// The round of `records`, whose messages have ended in `ledger`, as everything else has that `ledger` says is finished.
+    pub(crate) fn new(records: Vec<Record>, ledger: &mut Ledger) -> Self {
+        let mut round = Round { records, ..Round::default() };
+        round.settled.up_to = ledger.up_to();
+        ledger.above(&mut round.settled.above);
+        round
     }
 
-    /// Makes of the records what is to be told and published. Their messages have ended in `ledger`.
-    pub(crate) fn build(&mut self, policy: &Policy, ledger: &mut Ledger, now: u64) {
+    /// Makes of the records what is to be told and published. The mark stays where it was when the round began: what ended since then is
+    /// not published yet.
+    pub(crate) fn build(&mut self, policy: &Policy, now: u64) {
         self.clear();
         for r in 0..self.records.len() {
             self.tell(r, now);
             self.write_outputs(r, policy, now);
             self.write_dead_letters(r, policy, now);
         }
-        self.settled.up_to = ledger.up_to();
-        ledger.above(&mut self.settled.above);
         if policy.transactional()
             && let Some(home) = self.mail.iter().position(|(route, _)| *route == Route::Home)
         {
@@ -188,15 +209,17 @@ impl Round {
 
     /// Publishes what has to be out before, then tells the broker.
     pub(crate) async fn settle(&mut self, acks: &mut dyn Acks, policy: &Policy) -> Result<(), NotSettled> {
-        let mut refused = Vec::new();
-        while let Some((route, mail)) = self.mail.last() {
-            publish(*route, mail, policy, &mut refused).await.map_err(NotSettled::Publish)?;
+        while let Some((route, mail)) = self.mail.last_mut() {
+            publish(*route, mail, policy, &mut self.refused).await.map_err(NotSettled::Publish)?;
             self.mail.pop();
         }
-        if !refused.is_empty() {
+        if !self.refused.is_empty() {
             // What was not refused is out. The round is built anew without it.
             self.records.iter_mut().for_each(|r| r.published = true);
-            return Err(NotSettled::Refused(refused));
+            return Err(NotSettled::Refused(std::mem::take(&mut self.refused)));
+        }
+        if self.settled.is_empty() && self.settled.outputs.is_empty() {
+            return Ok(());
         }
         match acks.settle(&self.settled).await {
             Ok(()) => Ok(()),
@@ -222,17 +245,28 @@ fn add(mail: &mut Vec<(Route, Mail)>, route: Route, tag: Tag) -> &mut Outbox {
     &mut mail.outbox
 }
 
-async fn publish(route: Route, mail: &Mail, policy: &Policy, refused: &mut Vec<Refusal>) -> Result<(), BrokerError> {
+/// Publishes `mail`. After an error it holds what did not leave: nothing goes twice that was confirmed.
+async fn publish(route: Route, mail: &mut Mail, policy: &Policy, refused: &mut Vec<Refusal>) -> Result<(), BrokerError> {
     let outlet = policy.outlet(route).ok_or_else(|| BrokerError::retry(format!("broker {:?} cannot publish", policy.info.broker)))?;
-    let answers = Arc::clone(&outlet.publisher).publish(&mail.outbox).await?;
-    for (tag, answer) in mail.tags.iter().zip(answers) {
-        match answer {
-            Ok(_) => {}
-            Err(PublishError::Timeout) => return Err(BrokerError::retry(format!("broker {:?} did not confirm in time", outlet.broker))),
-            Err(PublishError::Unavailable(what)) => return Err(BrokerError::retry(what)),
-            Err(error) if tag.dead_letter => return Err(BrokerError::retry(format!("a dead letter cannot be written: {error}"))),
-            Err(error) => refused.push(Refusal { record: tag.record, index: tag.index, why: error.to_string() }),
+    let answers = outlet.publisher.publish(&mail.outbox).await?;
+    let (mut left, mut trouble) = (Mail::default(), None);
+    for (i, tag) in mail.tags.iter().enumerate() {
+        let error = match answers.get(i) {
+            Some(Ok(_)) => continue,
+            Some(Err(error)) => error.clone(),
+            None => PublishError::Timeout,
+        };
+        match error {
+            PublishError::Timeout => trouble = Some(format!("broker {:?} did not confirm in time", outlet.broker)),
+            PublishError::Unavailable(what) => trouble = Some(what),
+            error if tag.dead_letter => trouble = Some(format!("a dead letter cannot be written: {error}")),
+            error => {
+                refused.push(Refusal { record: tag.record, index: tag.index, why: error.to_string() });
+                continue;
+            }
         }
+        left.take(mail, i);
     }
-    Ok(())
+    *mail = left;
+    trouble.map_or(Ok(()), |what| Err(BrokerError::retry(what)))
 }

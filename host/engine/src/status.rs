@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
+use crate::breaker::BreakerState;
+
 /// What a subscription is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Activity {
@@ -30,6 +32,7 @@ pub struct Status {
     discarded: AtomicU64,
     /// Milliseconds since the Unix epoch since when nothing could be settled; 0 = all is well.
     troubled_since: AtomicU64,
+    breaker: std::sync::Mutex<BreakerState>,
 }
 
 impl Default for Status {
@@ -43,6 +46,7 @@ impl Default for Status {
             dead: AtomicU64::default(),
             discarded: AtomicU64::default(),
             troubled_since: AtomicU64::default(),
+            breaker: std::sync::Mutex::new(BreakerState::Closed),
         }
     }
 }
@@ -88,6 +92,15 @@ impl Status {
         Some(self.troubled_since.load(Ordering::Relaxed)).filter(|t| *t > 0)
     }
 
+    /// The circuit breaker as of the last call.
+    pub fn breaker(&self) -> BreakerState {
+        *self.breaker.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_breaker(&self, state: BreakerState) {
+        *self.breaker.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = state;
+    }
+
     pub(crate) fn set_activity(&self, activity: Activity) {
         self.activity.send_if_modified(|now| {
             let changed = *now != activity;
@@ -123,7 +136,11 @@ impl Status {
     }
 
     pub(crate) fn set_trouble(&self, since: Option<u64>) {
-        self.troubled_since.store(since.unwrap_or(0), Ordering::Relaxed);
+        match since {
+            // The first of a row says since when.
+            Some(at) => drop(self.troubled_since.compare_exchange(0, at, Ordering::Relaxed, Ordering::Relaxed)),
+            None => self.troubled_since.store(0, Ordering::Relaxed),
+        }
     }
 }
 

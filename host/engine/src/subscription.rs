@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
 use longshore_core::{BrokerError, Clock, Consumer, Fix, Handler, Lanes};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -91,6 +91,7 @@ impl<H: Handler> Subscription<H> {
             calls: Arc::new(Semaphore::new(self.policy.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
             circuit: Mutex::new(Circuit::new(self.policy.breaker)),
             lanes: AtomicUsize::new(0),
+            moved: watch::Sender::new(()),
             drain,
             abort,
             policy: self.policy.clone(),
@@ -122,6 +123,9 @@ impl<H: Handler> Subscription<H> {
     async fn run_lanes(&self, shared: &Arc<Shared<H>>, mut lanes: Lanes, tasks: &mut JoinSet<Result<(), BrokerError>>) -> Ended {
         let mut more = true;
         loop {
+            if !more && tasks.is_empty() && !shared.drain.is_cancelled() {
+                return Ended::Lost(BrokerError::reconnect("the broker assigns no more lanes"));
+            }
             tokio::select! {
                 biased;
                 Some(joined) = tasks.join_next() => match joined {
@@ -164,6 +168,7 @@ struct LaneCount<H>(Arc<Shared<H>>);
 impl<H> LaneCount<H> {
     fn new(shared: Arc<Shared<H>>) -> Self {
         shared.lanes.fetch_add(1, Ordering::Relaxed);
+        shared.moved.send_replace(());
         shared.status.lane_started();
         LaneCount(shared)
     }
@@ -172,6 +177,7 @@ impl<H> LaneCount<H> {
 impl<H> Drop for LaneCount<H> {
     fn drop(&mut self) {
         self.0.lanes.fetch_sub(1, Ordering::Relaxed);
+        self.0.moved.send_replace(());
         self.0.status.lane_ended();
     }
 }

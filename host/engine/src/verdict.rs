@@ -81,6 +81,8 @@ pub(crate) enum Verdicts {
 pub(crate) struct Judge<'a> {
     pub(crate) retry: &'a RetryPolicy,
     pub(crate) order: Order,
+    /// At-most-once: nothing comes again, what would is given up.
+    pub(crate) once: bool,
     /// Milliseconds since the Unix epoch.
     pub(crate) now: u64,
     pub(crate) random: &'a mut Random,
@@ -149,6 +151,9 @@ impl Judge<'_> {
             Failure::Discard(message) => Verdict::Discard(Fault { class: "discard", message: message.clone() }),
             Failure::Snooze(delay) => {
                 let fault = Fault { class: "snooze", message: format!("the handler put it off for {delay:?}") };
+                if self.once {
+                    return Verdict::Dead(DeadReason::Exhausted, fault);
+                }
                 if self.expired(picked, index) {
                     return Verdict::Dead(DeadReason::Expired, fault);
                 }
@@ -163,16 +168,16 @@ impl Judge<'_> {
     }
 
     /// The verdict on a failure that used an attempt.
-    fn failed(&mut self, picked: &Picked, index: usize, delay: Option<Duration>, fault: Fault) -> Verdict {
+    fn failed(&mut self, picked: &Picked, index: usize, not_before: Option<Duration>, fault: Fault) -> Verdict {
         let attempt = picked.batch.row(picked.from + index).attempt();
-        if attempt >= self.retry.max_attempts {
+        if self.once || attempt >= self.retry.max_attempts {
             return Verdict::Dead(DeadReason::Exhausted, fault);
         }
         if self.expired(picked, index) {
             return Verdict::Dead(DeadReason::Expired, fault);
         }
         let share = self.random.share();
-        let delay = delay.unwrap_or_else(|| retry_delay(self.retry, attempt, share));
+        let delay = retry_delay(self.retry, attempt, share).max(not_before.unwrap_or_default());
         Verdict::Again { delay, counted: true, fault }
     }
 

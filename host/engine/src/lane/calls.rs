@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Batch, Call, Crash, Delivery, Done, Handler, Outputs};
+use longshore_core::{Batch, Call, Crash, Delivery, Done, Handler, Order, Outputs};
 use tokio::time::Instant;
 
 use crate::breaker::{BreakerState, Permit as Pass};
@@ -12,7 +12,11 @@ use crate::outputs;
 use crate::round::Record;
 use crate::verdict::{DeadReason, Fault, Judge, Verdict, Verdicts};
 
+use super::trouble::Doing;
 use super::{LaneTask, Permit, Phase};
+
+/// Messages are parked at least so long: the one they wait for may be due and still on its way.
+const PARKED_AT_LEAST: Duration = Duration::from_millis(100);
 
 /// A call that runs.
 pub(super) struct Running {
@@ -48,7 +52,13 @@ impl<H: Handler> LaneTask<H> {
             self.holding_back = None;
             return false;
         }
-        if self.phase != Phase::Running || self.resting() || *self.shared.paused.borrow() {
+        let stopped = match self.phase {
+            Phase::Running => *self.shared.paused.borrow(),
+            // What was settled before its call cannot be handed back.
+            Phase::Draining => self.shared.policy.delivery == Delivery::AtLeastOnce,
+            Phase::Closing => true,
+        };
+        if stopped || self.resting() {
             return false;
         }
         if let Some(wait) = self.sizing.hold_back(ready)
@@ -95,23 +105,24 @@ impl<H: Handler> LaneTask<H> {
     pub(super) fn finished(&mut self, finished: Finished) {
         let Some(Running { picked, started, probe }) = self.running.remove(&finished.id) else { return };
         let elapsed = started.elapsed();
-        self.sizing.observe(picked.len(), elapsed);
+        let handled = finished.result.as_ref().map_or(picked.len(), |done| done.handled as usize);
+        self.sizing.observe(handled, elapsed);
         self.shared.metrics.called(picked.len(), elapsed);
         let shared = Arc::clone(&self.shared);
         let refused = match &finished.result {
             Ok(done) if !done.outputs.is_empty() => outputs::refused(&done.outputs, &picked, &shared.policy),
             _ => Vec::new(),
         };
-        let mut verdicts = self.judge().call(&picked, &finished.result, &refused);
-        if shared.policy.delivery == Delivery::AtMostOnce {
-            once_only(&mut verdicts);
-        }
+        let verdicts = self.judge().call(&picked, &finished.result, &refused);
         self.count_for_breaker(&verdicts, probe);
         self.apply(&picked, &verdicts);
         self.queue.close(&picked);
+        self.forget_replaced();
         if let Verdicts::Host(what) = &verdicts {
-            return self.trouble("handle", what);
+            self.trouble(Doing::Handle, what);
+            return;
         }
+        self.recovered(Doing::Handle);
         let outputs = finished.result.map(|done| done.outputs).unwrap_or_default();
         let acknowledge = shared.policy.delivery == Delivery::AtLeastOnce;
         self.pending.push(Record::new(picked, verdicts, outputs, acknowledge));
@@ -121,6 +132,7 @@ impl<H: Handler> LaneTask<H> {
         Judge {
             retry: &self.shared.policy.retry,
             order: self.shared.policy.order(),
+            once: self.shared.policy.delivery == Delivery::AtMostOnce,
             now: self.shared.clock.now(),
             random: &mut self.random,
         }
@@ -152,15 +164,20 @@ impl<H: Handler> LaneTask<H> {
     }
 
     /// The message goes back to the broker, and holds its key until it comes again.
-    pub(super) fn send_away(&mut self, picked: &Picked, index: usize, delay: Duration) {
-        let due = self.shared.clock.now() + u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 2);
-        self.queue.away(picked, index, due);
+    fn send_away(&mut self, picked: &Picked, index: usize, delay: Duration) {
+        self.queue.away(picked, index, self.due(delay));
         self.end(picked, index);
+    }
+
+    /// When a message comes again that goes back to the broker now, milliseconds since the Unix epoch.
+    pub(super) fn due(&self, delay: Duration) -> u64 {
+        self.shared.clock.now() + u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 2)
     }
 
     fn count_for_breaker(&mut self, verdicts: &Verdicts, probe: bool) {
         let now = self.shared.clock.now();
         let mut circuit = self.shared.circuit();
+        let before = circuit.state(now);
         let mut opened = false;
         match verdicts {
             Verdicts::AllDone => circuit.success(),
@@ -182,6 +199,10 @@ impl<H: Handler> LaneTask<H> {
         }
         let state = circuit.state(now);
         drop(circuit);
+        if probe || state != before {
+            self.shared.moved.send_replace(());
+        }
+        self.shared.status.set_breaker(state);
         self.shared.metrics.breaker.set(match state {
             BreakerState::Closed => 0,
             BreakerState::HalfOpen => 1,
@@ -204,7 +225,7 @@ impl<H: Handler> LaneTask<H> {
         }
     }
 
-    fn log(&self, picked: &Picked, index: usize, verdict: &Verdict) {
+    pub(super) fn log(&self, picked: &Picked, index: usize, verdict: &Verdict) {
         let info = &self.shared.policy.info;
         let row = picked.batch.row(picked.from + index);
         let (subscription, id, attempt) = (info.name.as_str(), row.id(), row.attempt());
@@ -243,31 +264,32 @@ impl<H: Handler> LaneTask<H> {
         self.pending.push(Record::new(picked, Verdicts::Each(vec![verdict]), Outputs::default(), true));
     }
 
+    /// The probe of a half-open breaker will not be answered: the calls were let go.
+    pub(super) fn forget_probe(&mut self) {
+        if self.running.values().any(|r| r.probe) {
+            self.shared.circuit().probe(false);
+            self.shared.moved.send_replace(());
+        }
+    }
+
     /// When nothing can move because everything here waits behind messages that are away, gives it back to the broker until then.
     pub(super) fn park_if_stuck(&mut self) {
-        let full = self.held >= self.shared.share(self.shared.policy.subscribe.max_in_flight);
-        if !full || self.queue.ready() > 0 || !self.running.is_empty() || self.phase != Phase::Running || !self.settlement.is_idle() {
+        let stuck = self.is_full() && self.queue.ready() == 0 && self.running.is_empty() && self.settlement.is_idle();
+        if !stuck || self.phase != Phase::Running {
             return;
         }
-        let now = self.shared.clock.now();
+        let (now, whole_lane) = (self.shared.clock.now(), self.shared.policy.order() == Order::Lane);
         for (picked, due) in self.queue.park() {
             let fault = Fault { class: "parked", message: "it waits behind an earlier message of its key".into() };
-            let delay = Duration::from_millis(due.saturating_sub(now));
+            let delay = Duration::from_millis(due.saturating_sub(now)).max(PARKED_AT_LEAST);
+            if whole_lane {
+                // Nothing here can run before that: more messages would be parked too.
+                self.resting_until = self.resting_until.max(Some(Instant::now() + delay));
+            }
             self.end(&picked, 0);
             let verdict = Verdict::Again { delay, counted: false, fault };
             self.pending.push(Record::new(picked, Verdicts::Each(vec![verdict]), Outputs::default(), true));
         }
         self.start_settling();
-    }
-}
-
-/// Under at-most-once nothing comes again: what would is given up.
-fn once_only(verdicts: &mut Verdicts) {
-    if let Verdicts::Each(each) = verdicts {
-        for verdict in each {
-            if let Verdict::Again { fault, .. } = verdict {
-                *verdict = Verdict::Dead(DeadReason::Exhausted, fault.clone());
-            }
-        }
     }
 }

@@ -9,16 +9,22 @@ use crate::order::Picked;
 use crate::round::{NotSettled, Record, Refusal, Round};
 use crate::verdict::{Verdict, Verdicts};
 
-use super::{LaneTask, Phase, SPARE_BATCHES, TROUBLE};
+use super::trouble::Doing;
+use super::{LAST_SETTLEMENT, LaneTask, Phase, SPARE_BATCHES};
 
-/// The one settlement of a lane.
-pub(super) enum Settlement {
-    /// None.
-    Idle,
-    /// It is with the broker; given up at that time.
-    Under(BoxFuture<'static, Settling>, Option<Instant>),
-    /// It failed and is tried again at that time.
-    Later(Box<Round>, Instant),
+/// The settlements of a lane: at most one with the broker, and at most one that failed and waits.
+#[derive(Default)]
+pub(super) struct Settlement {
+    under: Option<Under>,
+    /// It is tried again at that time.
+    later: Option<(Box<Round>, Instant)>,
+}
+
+/// What is with the broker.
+struct Under {
+    future: BoxFuture<'static, Settling>,
+    /// When the lane waits no longer for it.
+    give_up: Option<Instant>,
 }
 
 /// A settlement that came back, with the acks that it borrowed.
@@ -32,91 +38,91 @@ pub(super) struct Settling {
 impl Settlement {
     /// Ends when the settlement does; never while there is none.
     pub(super) async fn outcome(&mut self) -> Settling {
-        match self {
-            Settlement::Under(future, _) => {
-                let settling = future.await;
-                *self = Settlement::Idle;
-                settling
-            }
-            Settlement::Idle | Settlement::Later(..) => std::future::pending().await,
-        }
+        let Some(under) = &mut self.under else { return std::future::pending().await };
+        let settling = (&mut under.future).await;
+        self.under = None;
+        settling
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        matches!(self, Settlement::Idle)
+        self.under.is_none() && self.later.is_none()
     }
 
     /// When the lane has to look at it again.
-    pub(super) fn retry_at(&self) -> Option<Instant> {
-        match self {
-            Settlement::Later(_, at) => Some(*at),
-            Settlement::Under(_, give_up) => *give_up,
-            Settlement::Idle => None,
+    pub(super) fn wakes_at(&self) -> Option<Instant> {
+        match &self.under {
+            Some(under) => under.give_up,
+            None => self.later.as_ref().map(|(_, at)| *at),
         }
     }
 
     pub(super) fn give_up_at(&mut self, at: Instant) {
-        if let Settlement::Under(_, give_up) = self {
-            *give_up = Some(at);
+        if let Some(under) = &mut self.under {
+            under.give_up = Some(at);
         }
     }
 
+    /// Whether a lane that is told to stop waits no longer: not for a broker in trouble, and not for ever.
     pub(super) fn is_given_up(&self) -> bool {
-        match self {
-            Settlement::Under(_, give_up) => give_up.is_some_and(|at| Instant::now() >= at),
-            Settlement::Later(..) => true,
-            Settlement::Idle => false,
+        match &self.under {
+            Some(under) => under.give_up.is_some_and(|at| Instant::now() >= at),
+            None => self.later.is_some(),
         }
+    }
+
+    /// What failed to be settled and waits.
+    pub(super) fn waiting(&self) -> &[Record] {
+        self.later.as_ref().map_or(&[], |(round, _)| &round.records)
     }
 }
 
 impl<H: Handler> LaneTask<H> {
-    /// Starts the next settlement, if there is something to settle and none is under way.
+    /// Gives the broker the next thing to do, unless it is at something: leases first, then what failed before, then what ended since.
     pub(super) fn start_settling(&mut self) {
-        let round = match std::mem::replace(&mut self.settlement, Settlement::Idle) {
-            Settlement::Idle if !self.pending.is_empty() => {
-                let mut round = Box::new(Round::new(std::mem::take(&mut self.pending)));
-                round.build(&self.shared.policy, &mut self.ledger, self.shared.clock.now());
-                round
+        if self.settlement.under.is_some() || self.extend_leases() {
+            return;
+        }
+        match self.settlement.later.take() {
+            Some((round, at)) if Instant::now() >= at => self.settle(round),
+            Some(later) => self.settlement.later = Some(later),
+            None if self.pending.is_empty() => {}
+            None => {
+                let mut round = Box::new(Round::new(std::mem::take(&mut self.pending), &mut self.ledger));
+                round.build(&self.shared.policy, self.shared.clock.now());
+                self.settle(round);
             }
-            Settlement::Later(round, at) if Instant::now() >= at => round,
-            Settlement::Idle => return self.extend_leases(),
-            other => {
-                self.settlement = other;
-                return;
-            }
-        };
-        self.settle(round);
+        }
     }
 
     fn settle(&mut self, mut round: Box<Round>) {
-        let Some(mut acks) = self.acks.take() else { return };
+        let mut acks = self.acks.take().expect("nothing is with the broker, so its acks are here");
         let shared = Arc::clone(&self.shared);
         let future = Box::pin(async move {
             let result = round.settle(acks.as_mut(), &shared.policy).await;
             Settling { acks, round: Some(round), result }
         });
-        self.settlement = Settlement::Under(future, self.last_chance());
+        let give_up = (self.phase == Phase::Closing).then(|| Instant::now() + LAST_SETTLEMENT);
+        self.settlement.under = Some(Under { future, give_up });
     }
 
-    fn last_chance(&self) -> Option<Instant> {
-        (self.phase == Phase::Closing).then(|| Instant::now() + super::LAST_SETTLEMENT)
-    }
-
-    /// Extends the leases of everything that is held, every third of a lease.
-    fn extend_leases(&mut self) {
-        let (Some(at), Some(lease)) = (self.next_extension, self.shared.policy.lease) else { return };
+    /// Extends the leases of everything that is held, every third of a lease. `true`: that is under way.
+    fn extend_leases(&mut self) -> bool {
+        let (Some(at), Some(lease)) = (self.next_extension, self.shared.policy.lease) else { return false };
         if Instant::now() < at || self.phase == Phase::Closing {
-            return;
+            return false;
         }
         self.next_extension = Some(Instant::now() + lease / 3);
-        let held = self.held_receipts();
-        let Some(mut acks) = self.acks.take().filter(|_| !held.is_empty()) else { return };
+        let held = self.unsettled();
+        if held.is_empty() {
+            return false;
+        }
+        let mut acks = self.acks.take().expect("nothing is with the broker, so its acks are here");
         let future = Box::pin(async move {
             let result = acks.extend(&held).await.map_err(NotSettled::Source);
             Settling { acks, round: None, result }
         });
-        self.settlement = Settlement::Under(future, None);
+        self.settlement.under = Some(Under { future, give_up: None });
+        true
     }
 
     /// A settlement came back.
@@ -128,8 +134,8 @@ impl<H: Handler> LaneTask<H> {
             Err(NotSettled::Refused(refusals)) => self.settle_without(round, &refusals),
             Err(NotSettled::Source(error)) if error.fix != Fix::Retry => return Err(error),
             Err(NotSettled::Source(error) | NotSettled::Publish(error)) => {
-                self.trouble("settle", &error.what);
-                self.settlement = Settlement::Later(round, Instant::now() + TROUBLE.delay(self.troubles));
+                let wait = self.trouble(Doing::Settle, &error.what);
+                self.settlement.later = Some((round, Instant::now() + wait));
             }
         }
         Ok(())
@@ -139,34 +145,36 @@ impl<H: Handler> LaneTask<H> {
         match result {
             Err(NotSettled::Source(error)) if error.fix != Fix::Retry => Err(error),
             Err(NotSettled::Source(error)) => {
-                self.trouble("extend leases", &error.what);
+                self.trouble(Doing::ExtendLeases, &error.what);
                 Ok(())
             }
-            _ => Ok(()),
+            _ => {
+                self.recovered(Doing::ExtendLeases);
+                Ok(())
+            }
         }
     }
 
     /// Messages whose outputs were refused fail; the round goes without their outputs.
     fn settle_without(&mut self, mut round: Box<Round>, refusals: &[Refusal]) {
         for refusal in refusals {
-            let picked = round.records[refusal.record].picked.clone();
-            let verdict = self.judge().output_refused(&picked, refusal.index, &refusal.why);
-            if let Verdict::Again { delay, .. } = &verdict {
-                self.send_away_late(&picked, refusal.index, *delay);
+            let record = &mut round.records[refusal.record];
+            if *record.verdict(refusal.index) != Verdict::Done {
+                continue;
             }
-            round.records[refusal.record].set_verdict(refusal.index, verdict);
+            let verdict = self.judge().output_refused(&record.picked, refusal.index, &refusal.why);
+            self.log(&record.picked, refusal.index, &verdict);
+            if let Verdict::Again { delay, .. } = &verdict {
+                self.queue.away(&record.picked, refusal.index, self.due(*delay));
+            }
+            record.set_verdict(refusal.index, verdict);
         }
-        round.build(&self.shared.policy, &mut self.ledger, self.shared.clock.now());
+        round.build(&self.shared.policy, self.shared.clock.now());
         self.settle(round);
     }
 
-    fn send_away_late(&mut self, picked: &Picked, index: usize, delay: std::time::Duration) {
-        let due = self.shared.clock.now() + u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 2);
-        self.queue.away(picked, index, due);
-    }
-
     fn round_is_settled(&mut self, round: Round) {
-        self.recovered();
+        self.recovered(Doing::Settle);
         for record in round.records {
             self.count(&record);
             match record.before_call {
@@ -218,8 +226,7 @@ impl<H: Handler> LaneTask<H> {
         if record.verdicts == Verdicts::AllDone {
             return self.release(picked.len(), picked.batch.rows(picked.from, picked.to).len());
         }
-        let ended = (0..picked.len()).filter(|i| !matches!(record.verdict(*i), Verdict::Requeue { .. }));
-        let (messages, bytes) = ended.fold((0, 0), |(n, bytes), i| (n + 1, bytes + picked.batch.row(picked.from + i).size()));
+        let (messages, bytes) = record.over().fold((0, 0), |(n, bytes), at| (n + 1, bytes + picked.batch.row(at).size()));
         self.release(messages, bytes);
     }
 

@@ -15,7 +15,7 @@ use super::{Picked, Seqs};
 
 /// Fixed, so that a simulation replays. A collision makes two keys share a line, which is only slower.
 const HASH: FixedState = FixedState::with_seed(0x4c6f_6e67_7368_6f72);
-/// When a retry comes again that was waiting before this lane began is not known: parked messages ask again after so many milliseconds.
+/// When a retry comes again that was waiting before this lane began is not known: as if it were due.
 const UNKNOWN_DUE: u64 = 0;
 
 /// One message that waits.
@@ -65,8 +65,8 @@ pub(crate) struct Keyed {
     ready: VecDeque<Ready>,
     /// Messages that are here, whether they may run or not.
     here: usize,
-    /// Sequence numbers of messages whose place a second delivery of the same position took.
-    replaced: Vec<u64>,
+    /// Deliveries that ended because there was another of the same position: sequence number, and bytes.
+    replaced: Vec<(u64, usize)>,
 }
 
 impl Keyed {
@@ -112,7 +112,11 @@ impl Keyed {
         let at = picked.from + index;
         if let Some(key) = self.key(picked.batch.row(at).key()) {
             let position = picked.batch.receipt(at).position;
-            self.lines.entry(key).or_default().places.insert(position, Place::Away(due));
+            let place = self.lines.entry(key).or_default().places.entry(position).or_insert(Place::Away(due));
+            // A second delivery of it that is here already stays: it is what came again.
+            if let Place::Away(until) = place {
+                *until = due;
+            }
         }
     }
 
@@ -135,9 +139,6 @@ impl Keyed {
     }
 
     pub(super) fn park(&mut self) -> Vec<(Picked, u64)> {
-        if self.whole_lane {
-            return Vec::new();
-        }
         let mut parked = Vec::new();
         let mut held: Vec<u64> = self.lines.iter().filter(|(_, l)| !l.may_run() && !l.running).map(|(k, _)| *k).collect();
         held.sort_unstable();
@@ -154,7 +155,7 @@ impl Keyed {
         parked
     }
 
-    pub(super) fn take_replaced(&mut self) -> Vec<u64> {
+    pub(super) fn take_replaced(&mut self) -> Vec<(u64, usize)> {
         std::mem::take(&mut self.replaced)
     }
 
@@ -163,20 +164,6 @@ impl Keyed {
         let lined = self.lines.values().flat_map(|l| l.places.values());
         let lined = lined.filter_map(|p| if let Place::Here(held) = p { Some(held) } else { None });
         loose.chain(lined).for_each(|h| show(&h.batch, h.index));
-    }
-
-    pub(super) fn drain(&mut self) -> Vec<Picked> {
-        let mut all: Vec<Held> = std::mem::take(&mut self.ready)
-            .into_iter()
-            .filter_map(|r| if let Ready::Loose(held) = r { Some(held) } else { None })
-            .collect();
-        for line in self.lines.values_mut() {
-            let places = std::mem::take(&mut line.places);
-            all.extend(places.into_values().filter_map(|p| if let Place::Here(held) = p { Some(held) } else { None }));
-        }
-        all.sort_unstable_by_key(|h| h.seq);
-        self.here = 0;
-        all.into_iter().filter_map(|h| gather(vec![h])).collect()
     }
 
     /// Takes the head of a line and what follows it without a gap.
@@ -218,16 +205,23 @@ impl Keyed {
     }
 
     fn place(&mut self, held: Held, front: bool) {
-        self.here += 1;
         let Some(key) = self.key(held.batch.row(held.index).key()) else {
+            self.here += 1;
             return if front { self.ready.push_front(Ready::Loose(held)) } else { self.ready.push_back(Ready::Loose(held)) };
         };
         let position = held.batch.receipt(held.index).position;
         let line = self.lines.entry(key).or_default();
-        if let Some(Place::Here(old)) = line.places.insert(position, Place::Here(held)) {
-            self.here -= 1;
-            self.replaced.push(old.seq);
-        }
+        let (kept, dropped) = match line.places.remove(&position) {
+            // The newer delivery's receipt is the one that counts; what was requeued is older than what came meanwhile.
+            Some(Place::Here(other)) if front => (other, Some(held)),
+            Some(Place::Here(other)) => (held, Some(other)),
+            _ => (held, None),
+        };
+        self.here += usize::from(dropped.is_none());
+        // The older sequence number stays open: the mark must not pass a position that is still here.
+        let seq = dropped.as_ref().map_or(kept.seq, |d| d.seq.min(kept.seq));
+        self.replaced.extend(dropped.map(|d| (d.seq.max(kept.seq), d.batch.row(d.index).size())));
+        line.places.insert(position, Place::Here(Held { seq, ..kept }));
         self.offer(key);
     }
 

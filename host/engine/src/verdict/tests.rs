@@ -25,7 +25,7 @@ fn call(messages: &[(&str, u32)]) -> Picked {
 fn judge(picked: &Picked, order: Order, result: Result<Done, Crash>) -> Verdicts {
     let retry = RetryPolicy { max_attempts: 3, jitter: 0.0, ..RetryPolicy::default() };
     let mut random = Random::new(1);
-    Judge { retry: &retry, order, now: NOW, random: &mut random }.call(picked, &result, &[])
+    Judge { retry: &retry, order, once: false, now: NOW, random: &mut random }.call(picked, &result, &[])
 }
 
 fn done(handled: u32, failures: &[(u32, Failure)]) -> Result<Done, Crash> {
@@ -103,10 +103,29 @@ fn what_failed_and_is_too_old_is_dead() {
     let picked = call(&[("", 1)]);
     let retry = RetryPolicy { max_age: Duration::from_millis(10), ..RetryPolicy::default() };
     let mut random = Random::new(1);
-    let mut judge = Judge { retry: &retry, order: Order::None, now: NOW, random: &mut random };
+    let mut judge = Judge { retry: &retry, order: Order::None, once: false, now: NOW, random: &mut random };
     for failure in [Failure::Retry("r".into()), Failure::Snooze(Duration::ZERO)] {
         assert_eq!(short(judge.call(&picked, &done(1, &[(0, failure)]), &[])), ["expired"]);
     }
+}
+
+#[test]
+fn a_handler_may_ask_for_a_longer_wait_than_the_policys_and_not_for_a_shorter() {
+    let picked = call(&[("", 1), ("", 1)]);
+    let failures = [1, 300_000].map(|ms| Failure::RetryAfter(Duration::from_millis(ms), "r".into()));
+    let failures: Vec<_> = (0..).zip(failures).collect();
+    let Verdicts::Each(each) = judge(&picked, Order::None, done(2, &failures)) else { panic!("both failed") };
+    let delays: Vec<_> = each.iter().map(|v| if let Verdict::Again { delay, .. } = v { delay.as_millis() } else { 0 }).collect();
+    assert_eq!(delays, [200, 300_000]);
+}
+
+#[test]
+fn at_most_once_calls_nothing_again_that_was_answered_for() {
+    let picked = call(&[("a", 1), ("a", 1), ("a", 1)]);
+    let (retry, mut random) = (RetryPolicy::default(), Random::new(1));
+    let mut judge = Judge { retry: &retry, order: Order::Key, once: true, now: NOW, random: &mut random };
+    let failures = [(0, Failure::Retry("r".into())), (2, Failure::Snooze(Duration::ZERO))];
+    assert_eq!(short(judge.call(&picked, &done(3, &failures), &[])), ["exhausted", "done", "exhausted"]);
 }
 
 proptest! {

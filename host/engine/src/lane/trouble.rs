@@ -1,0 +1,54 @@
+//! Trouble of the host: nobody is charged, the lane rests, longer each time, until the thing that failed works again.
+
+use std::time::Duration;
+
+use longshore_core::Handler;
+use tokio::time::Instant;
+
+use crate::backoff::Reconnect;
+
+use super::LaneTask;
+
+/// Waits of a lane: short at first, since most such trouble passes at once.
+const TROUBLE: Reconnect = Reconnect { initial: Duration::from_millis(100), max: Duration::from_secs(30) };
+
+/// What a lane does when it meets trouble. Only the same thing done shows that it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    Fetch,
+    Handle,
+    Settle,
+    ExtendLeases,
+}
+
+/// Trouble that a lane is in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trouble {
+    doing: Doing,
+    /// How often in a row.
+    times: u32,
+}
+
+impl<H: Handler> LaneTask<H> {
+    /// The host is in trouble: the lane rests. Answers for how long.
+    pub(super) fn trouble(&mut self, doing: Doing, what: &str) -> Duration {
+        let times = self.trouble.map_or(0, |t| t.times) + 1;
+        self.trouble = Some(Trouble { doing, times });
+        let wait = TROUBLE.delay(times);
+        self.resting_until = Some(Instant::now() + wait);
+        self.shared.status.set_trouble(Some(self.shared.clock.now()));
+        self.shared.metrics.error("host");
+        tracing::warn!(subscription = %self.shared.policy.info.name, lane = %self.id, ?doing, ?wait, "{what}; no attempt is used, trying again");
+        wait
+    }
+
+    /// That worked: if it was what failed before, the trouble is over.
+    pub(super) fn recovered(&mut self, doing: Doing) {
+        if self.trouble.is_some_and(|t| t.doing == doing) {
+            self.trouble = None;
+            self.resting_until = None;
+            self.shared.status.set_trouble(None);
+            tracing::info!(subscription = %self.shared.policy.info.name, lane = %self.id, "trouble is over");
+        }
+    }
+}
