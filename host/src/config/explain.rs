@@ -9,10 +9,12 @@ use serde_json::Value as Json;
 use super::elements::{Instance, Policy, Subscription};
 use super::guarantee::Guarantee;
 use super::node::Node;
+use super::subscriptions::NOT_FOR_JOBS;
 use super::trusted::{Config, SubscriptionConfig};
 
 /// Where a value comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// Nobody said anything.
     Default,
@@ -21,7 +23,7 @@ pub enum Origin {
 }
 
 /// One effective value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Setting {
     /// Its key, dotted.
     pub key: String,
@@ -32,7 +34,7 @@ pub struct Setting {
 }
 
 /// A subscription, explained.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explained {
     /// Its name.
     pub subscription: String,
@@ -60,7 +62,9 @@ fn explained(config: &Config, subscription: &SubscriptionConfig) -> Explained {
     if let Some(instance) = config.instance(subscription) {
         effective::<Instance>(&instance, &instance.json(), &mut settings);
     }
-    settings.retain(|setting| setting.key != "name" && setting.value != "[]");
+    let job = config.jobs.contains_key(&subscription.handler);
+    let means_nothing = |key: &str| key == "name" || job && NOT_FOR_JOBS.iter().any(|not| key.split('.').next() == Some(not));
+    settings.retain(|setting| !means_nothing(&setting.key) && setting.value != "[]");
     settings.sort_by(|a, b| a.key.cmp(&b.key));
     let kind = config.brokers.get(&subscription.broker).map_or("", |broker| broker.registration.name);
     Explained {

@@ -3,9 +3,11 @@
 use std::fmt;
 
 use longshore_core::{Capabilities, Delivery, Flag};
+use serde::Serialize;
 
 /// How often a message takes effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Promise {
     /// Once, whatever crashes: acknowledgement, outputs, retries and dead letters are one transaction on this machine.
     EffectivelyOnce,
@@ -16,7 +18,8 @@ pub enum Promise {
 }
 
 /// How outputs and dead letters leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Outputs {
     /// Level 1: in one transaction with the acknowledgement.
     Atomic,
@@ -25,7 +28,7 @@ pub enum Outputs {
 }
 
 /// What is promised about the messages of a subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Guarantee {
     /// How often a message takes effect.
     pub promise: Promise,

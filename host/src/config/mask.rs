@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-/// What a key contains whose value is not for showing. A hint for texts that could not be read; what is read is marked in its schema.
-const SECRET_NAMES: [&str; 6] = ["password", "secret", "token", "credential", "access-key", "nkey"];
+/// What a key contains whose value is not for showing, whether its schema says so or there is none.
+const SECRET_NAMES: [&str; 10] =
+    ["password", "passwd", "pwd", "passphrase", "secret", "token", "credential", "access-key", "api-key", "nkey"];
 
 /// What is shown in place of a secret where its length does not matter.
 pub(crate) const COVER: &str = "***";

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
+use super::mask::sounds_secret;
 use super::mistake::{Mistake, Mistakes};
 use super::node::{Node, Table, Value};
 use super::path::KeyPath;
@@ -84,6 +85,10 @@ impl Shape<'_> {
         let Value::Table(table) = &mut node.value else { return };
         let unknown = self.unknown_keys(table, form, path);
         for (key, entry) in table.iter_mut() {
+            if sounds_secret(key) && entry.node.text().is_some() {
+                entry.node.secret = true;
+                self.mistakes.secrets.push(entry.node.place.clone());
+            }
             let schema = form.properties().and_then(|p| p.get(key)).unwrap_or(form.get("additionalProperties"));
             if schema.is_object() {
                 self.node(&mut entry.node, schema, &path.key(key));
@@ -108,6 +113,10 @@ impl Shape<'_> {
         let tell = |key: String| {
             let entry = table.remove(&key).expect("it was just found there");
             let unknown = Unknown::new(form.name.unwrap_or_default(), &key, &known);
+            // A misspelt secret is a secret.
+            if unknown.meant_key().is_some_and(sounds_secret) {
+                self.mistakes.secrets.push(entry.node.place.clone());
+            }
             self.mistakes.push(Mistake::new(&path.key(&key), &entry.key, unknown.problem()).help(unknown.help()));
             unknown
         };

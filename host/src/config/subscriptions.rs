@@ -13,7 +13,7 @@ use super::start::{FORMS, start};
 use super::trusted::SubscriptionConfig;
 
 /// Keys of the common ones that mean nothing where a job asks for messages itself.
-const NOT_FOR_JOBS: [&str; 2] = ["batch", "concurrency"];
+pub(crate) const NOT_FOR_JOBS: [&str; 2] = ["batch", "concurrency"];
 
 /// The subscriptions of a handler.
 pub(crate) fn of_handler(assembly: &mut Assembly<'_>, handler: &str, node: &Node, path: &KeyPath) -> Vec<SubscriptionConfig> {

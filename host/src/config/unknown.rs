@@ -42,9 +42,14 @@ impl Unknown {
         Unknown { key: key.into(), advice }
     }
 
+    /// The key of the same table that was probably meant.
+    pub(crate) fn meant_key(&self) -> Option<&str> {
+        if let Advice::Meant(key) = &self.advice { Some(key) } else { None }
+    }
+
     /// Whether this key stands for the key `other`.
     pub(crate) fn meant(&self, other: &str) -> bool {
-        matches!(&self.advice, Advice::Meant(key) if key == other)
+        self.meant_key() == Some(other)
     }
 
     pub(crate) fn problem(&self) -> String {

@@ -204,12 +204,43 @@ password = "file:missing"
 type = "pubsub"
 url = 5
 password = 'hunter2'
+[brokers.third]
+type = "pubsub"
+passwd = "hunter7"
 [handlers]
 h = { component = "h", config = { a = "hunter3", "b" = 'hunter4' }, subscribe = [{ topic = "a" }], x = "pubsub://me:hunter5@host" }
 i = { component = "h", subscribe = [{ topic = "${SECRET}" }], reuse = "pubsub://me:hunter6@host" }
 "#,
     )
-    .variable("SECRET", "a..b");
+    .variable("SECRET", "a..b")
+    .set("admin.token=hunter8")
+    .set("admin.tokn=hunter9");
     assert!(!told.wrong().contains("hunter"), "{}", told.wrong());
     told!(told);
+}
+
+#[test]
+fn names_that_mean_two_things_are_told() {
+    told!(file(
+        r#"
+[brokers.default]
+type = "embedded"
+[brokers.other]
+type = "embedded"
+[handlers.h]
+component = "h.wasm"
+subscribe = [{ topic = "a" }]
+publish = ["x", { topic = "x", broker = "other" }, { topic = "y", as = "z" }, { topic = "w", as = "z" }]
+[jobs.j]
+component = "j.wasm"
+subscribe = [{ topic = "b" }, { topic = "b", group = "second" }]
+"#
+    ));
+}
+
+#[test]
+fn kinds_of_brokers_that_are_not_here_are_told_apart() {
+    told!(file(
+        "[brokers.a]\ntype = \"kafka\"\n[brokers.b]\ntype = \"redis\"\n[brokers.c]\ntype = \"memory\"\n[brokers.d]\ntype = \"x\"\n"
+    ));
 }
