@@ -77,6 +77,13 @@ format() {
         cargo fmt --manifest-path examples/orders/Cargo.toml --check
 }
 
+# What is compiled to WebAssembly only.
+clippy_guests() {
+    cargo clippy -p longshore-sdk --all-features --target wasm32-wasip2 --locked -- -D warnings &&
+        cargo clippy --manifest-path tests/guests/Cargo.toml --target wasm32-wasip2 --release --locked -- -D warnings &&
+        cargo clippy --manifest-path examples/orders/Cargo.toml --target wasm32-wasip2 --release --locked -- -D warnings
+}
+
 simulate() {
     local seeds=2000 seed=
     while [ $# -gt 0 ]; do

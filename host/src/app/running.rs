@@ -32,6 +32,8 @@ pub struct RunningSubscription {
     pub group: Option<String>,
     /// Topics and patterns, as configured.
     pub topics: Vec<String>,
+    /// The handler's name.
+    pub handler: String,
     /// What it does.
     pub status: Arc<Status>,
     /// Pauses and resumes it.

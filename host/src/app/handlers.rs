@@ -1,0 +1,189 @@
+//! From configured handlers and jobs to what runs: components loaded, pools made, policies filled in. Everything that can be wrong with a
+//! component or a grant shows here, before the first message.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use longshore_core::{Clock, Grant, Outlet, Outlets, SubscriptionInfo};
+use longshore_engine::{Policy, Reconnect};
+use longshore_runtime::{HandlerSettings, Inbox, Job, JobSettings, Module, Reuse as Instances, Runtime, WasmHandler, inbox};
+
+use crate::config::{Config, HandlerConfig, JobConfig, KeyPath, Mistake, PublishConfig, Reuse, Secret, SubscriptionConfig};
+use crate::opened::Brokers;
+
+/// A handler, loaded.
+pub(super) struct Loaded {
+    pub(super) config: HandlerConfig,
+    pub(super) module: Module,
+    pub(super) handler: Arc<WasmHandler>,
+    pub(super) policies: Vec<Policy>,
+}
+
+/// A job, loaded.
+pub(super) struct LoadedJob {
+    pub(super) config: JobConfig,
+    pub(super) job: Job,
+    /// What it pulls from.
+    pub(super) inboxes: Vec<(Policy, Arc<Inbox>)>,
+}
+
+/// Loads what the configuration names, and tells all mistakes at once.
+pub(super) async fn load(
+    config: &Config,
+    runtime: &Runtime,
+    brokers: &Brokers,
+    chosen: &dyn Fn(&str) -> bool,
+) -> (Vec<Loaded>, Vec<LoadedJob>, Vec<Mistake>) {
+    let (mut handlers, mut jobs, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
+    for handler in config.handlers.values().filter(|h| chosen(&h.name)) {
+        match load_handler(config, runtime, brokers, handler).await {
+            Ok(loaded) => handlers.push(loaded),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    for job in config.jobs.values().filter(|j| chosen(&j.name)) {
+        match load_job(config, runtime, brokers, job) {
+            Ok(loaded) => jobs.push(loaded),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    (handlers, jobs, mistakes)
+}
+
+async fn load_handler(config: &Config, runtime: &Runtime, brokers: &Brokers, handler: &HandlerConfig) -> Result<Loaded, Mistake> {
+    let path = ["handlers", &handler.name, "component"];
+    let module = component(config, runtime, &path, &handler.component, handler.build.is_some())?;
+    let outlets = outlets(brokers, &handler.publish, handler.output.clone());
+    let component = describe(&handler.name, &module);
+    let policy = |s| policy(s, brokers, &outlets, handler.limits, &component);
+    let policies: Vec<Policy> = handler.subscriptions.iter().map(policy).collect();
+    let settings = HandlerSettings {
+        limits: handler.limits,
+        reuse: match handler.reuse {
+            Reuse::After(calls) => Instances::Calls(calls),
+            Reuse::Fresh => Instances::Fresh,
+        },
+        concurrency: policies.iter().map(|p| p.concurrency).sum(),
+        outlets: outlets.clone(),
+        config: values(&handler.config),
+        publish_timeout: publish_timeout(brokers, &handler.publish),
+        ..HandlerSettings::new(&handler.name)
+    };
+    let handler_made = WasmHandler::new(runtime, &module, settings).map_err(|e| mistake(config, &path, e.to_string(), ""))?;
+    handler_made.smoke().await.map_err(|e| mistake(config, &path, e.to_string(), "the component traps while it starts; run its tests"))?;
+    Ok(Loaded { config: handler.clone(), module, handler: Arc::new(handler_made), policies })
+}
+
+fn load_job(config: &Config, runtime: &Runtime, brokers: &Brokers, job: &JobConfig) -> Result<LoadedJob, Mistake> {
+    let path = ["jobs", &job.name, "component"];
+    let module = component(config, runtime, &path, &job.component, job.build.is_some())?;
+    let outlets = outlets(brokers, &job.publish, None);
+    let component = describe(&job.name, &module);
+    let (mut inboxes, mut subscriptions) = (Vec::new(), HashMap::new());
+    for subscription in &job.subscriptions {
+        let (offer, outlook) = inbox(subscription.short_name());
+        subscriptions.insert(subscription.short_name().to_owned(), outlook);
+        inboxes.push((policy(subscription, brokers, &outlets, job.limits, &component), Arc::new(offer)));
+    }
+    let settings = JobSettings {
+        memory: job.limits.memory,
+        outlets,
+        config: values(&job.config),
+        publish_timeout: publish_timeout(brokers, &job.publish),
+        subscriptions,
+        ..JobSettings::new(&job.name)
+    };
+    let made = Job::new(runtime, &module, settings).map_err(|e| mistake(config, &path, e.to_string(), ""))?;
+    Ok(LoadedJob { config: job.clone(), job: made, inboxes })
+}
+
+fn component(
+    config: &Config,
+    runtime: &Runtime,
+    path: &[&str],
+    file: &std::path::Path,
+    has_build: bool,
+) -> Result<Module, Mistake> {
+    let help = match (file.exists(), has_build) {
+        (true, _) => "",
+        (false, true) => "build it first: `longshore build`, or `longshore run --build`",
+        (false, false) => "the path is relative to the configuration file; a `build` command beside it lets Longshore build it",
+    };
+    runtime.load(file).map_err(|e| mistake(config, path, e.to_string(), help))
+}
+
+fn mistake(config: &Config, path: &[&str], problem: String, help: &str) -> Mistake {
+    config.mistake(&KeyPath::of(path.iter().copied()), problem, help)
+}
+
+/// What the handler may publish to, bound to open brokers.
+fn outlets(brokers: &Brokers, grants: &[PublishConfig], output: Option<String>) -> Outlets {
+    let mut outlets = Outlets { output, ..Outlets::default() };
+    for grant in grants {
+        let Some(outlet) = brokers.get(&grant.broker).and_then(crate::opened::Opened::outlet) else { continue };
+        let broker = index(&mut outlets.brokers, outlet);
+        outlets.grants.push(Grant { topics: grant.topics.clone(), alias: grant.alias.clone(), broker });
+    }
+    outlets
+}
+
+fn index(brokers: &mut Vec<Outlet>, outlet: Outlet) -> usize {
+    brokers.iter().position(|b| b.broker == outlet.broker).unwrap_or_else(|| {
+        brokers.push(outlet);
+        brokers.len() - 1
+    })
+}
+
+fn publish_timeout(brokers: &Brokers, grants: &[PublishConfig]) -> std::time::Duration {
+    let of = grants.iter().filter_map(|g| brokers.get(&g.broker)).map(|b| b.config.publish_timeout);
+    of.max().unwrap_or(std::time::Duration::from_secs(10))
+}
+
+fn values(config: &std::collections::BTreeMap<String, Secret>) -> HashMap<String, String> {
+    config.iter().map(|(key, value)| (key.clone(), value.expose().to_owned())).collect()
+}
+
+fn describe(name: &str, module: &Module) -> String {
+    let digest = module.digest().to_string();
+    match module.version() {
+        Some(version) => format!("{name} {version} sha256:{digest}"),
+        None => format!("{name} sha256:{digest}"),
+    }
+}
+
+fn policy(
+    s: &SubscriptionConfig,
+    brokers: &Brokers,
+    outlets: &Outlets,
+    limits: longshore_core::Limits,
+    component: &str,
+) -> Policy {
+    let opened = brokers.get(&s.broker);
+    let reconnect = opened.map(|o| o.config.reconnect);
+    Policy {
+        info: Arc::new(SubscriptionInfo {
+            name: s.name.clone(),
+            handler: s.handler.clone(),
+            group: s.group.clone(),
+            broker: s.broker.clone(),
+            order: s.order,
+            max_attempts: s.retry.max_attempts,
+        }),
+        subscribe: s.subscribe(),
+        delivery: s.delivery,
+        concurrency: s.concurrency,
+        max_bytes_in_flight: s.max_bytes_in_flight,
+        batching: s.batching,
+        retry: s.retry.clone(),
+        dead_letter: s.dead_letter.clone(),
+        breaker: s.breaker,
+        max_deliveries: s.max_deliveries,
+        limits,
+        outlets: outlets.clone(),
+        home: opened.and_then(crate::opened::Opened::outlet),
+        component: component.to_owned(),
+        lease: None,
+        reconnect: reconnect.map_or_else(Reconnect::default, |r| Reconnect { initial: r.initial_delay, max: r.max_delay }),
+        seed: Clock::system().now(),
+    }
+}

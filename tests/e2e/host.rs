@@ -1,0 +1,200 @@
+//! The binary under test: run to its end, or started and watched.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+pub use longshore_testkit::guests::Guest;
+
+/// How long anything may take. Machines are shared and slow at times.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A folder with a configuration, gone at the end.
+pub struct Project {
+    folder: tempfile::TempDir,
+}
+
+impl Project {
+    /// A project with this `longshore.toml`. The admin interface listens on a free port unless the text says otherwise.
+    pub fn new(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let admin = if config.contains("[admin]") { "" } else { "\n[admin]\nlisten = \"127.0.0.1:0\"\n" };
+        fs::write(folder.path().join("longshore.toml"), format!("{config}{admin}")).unwrap();
+        Project { folder }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
+        command.args(arguments).current_dir(self.path()).env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// The same, and it must succeed: its standard output.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?} failed:\n{}\n{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// The same, and it must fail with that exit code: its standard error.
+    pub fn fails(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}:\n{}\n{error}", text(&output.stdout));
+        error
+    }
+
+    /// Publishes messages, given as (key, payload, header `to`).
+    pub fn publish(&self, topic: &str, messages: impl IntoIterator<Item = (String, String, Option<&'static str>)>) {
+        let mut lines = String::new();
+        for (key, payload, to) in messages {
+            let headers = to.map(|t| BTreeMap::from([("to", t)])).unwrap_or_default();
+            let line = serde_json::json!({ "topic": topic, "key": key, "payload": payload, "headers": headers });
+            lines.push_str(&line.to_string());
+            lines.push('\n');
+        }
+        self.write("input.jsonl", &lines);
+        self.ok(&["publish", "--from", "input.jsonl"]);
+    }
+
+    /// All messages of a topic, as the command line shows them.
+    pub fn messages(&self, topic: &str) -> Vec<serde_json::Value> {
+        let lines = self.ok(&["consume", topic, "--from-start"]);
+        lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+    }
+
+    /// The keys of a topic's messages, in order.
+    pub fn keys(&self, topic: &str) -> Vec<String> {
+        self.messages(topic).iter().map(|m| m["key"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Starts `run` and waits until the host is ready.
+    pub fn start(&self, arguments: &[&str]) -> Host {
+        let log = fs::File::create(self.path().join("log")).unwrap();
+        let mut all = vec!["run"];
+        all.extend(arguments);
+        let child = self.command(&all).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let mut host = Host { child, log: self.path().join("log"), admin: String::new() };
+        host.wait_until_ready();
+        host
+    }
+}
+
+/// A host that runs. Killed when dropped.
+pub struct Host {
+    child: Child,
+    log: PathBuf,
+    pub admin: String,
+}
+
+impl Host {
+    fn wait_until_ready(&mut self) {
+        let started = Instant::now();
+        loop {
+            assert!(started.elapsed() < DEADLINE, "not ready in time:\n{}", self.log());
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the host ended with {status}:\n{}", self.log());
+            }
+            if let Some(address) = self.log().lines().find_map(|l| l.split("http://").nth(1).map(|a| a.trim_end_matches(['"', '}', ' ']).to_owned())) {
+                self.admin = address;
+                if self.get("/readyz").is_some_and(|(status, _)| status == 200) {
+                    return;
+                }
+            }
+            pause();
+        }
+    }
+
+    /// Status and body of a page of the admin interface; nothing when it cannot be reached.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(&self.admin).ok()?;
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.admin).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let status = answer.split(' ').nth(1)?.parse().ok()?;
+        Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success(), "kill -{name}");
+    }
+
+    /// Kills it at once, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end: the exit code.
+    pub fn ended(&mut self) -> Option<i32> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(started.elapsed() < DEADLINE, "it does not end:\n{}", self.log());
+            pause();
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Waits until something holds.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < DEADLINE, "never: {what}");
+        pause();
+    }
+}
+
+/// Between two looks at a condition.
+fn pause() {
+    std::thread::sleep(Duration::from_millis(10));
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The file of a compiled test guest.
+pub fn guest(guest: Guest) -> String {
+    longshore_testkit::guests::path(guest).display().to_string()
+}
