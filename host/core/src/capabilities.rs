@@ -106,6 +106,12 @@ impl Capabilities {
         Capabilities(bits)
     }
 
+    /// The set with `flag` in it.
+    #[must_use]
+    pub const fn with(self, flag: Flag) -> Self {
+        Capabilities(self.0 | 1 << flag as u8)
+    }
+
     /// Whether `flag` is in it.
     pub const fn has(self, flag: Flag) -> bool {
         self.0 & (1 << flag as u8) != 0
