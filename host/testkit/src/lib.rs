@@ -1,3 +1,4 @@
 //! To come.
 
+pub mod conformance;
 pub mod guests;

@@ -1,0 +1,118 @@
+//! Flag `dead-letter-queue`: dead letters go back to the group that failed, or away.
+
+use longshore_core::{DeadLetters, Flag, Outbox, Page, headers};
+
+use super::bench::push_with;
+use super::{Bench, Test, suite};
+
+pub(super) const TESTS: &[Test] = suite!(Flag::DeadLetterQueue =>
+    dead_letters_are_found_newest_first,
+    a_redriven_message_goes_to_the_failing_group_alone_as_it_was,
+    a_dead_letter_is_redriven_once,
+    what_is_no_dead_letter_is_not_redriven,
+    removed_dead_letters_are_gone,
+);
+
+fn dead_letters<'a>(bench: &'a Bench<'_>) -> &'a dyn DeadLetters {
+    bench.roles.dead_letters.as_deref().expect("a broker with dead letters has the role")
+}
+
+/// Publishes a dead letter of a topic and group.
+async fn bury(bench: &Bench<'_>, topic: &str, group: &str, id: &str, payload: &str) -> String {
+    let graveyard = format!("{topic}.{group}.dlq");
+    let source = format!("default/{topic}/1");
+    let facts: [(&str, &[u8]); 8] = [
+        ("mine", b"1"),
+        (headers::DEAD_REASON, b"exhausted"),
+        (headers::DEAD_ATTEMPTS, b"5"),
+        (headers::DEAD_TOPIC, topic.as_bytes()),
+        (headers::DEAD_GROUP, group.as_bytes()),
+        (headers::DEAD_ID, id.as_bytes()),
+        (headers::DEAD_SOURCE, source.as_bytes()),
+        (headers::DEAD_REDRIVES, b"1"),
+    ];
+    let mut outbox = Outbox::default();
+    push_with(&mut outbox, &graveyard, Some("k"), payload, &facts, 0);
+    bench.publish_all(&outbox).await.remove(0).expect("taken");
+    graveyard
+}
+
+async fn positions(bench: &Bench<'_>, topic: &str) -> Vec<u64> {
+    let batch = bench.topics().browse(topic, Page::Before(u64::MAX, 100)).await.expect("browsed");
+    batch.receipts().positions().to_vec()
+}
+
+async fn dead_letters_are_found_newest_first(bench: Bench<'_>) {
+    let topic = bench.topic("t");
+    bury(&bench, &topic, "g", "1", "a").await;
+    let graveyard = bury(&bench, &topic, "g", "2", "b").await;
+    let batch = bench.topics().browse(&graveyard, Page::Before(u64::MAX, 10)).await.expect("browsed");
+    assert_eq!((batch.get(0).payload, batch.get(1).payload), (Some(&b"b"[..]), Some(&b"a"[..])));
+    let older = Page::Before(batch.receipt(0).position, 10);
+    let page = bench.topics().browse(&graveyard, older).await.expect("browsed");
+    assert_eq!((page.len(), page.get(0).payload), (1, Some(&b"a"[..])));
+    let none = bench.topics().browse(&bench.topic("none"), Page::Before(u64::MAX, 10)).await.expect("empty is no error");
+    assert!(none.is_empty());
+}
+
+async fn a_redriven_message_goes_to_the_failing_group_alone_as_it_was(bench: Bench<'_>) {
+    let topic = bench.topic("t");
+    bench.publish(&topic, &["original"]).await;
+    let (mut failing, mut other) = (bench.hand(&topic, "failing").await, bench.hand(&topic, "other").await);
+    failing.fetch(1).await;
+    failing.done(0).settle().await;
+    other.fetch(1).await;
+    let graveyard = bury(&bench, &topic, "failing", "the-id", "dead").await;
+    let there = positions(&bench, &graveyard).await;
+    assert_eq!(dead_letters(&bench).redrive(&graveyard, &there).await.expect("redriven"), 1);
+    let again = failing.fetch(1).await;
+    let (message, facts) = (failing.got.get(again), failing.got.facts(again));
+    assert_eq!((message.id, message.topic, message.attempt), ("the-id", &*topic, 1));
+    assert_eq!((message.key, message.payload), (Some(&b"k"[..]), Some(&b"dead"[..])));
+    assert_eq!(message.headers.collect::<Vec<_>>(), [("mine", &b"1"[..])]);
+    assert_eq!((facts.redrives, facts.deliveries, facts.first_failed_at), (2, 1, 0));
+    failing.done(again).settle().await;
+    bench.publish(&topic, &["next"]).await;
+    let first = failing.fetch(1).await;
+    assert_eq!(failing.payloads_from(first), ["next"], "a redriven message that is done is over");
+    other.fetch(1).await;
+    assert_eq!(other.payloads(), ["original", "next"]);
+}
+
+async fn a_dead_letter_is_redriven_once(bench: Bench<'_>) {
+    let topic = bench.topic("t");
+    let mut hand = bench.hand(&topic, "g").await;
+    bury(&bench, &topic, "g", "1", "a").await;
+    let graveyard = bury(&bench, &topic, "g", "2", "b").await;
+    let there = positions(&bench, &graveyard).await;
+    assert_eq!(dead_letters(&bench).redrive(&graveyard, &there[..1]).await.expect("one"), 1);
+    assert_eq!(dead_letters(&bench).redrive(&graveyard, &there).await.expect("the other"), 1);
+    assert_eq!(dead_letters(&bench).redrive(&graveyard, &there).await.expect("none is left"), 0);
+    assert!(positions(&bench, &graveyard).await.is_empty());
+    hand.fetch(2).await;
+    let mut got = hand.payloads();
+    got.sort();
+    assert_eq!(got, ["a", "b"]);
+}
+
+async fn what_is_no_dead_letter_is_not_redriven(bench: Bench<'_>) {
+    let topic = bench.topic("t");
+    let graveyard = bury(&bench, &topic, "g", "1", "a").await;
+    bench.publish(&graveyard, &["plain"]).await;
+    let there = positions(&bench, &graveyard).await;
+    dead_letters(&bench).redrive(&graveyard, &there).await.expect_err("one of them has no group to go to");
+    assert_eq!(positions(&bench, &graveyard).await, there, "nothing was changed");
+    assert_eq!(dead_letters(&bench).redrive(&bench.topic("none"), &[1]).await.expect("nothing there"), 0);
+}
+
+async fn removed_dead_letters_are_gone(bench: Bench<'_>) {
+    let topic = bench.topic("t");
+    bury(&bench, &topic, "g", "1", "a").await;
+    let graveyard = bury(&bench, &topic, "g", "2", "b").await;
+    let there = positions(&bench, &graveyard).await;
+    assert_eq!(dead_letters(&bench).remove(&graveyard, &there[..1]).await.expect("removed"), 1);
+    assert_eq!(dead_letters(&bench).remove(&graveyard, &there[..1]).await.expect("gone"), 0);
+    assert_eq!(positions(&bench, &graveyard).await, there[1..]);
+    let info = bench.topics().list().await.expect("listed").into_iter().find(|info| info.name == graveyard).expect("there");
+    assert_eq!(info.messages, 1);
+}

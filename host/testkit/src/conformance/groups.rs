@@ -1,0 +1,60 @@
+//! Flag `consumer-groups`: each group gets everything, its members divide it.
+
+use std::collections::BTreeSet;
+
+use longshore_core::Flag;
+
+use super::bench::next;
+use super::{Bench, Hand, Test, suite};
+
+pub(super) const TESTS: &[Test] = suite!(Flag::ConsumerGroups =>
+    every_group_gets_every_message,
+    a_member_that_leaves_is_followed_by_another,
+    groups_are_listed_with_what_is_left_for_them,
+);
+
+async fn every_group_gets_every_message(bench: Bench<'_>) {
+    let topic = bench.topic("t");
+    let (mut fast, mut slow) = (bench.hand(&topic, "fast").await, bench.hand(&topic, "slow").await);
+    bench.publish(&topic, &["a", "b", "c"]).await;
+    let first = fast.fetch(3).await;
+    fast.all_done(first).settle().await;
+    slow.fetch(3).await;
+    assert_eq!((fast.payloads(), slow.payloads()), (vec!["a".into(), "b".into(), "c".into()], vec!["a".into(), "b".into(), "c".into()]));
+}
+
+async fn a_member_that_leaves_is_followed_by_another(bench: Bench<'_>) {
+    let topic = bench.topic("t");
+    bench.publish(&topic, &["a", "b", "c", "d"]).await;
+    let mut first = bench.hand(&topic, "g").await;
+    let mut others = bench.subscribe(&[&topic], Some("g")).await;
+    first.fetch(2).await;
+    first.done(0).done(1).settle().await;
+    let taken: BTreeSet<String> = first.payloads().into_iter().collect();
+    first.close().await;
+    let mut second = Hand::new(next(&mut others).await, Some(others));
+    second.fetch(2).await;
+    let rest: BTreeSet<String> = second.payloads().into_iter().collect();
+    assert!(taken.is_disjoint(&rest), "{taken:?} were settled, and yet came again among {rest:?}");
+    assert_eq!(taken.union(&rest).count(), 4);
+}
+
+async fn groups_are_listed_with_what_is_left_for_them(bench: Bench<'_>) {
+    let topic = bench.topic("t");
+    let groups = bench.roles.groups.as_deref().expect("a broker with groups lists them");
+    let mut hand = bench.hand(&topic, "g").await;
+    let find = async || {
+        let infos = groups.list().await.expect("listed");
+        infos.into_iter().find(|info| info.topic == topic && info.group == "g").expect("the group is listed")
+    };
+    let before = find().await;
+    assert_eq!((before.lag, before.members), (Some(0), 1), "before the first message");
+    bench.publish(&topic, &["a", "b", "c", "d"]).await;
+    assert_eq!(find().await.lag, Some(4));
+    hand.fetch(3).await;
+    hand.done(0).done(2).settle().await;
+    assert_eq!(find().await.lag, Some(2), "the second and the fourth are left");
+    assert_eq!(find().await, find().await, "an idle group is listed alike twice");
+    hand.close().await;
+    assert_eq!(find().await.members, 0);
+}

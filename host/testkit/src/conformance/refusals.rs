@@ -1,0 +1,70 @@
+//! What a broker must answer that does not declare a flag: a typed refusal, never silence. Flags that nothing can be asked of are taken at
+//! their word.
+
+use std::time::Duration;
+
+use longshore_core::{BoxFuture, Fix, Flag, Outbox, PublishError};
+
+use super::bench::{push, wish};
+use super::{Bench, Subject};
+
+pub(super) fn check(subject: &dyn Subject, flag: Flag) -> BoxFuture<'_, ()> {
+    Box::pin(async move {
+        match flag {
+            Flag::Publish => assert!(Bench::new(subject).await.roles.publisher.is_none(), "it has the role of a publisher"),
+            Flag::Subscribe => assert!(Bench::new(subject).await.roles.consumer.is_none(), "it has the role of a consumer"),
+            Flag::DeadLetterQueue => assert!(Bench::new(subject).await.roles.dead_letters.is_none(), "it has the role of dead letters"),
+            Flag::ConsumerGroups => refuses_subscription(subject, "t", Some("g")).await,
+            Flag::Patterns => refuses_subscription(subject, "t.*", Some("g")).await,
+            Flag::Broadcast => refuses_subscription(subject, "t", None).await,
+            Flag::Delay => refuses_delay(subject).await,
+            Flag::RequestReply => refuses_request(subject).await,
+            Flag::Replay => refuses_seek(subject).await,
+            Flag::AckNack
+            | Flag::DeliveryGuarantees
+            | Flag::MessageOrdering
+            | Flag::BlockingRead
+            | Flag::StreamPartitioning
+            | Flag::Transactions
+            | Flag::Durable => {}
+        }
+    })
+}
+
+async fn refuses_subscription(subject: &dyn Subject, topic: &str, group: Option<&str>) {
+    let bench = Bench::new(subject).await;
+    if bench.roles.consumer.is_none() {
+        return;
+    }
+    let answer = bench.try_subscribe(&wish(&[&bench.topic(topic)], group)).await;
+    assert_eq!(answer.err().expect("it is refused").fix, Fix::GiveUp, "only a human can mend it");
+}
+
+async fn refuses_delay(subject: &dyn Subject) {
+    let bench = Bench::new(subject).await;
+    if bench.roles.publisher.is_none() {
+        return;
+    }
+    let mut outbox = Outbox::default();
+    push(&mut outbox, &bench.topic("t"), None, "later", 1000);
+    let answer = bench.publish_all(&outbox).await.remove(0);
+    assert!(matches!(answer, Err(PublishError::Unsupported(_))), "{answer:?}");
+}
+
+async fn refuses_request(subject: &dyn Subject) {
+    let bench = Bench::new(subject).await;
+    if bench.roles.publisher.is_none() {
+        return;
+    }
+    let mut outbox = Outbox::default();
+    push(&mut outbox, &bench.topic("t"), None, "question", 0);
+    let answer = bench.publisher().request(&outbox, Duration::from_secs(1)).await;
+    assert!(matches!(answer, Err(PublishError::Unsupported(_))), "{answer:?}");
+}
+
+async fn refuses_seek(subject: &dyn Subject) {
+    let bench = Bench::new(subject).await;
+    let Some(groups) = &bench.roles.groups else { return };
+    let answer = groups.seek("g", &bench.topic("t"), longshore_core::SeekTo::Beginning).await;
+    assert_eq!(answer.expect_err("it is refused").fix, Fix::GiveUp);
+}
