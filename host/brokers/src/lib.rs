@@ -1,1 +1,32 @@
-//! To come.
+//! Longshore's adapters: one folder for each kind of broker, with all its roles.
+//!
+//! A new one is a folder here, a line in [`ADAPTERS`] and a feature in `Cargo.toml`; documentation, schema, checks and the conformance suite
+//! follow from that list. Not here: retrying, reconnecting, counting. An adapter fetches, settles, publishes and tells what went wrong.
+
+#[cfg(feature = "embedded")]
+pub mod embedded;
+#[cfg(any(feature = "embedded", feature = "memory"))]
+mod local;
+#[cfg(feature = "memory")]
+pub mod memory;
+
+use longshore_core::Registration;
+
+/// All adapters of this build, in the order of tables.
+pub const ADAPTERS: &[Registration] = &[
+    #[cfg(feature = "embedded")]
+    Registration::of::<embedded::Embedded>(),
+    #[cfg(feature = "memory")]
+    Registration::of::<memory::Memory>(),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_adapter_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<_> = ADAPTERS.iter().map(|adapter| adapter.name).collect();
+        assert_eq!(names.len(), ADAPTERS.len());
+    }
+}

@@ -1,0 +1,63 @@
+//! Connecting, and running the broker on its threads.
+
+use std::path::Path;
+
+use longshore_core::{Batch, BrokerError, Connect, Roles};
+
+use super::config::Config;
+use super::open::{Opened, open};
+use super::readers::Readers;
+use super::tables::SqliteTables;
+use super::writer::Writer;
+use crate::local::{Backend, Broker, Got, Limits, Local, Read, Signals};
+
+type Result<T> = std::result::Result<T, BrokerError>;
+
+/// The threads of one database.
+struct Threads {
+    writer: Writer,
+    readers: Readers,
+}
+
+/// Opens the database and starts its threads.
+pub(super) async fn connect(config: Config, connect: Connect) -> Result<Roles> {
+    let path = connect.folder.join(&config.path);
+    let (signals, limits, tidy) = (Signals::default(), config.limits(), config.tidy_interval.get());
+    let clock = connect.clock.clone();
+    let opening = {
+        let signals = signals.clone();
+        move || start(&path, limits, connect, signals)
+    };
+    let threads = tokio::task::spawn_blocking(opening)
+        .await
+        .map_err(|error| BrokerError::retry(format!("opening the database ended: {error}")))??;
+    Ok(Local::start(threads, clock, signals, tidy).roles())
+}
+
+fn start(path: &Path, limits: Limits, connect: Connect, signals: Signals) -> Result<Threads> {
+    let Opened { lock, connection } = open(path, connect.admin.as_deref(), connect.clock.now())?;
+    let broker = Broker::new(SqliteTables::new(connection)?, limits, connect.topics, signals)?;
+    let readers = Readers::start(path)?;
+    Ok(Threads { writer: Writer::start(broker, lock)?, readers })
+}
+
+impl Backend for Threads {
+    type Tables = SqliteTables;
+
+    fn write<R, W>(&self, work: W) -> impl Future<Output = Result<R>> + Send
+    where
+        R: Send + 'static,
+        W: FnMut(&mut Broker<SqliteTables>) -> Result<R> + Send + 'static,
+    {
+        self.writer.write(work)
+    }
+
+    fn read(&self, read: Read, batch: Batch) -> impl Future<Output = Result<Got>> + Send {
+        self.readers.read(read, batch)
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.readers.close().await;
+        self.writer.close().await
+    }
+}

@@ -1,0 +1,174 @@
+//! Dead letters: given back to the group that failed, or removed.
+
+use longshore_core::row::{self, Row};
+use longshore_core::{BrokerError, Message, Order, Start, headers};
+
+use super::broker::Broker;
+use super::lanes::OpenLane;
+use super::tables::{LaneId, Retry, Tables};
+
+type Result<T> = std::result::Result<T, BrokerError>;
+
+/// What its headers say of a dead letter.
+#[derive(Debug, PartialEq, Eq)]
+struct Origin<'a> {
+    topic: &'a str,
+    group: &'a str,
+    id: &'a str,
+    position: u64,
+    redrives: u32,
+}
+
+impl<T: Tables> Broker<T> {
+    /// Gives dead letters back to the groups that failed. Says how many were there.
+    pub(super) fn redrive(&mut self, topic: &str, positions: &[u64], now: u64) -> Result<u64> {
+        let Some(from) = self.names.get(topic).copied() else { return Ok(0) };
+        let mut count = 0;
+        for position in positions {
+            let Some(bytes) = self.tables.row(from, *position)? else { continue };
+            let row = Row::at(&bytes, 0).ok_or_else(|| BrokerError::give_up(format!("message {topic}/{position} is damaged")))?;
+            let origin = origin(row).map_err(|what| {
+                BrokerError::give_up(format!("message {topic}/{position} is no dead letter: {what}; publish it where it should go instead"))
+            })?;
+            self.give_back(row, &origin, now)?;
+            self.take_out(from, *position)?;
+            count += 1;
+        }
+        self.save_counts(from)?;
+        Ok(count)
+    }
+
+    /// Removes dead letters. Says how many were there.
+    pub(super) fn remove(&mut self, topic: &str, positions: &[u64]) -> Result<u64> {
+        let Some(from) = self.names.get(topic).copied() else { return Ok(0) };
+        let mut count = 0;
+        for position in positions {
+            count += self.take_out(from, *position)?;
+        }
+        self.save_counts(from)?;
+        Ok(count)
+    }
+
+    fn give_back(&mut self, row: Row<'_>, origin: &Origin<'_>, now: u64) -> Result<()> {
+        let lane = self.lane_of_origin(origin, now)?;
+        let entry = &self.lanes[&lane];
+        let retry = Retry {
+            // An old position: the group has passed it, or would meet the message twice under one number.
+            position: origin.position.min(entry.record.mark),
+            due: now.max(entry.cursor.0 + 1),
+            attempt: 1,
+            deliveries: 0,
+            unanswered: 0,
+            redrives: origin.redrives + 1,
+            first_failed_at: 0,
+        };
+        self.tables.add_retry(lane, &retry, &revived(row, origin))?;
+        self.wake.lanes.push(lane);
+        Ok(())
+    }
+
+    /// The lane of the group that failed; made again, with nothing else to read, where somebody removed it.
+    fn lane_of_origin(&mut self, origin: &Origin<'_>, now: u64) -> Result<LaneId> {
+        let topic = self.topic_or_new(origin.topic, now)?;
+        if let Some(lane) = self.lane_of(origin.group, topic) {
+            return Ok(lane);
+        }
+        let open = OpenLane { topic, group: Some(origin.group.into()), start: Start::Latest, window: 0, order: Order::None };
+        self.lane_for(&open, now)
+    }
+
+    fn take_out(&mut self, topic: super::TopicId, position: u64) -> Result<u64> {
+        let removed = self.tables.remove(topic, position)?;
+        self.count_off(topic, removed);
+        Ok(removed.messages)
+    }
+}
+
+/// Where a dead letter comes from, or what is missing.
+fn origin<'a>(row: Row<'a>) -> std::result::Result<Origin<'a>, String> {
+    let text = |name: &str| row.header(name).and_then(|value| std::str::from_utf8(value).ok());
+    let need = |name: &str| text(name).filter(|t| !t.is_empty()).ok_or_else(|| format!("it has no header {name}"));
+    let number = |name: &str| text(name).and_then(|t| t.parse().ok()).unwrap_or(0);
+    let position = text(headers::DEAD_SOURCE).and_then(|t| t.rsplit('/').next()?.parse().ok()).unwrap_or(0);
+    let topic = need(headers::DEAD_TOPIC)?;
+    super::admit::check_name(topic)?;
+    Ok(Origin {
+        topic,
+        group: need(headers::DEAD_GROUP)?,
+        id: text(headers::DEAD_ID).unwrap_or(row.id()),
+        position,
+        redrives: number(headers::DEAD_REDRIVES),
+    })
+}
+
+/// The message as it was before it died.
+fn revived(row: Row<'_>, origin: &Origin<'_>) -> Vec<u8> {
+    let message = row.message();
+    let kept = message.headers.clone().filter(|(name, _)| !name.starts_with(headers::DEAD_PREFIX));
+    let alive = Message {
+        id: origin.id,
+        topic: origin.topic,
+        key: message.key,
+        payload: message.payload,
+        headers: kept,
+        timestamp: message.timestamp,
+        attempt: 1,
+    };
+    let mut bytes = Vec::with_capacity(row.size());
+    row::append(&mut bytes, &alive);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dead(with: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let message =
+            Message { id: "d", topic: "t.g.dlq", key: Some(&b"k"[..]), payload: Some(&b"p"[..]), headers: with, timestamp: 7, attempt: 3 };
+        let headers = message.headers.iter().copied();
+        row::append(
+            &mut bytes,
+            &Message {
+                headers,
+                id: message.id,
+                topic: message.topic,
+                key: message.key,
+                payload: message.payload,
+                timestamp: 7,
+                attempt: 3,
+            },
+        );
+        bytes
+    }
+
+    #[test]
+    fn a_revived_message_is_the_original() {
+        let bytes = dead(&[
+            ("mine", b"1"),
+            (headers::DEAD_TOPIC, b"t"),
+            (headers::DEAD_GROUP, b"g"),
+            (headers::DEAD_ID, b"t/5"),
+            (headers::DEAD_SOURCE, b"default/t/5"),
+            (headers::DEAD_REDRIVES, b"2"),
+        ]);
+        let row = Row::at(&bytes, 0).expect("a row");
+        let origin = origin(row).expect("complete");
+        assert_eq!(origin, Origin { topic: "t", group: "g", id: "t/5", position: 5, redrives: 2 });
+        let alive = revived(row, &origin);
+        let message = Row::at(&alive, 0).expect("a row").message();
+        assert_eq!((message.id, message.topic, message.key, message.payload), ("t/5", "t", Some(&b"k"[..]), Some(&b"p"[..])));
+        assert_eq!((message.timestamp, message.attempt), (7, 1));
+        assert_eq!(message.headers.collect::<Vec<_>>(), [("mine", &b"1"[..])]);
+    }
+
+    #[test]
+    fn without_group_or_topic_it_is_no_dead_letter() {
+        let check = |with: &[(&str, &[u8])]| assert!(origin(Row::at(&dead(with), 0).expect("a row")).is_err());
+        check(&[]);
+        check(&[(headers::DEAD_TOPIC, b"t")]);
+        check(&[(headers::DEAD_GROUP, b"g")]);
+        check(&[(headers::DEAD_TOPIC, b"t..x"), (headers::DEAD_GROUP, b"g")]);
+    }
+}

@@ -1,0 +1,59 @@
+//! What the brokers inside this process share: everything but where rows are kept.
+//!
+//! [`Broker`] is the broker itself as plain synchronous code: topics, groups, retries, delays, retention. It keeps its rows in [`Tables`],
+//! of which the memory and the embedded adapter each have their own. [`Local`] is the asynchronous side, the same for both: roles, lanes,
+//! wake-ups, timers. A [`Backend`] stands between the two and says how the one runs the other: in place, or on a writer thread that
+//! commits. So both adapters behave alike by construction. Not here: files, threads, SQL.
+
+mod acks;
+mod admit;
+mod backend;
+mod broker;
+mod catalog;
+mod consumer;
+mod dead;
+mod front;
+mod groups;
+mod housekeeping;
+mod inboxes;
+mod lanes;
+mod members;
+mod publish;
+mod publisher;
+mod read;
+mod retention;
+mod roles;
+mod settle;
+mod source;
+mod tables;
+
+use longshore_core::{Capabilities, Flag};
+
+pub(crate) use admit::Limits;
+pub(crate) use backend::Backend;
+pub(crate) use broker::{Broker, Signals};
+pub(crate) use front::Local;
+pub(crate) use read::{Filler, Got, Read};
+pub(crate) use tables::{Delays, LaneId, LaneRecord, Lanes, Logs, Removed, Retries, Retry, Tables, TopicId, TopicRecord, stamped};
+
+/// What brokers in this process can do. Only what outlives the process sets them apart, see [`DURABLE_CAPABILITIES`].
+pub(crate) const CAPABILITIES: Capabilities = Capabilities::of(&FLAGS);
+/// The same of a broker whose rows outlive the process.
+pub(crate) const DURABLE_CAPABILITIES: Capabilities = CAPABILITIES.with(Flag::Durable);
+
+const FLAGS: [Flag; 14] = [
+    Flag::Publish,
+    Flag::Subscribe,
+    Flag::ConsumerGroups,
+    Flag::AckNack,
+    Flag::DeliveryGuarantees,
+    Flag::MessageOrdering,
+    Flag::BlockingRead,
+    Flag::DeadLetterQueue,
+    Flag::Replay,
+    Flag::Delay,
+    Flag::Transactions,
+    Flag::RequestReply,
+    Flag::Patterns,
+    Flag::Broadcast,
+];

@@ -1,0 +1,27 @@
+//! The memory broker: the embedded one's contract without durability, for tests and trying things out.
+//!
+//! Everything but where rows are kept is shared with the embedded broker (`local`), so that the two cannot drift apart.
+
+mod backend;
+mod bus;
+mod config;
+mod log;
+mod retries;
+mod tables;
+
+use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Roles};
+
+pub use config::Config;
+
+/// The adapter.
+pub struct Memory;
+
+impl Adapter for Memory {
+    const NAME: &'static str = "memory";
+    const CAPABILITIES: Capabilities = crate::local::CAPABILITIES;
+    type Config = Config;
+
+    fn connect(config: Config, connect: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
+        Box::pin(async move { bus::connect(config, connect) })
+    }
+}
