@@ -43,7 +43,7 @@ use std::path::PathBuf;
 use longshore_core::Registration;
 
 pub use discover::{Ask, ENV_VARIABLE, FILE_NAME, FILE_VARIABLE, Lookup, NotFound, discover};
-pub use elements::{OnVanished, Restart};
+pub use elements::Restart;
 pub use explain::{Explained, Origin, Setting, explain};
 pub use guarantee::{Guarantee, Outputs, Promise, guarantee};
 pub use hints::hints;

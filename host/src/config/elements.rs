@@ -29,6 +29,5 @@ pub use job::Restart;
 pub(crate) use policy::{Policy, keys};
 pub(crate) use publish::PublishEntry;
 pub(crate) use reuse::Instance;
-pub use subscription::OnVanished;
 pub(crate) use subscription::{Mode, Subscription};
 pub(crate) use topic::Topic;

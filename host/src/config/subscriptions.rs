@@ -65,7 +65,6 @@ fn one(assembly: &mut Assembly<'_>, owner: &str, entry: &Node, layer: Option<&No
         delivery: raw.delivery.into(),
         start,
         fetch: Fetch { max_messages: raw.fetch.max_messages.unwrap_or(policy.max_in_flight), max_wait: raw.fetch.max_wait.get() },
-        on_vanished: raw.on_vanished,
         concurrency: policy.concurrency,
         max_in_flight: policy.max_in_flight,
         max_bytes_in_flight: policy.max_bytes_in_flight.length(),

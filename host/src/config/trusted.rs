@@ -12,7 +12,7 @@ use longshore_core::{
 };
 use serde_json::Value as Json;
 
-use super::elements::{OnVanished, Restart};
+use super::elements::Restart;
 use super::guarantee::{Guarantee, guarantee};
 use super::layers::Layers;
 use super::mistake::{Mistake, Mistakes};
@@ -187,8 +187,6 @@ pub struct SubscriptionConfig {
     pub start: Start,
     /// How much is fetched at once.
     pub fetch: Fetch,
-    /// What to do when the topic or group is deleted behind our back.
-    pub on_vanished: OnVanished,
     /// Calls at once; at least 1.
     pub concurrency: usize,
     /// Messages held at once; at least a batch.

@@ -209,6 +209,7 @@ const LATER: &[(&str, &[&str])] = &[
             "buffer",
             "overflow",
             "lease",
+            "on-vanished",
             "exactly-once",
             "ack-interval",
             "match",

@@ -38,8 +38,6 @@ pub(crate) struct Subscription {
     pub(crate) start: Start,
     /// How much is fetched at once.
     pub(crate) fetch: Fetch,
-    /// What to do when the topic or group is deleted behind our back.
-    pub(crate) on_vanished: OnVanished,
 }
 
 /// Whether hosts share messages.
@@ -92,17 +90,6 @@ pub(crate) struct Fetch {
     /// How long a pull may wait at the broker.
     #[schemars(extend("x-positive" = true))]
     pub(crate) max_wait: Span,
-}
-
-/// What to do when the topic or group is deleted behind our back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnVanished {
-    /// Make it again and go on from the known position.
-    #[default]
-    Recreate,
-    /// Stop the subscription with an alarm.
-    Stop,
 }
 
 impl Default for Start {
