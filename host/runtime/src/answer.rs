@@ -13,15 +13,15 @@ pub(crate) fn check(answer: Answer, count: u32) -> Result<Done, Malformed> {
     if answer.handled == 0 || answer.handled > count {
         return Err(Malformed(format!("{} messages of a call of {count} were handled", answer.handled)));
     }
-    let mut least = 0;
+    let mut before = None;
     for (index, _) in &answer.failures {
-        if *index < least || *index >= answer.handled {
-            return Err(Malformed(format!(
-                "a failure of message {index}, which is not an index from {least} to below the {} that were handled",
-                answer.handled
-            )));
+        if *index >= answer.handled {
+            return Err(Malformed(format!("a failure of message {index}, of which only {} were handled", answer.handled)));
         }
-        least = index + 1;
+        if before.is_some_and(|before| *index <= before) {
+            return Err(Malformed(format!("a failure of message {index} behind one of {}", before.unwrap_or_default())));
+        }
+        before = Some(*index);
     }
     let outputs = Outputs::check(answer.outputs, answer.handled)?;
     let failures = answer.failures.into_iter().map(|(index, failure)| (index, failure.into())).collect();

@@ -52,7 +52,7 @@ const TABLE_ELEMENTS: usize = 30_000;
 const FRAMES: usize = 12;
 
 pub(crate) fn start(settings: &Settings) -> Result<Engine, EngineError> {
-    let pooled = Engine::new(&config(settings).allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings))));
+    let pooled = Engine::new(config(settings).allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings))));
     let refused = match pooled {
         Ok(engine) => return Ok(engine),
         Err(refused) => refused,

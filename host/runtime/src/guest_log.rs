@@ -202,3 +202,36 @@ impl Display for Fields<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partial(log: &GuestLog) -> String {
+        String::from_utf8_lossy(&log.lock().partial[Output::Stdout as usize]).into_owned()
+    }
+
+    #[test]
+    fn output_is_cut_into_lines_and_a_rest_waits_for_its_end() {
+        let log = GuestLog::new("test".into(), false);
+        log.bytes(Output::Stdout, b"one\ntwo\nthr");
+        assert_eq!(partial(&log), "thr");
+        log.bytes(Output::Stdout, b"ee");
+        assert_eq!(partial(&log), "three");
+        log.end();
+        assert_eq!(partial(&log), "");
+    }
+
+    #[test]
+    fn a_line_without_an_end_takes_no_more_memory_than_is_shown() {
+        let log = GuestLog::new("test".into(), false);
+        (0..100).for_each(|_| log.bytes(Output::Stdout, &[b'x'; 4096]));
+        assert_eq!(partial(&log).len(), LINE + 1);
+    }
+
+    #[test]
+    fn fields_stay_on_one_line() {
+        let fields = [("a".to_owned(), "1\n2".to_owned()), ("b".to_owned(), "\"x\"".to_owned())];
+        assert_eq!(Fields(&fields).to_string(), r#"a="1\n2" b="\"x\"""#);
+    }
+}

@@ -50,37 +50,51 @@ struct Offer {
 impl Outlook {
     /// Up to `max` messages; waits at most `wait` for the first. Empty when the wait is over or the job should end.
     pub(crate) async fn receive(&self, max: usize, wait: Duration, stop: &CancellationToken) -> Vec<Lent> {
-        let mut lent = self.take(max);
-        if lent.is_empty() && !stop.is_cancelled() {
-            tokio::select! {
-                offer = self.offers.recv() => lent = offer.map(|offer| self.accept(offer, max)).unwrap_or_default(),
-                () = tokio::time::sleep(wait) => {}
-                () = stop.cancelled() => {}
-            }
+        let lent = self.take(max);
+        if !lent.is_empty() || stop.is_cancelled() {
+            return lent;
         }
-        lent
+        tokio::select! {
+            lent = self.first(max) => lent,
+            () = tokio::time::sleep(wait) => Vec::new(),
+            () = stop.cancelled() => Vec::new(),
+        }
     }
 
     /// What is there already.
     fn take(&self, max: usize) -> Vec<Lent> {
-        let mut lent = Vec::new();
-        loop {
-            {
-                let mut waiting = self.waiting();
-                waiting.retain(|l| !l.offered.is_abandoned());
-                let more = waiting.len().min(max - lent.len());
-                lent.extend(waiting.drain(..more));
-            }
-            if lent.len() == max {
-                return lent;
-            }
-            let Ok(offer) = self.offers.try_recv() else { return lent };
+        let mut lent = self.left_over(max);
+        while lent.len() < max
+            && let Ok(offer) = self.offers.try_recv()
+        {
             lent.extend(self.accept(offer, max - lent.len()));
         }
+        lent
     }
 
-    /// Lends the first messages of a call; the others wait for the next `receive`.
+    /// The next messages that are offered; never, once nobody is left who could offer some.
+    async fn first(&self, max: usize) -> Vec<Lent> {
+        while let Ok(offer) = self.offers.recv().await {
+            let lent = self.accept(offer, max);
+            if !lent.is_empty() {
+                return lent;
+            }
+        }
+        std::future::pending().await
+    }
+
+    fn left_over(&self, max: usize) -> Vec<Lent> {
+        let mut waiting = self.waiting();
+        waiting.retain(|lent| !lent.offered.is_abandoned());
+        let most = waiting.len().min(max);
+        waiting.drain(..most).collect()
+    }
+
+    /// Lends the first messages of a call; the others wait for the next `receive`. None of a call that was taken back.
     fn accept(&self, offer: Offer, max: usize) -> Vec<Lent> {
+        if offer.reply.is_closed() {
+            return Vec::new();
+        }
         let mut messages = Offered::lend(offer);
         let rest = messages.split_off(messages.len().min(max));
         self.waiting().extend(rest);

@@ -88,14 +88,15 @@ impl CpuMeter {
         self.exceeded.load(Relaxed)
     }
 
-    /// What a guest does that meets a new epoch: let others run, or stop.
+    /// What a guest does that meets a new epoch: let others run, or stop. Tokio's own yield is used because it lets timers and I/O be
+    /// looked at as well, which waking oneself does not.
     pub(crate) fn on_epoch(&self) -> UpdateDeadline {
         let running = self.ticks.now().saturating_sub(self.entered.load(Relaxed));
         if self.used.load(Relaxed) + running > self.budget {
             self.exceeded.store(true, Relaxed);
             return UpdateDeadline::Interrupt;
         }
-        UpdateDeadline::Yield(1)
+        UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
     }
 
     fn enter(&self) {

@@ -189,6 +189,11 @@ impl Module {
         &self.inner.imports
     }
 
+    /// Whether both are the one that was compiled once.
+    pub fn is_same(&self, other: &Module) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// Those of them that answer `unsupported` on this host.
     pub fn unsupported(&self) -> impl Iterator<Item = &str> {
         self.imports().iter().map(String::as_str).filter(|import| caps::UNSUPPORTED.contains(&without_version(import)))

@@ -186,3 +186,7 @@ pub(crate) fn owned<'h>(message: &Message<'_, impl Iterator<Item = (&'h str, &'h
         attempt: message.attempt,
     }
 }
+
+#[cfg(test)]
+#[path = "publish_tests.rs"]
+mod tests;

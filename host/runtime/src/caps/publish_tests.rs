@@ -1,0 +1,163 @@
+//! `publisher`, called as a guest calls it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use longshore_core::{
+    Batch, BoxFuture, BrokerError, Call, Capabilities, Clock, Facts, Grant, Order, Pattern, Publisher, Receipt, SubscriptionInfo,
+};
+
+use super::*;
+use crate::current::Current;
+use crate::state::Granted;
+
+/// Keeps topics and payloads; or hangs, or is down.
+#[derive(Default)]
+struct Broker {
+    hangs: bool,
+    down: bool,
+    refuses: Option<&'static str>,
+    sent: Mutex<Vec<(String, Vec<u8>)>>,
+}
+
+impl Publisher for Broker {
+    fn publish<'a>(&'a self, outbox: &'a Outbox) -> BoxFuture<'a, Result<Vec<Result<String, PublishError>>, BrokerError>> {
+        Box::pin(async move {
+            if self.hangs {
+                std::future::pending::<()>().await;
+            }
+            if self.down {
+                return Err(BrokerError::reconnect("connection refused"));
+            }
+            let mut sent = self.sent.lock().expect("not poisoned");
+            let one = |i| {
+                let message = outbox.get(i);
+                if self.refuses == Some(message.topic) {
+                    return Err(PublishError::Invalid("no such topic".into()));
+                }
+                sent.push((message.topic.into(), message.payload.unwrap_or_default().into()));
+                Ok(format!("id-{}", sent.len()))
+            };
+            Ok((0..outbox.len()).map(one).collect())
+        })
+    }
+}
+
+/// A guest that may publish to `out` and `audit.*` on broker `default`, and as `other` to `elsewhere` on a second one.
+fn guest(broker: Broker) -> (State, Arc<Broker>, Arc<Broker>) {
+    let (first, second) = (Arc::new(broker), Arc::new(Broker::default()));
+    let outlet = |name: &str, publisher: &Arc<Broker>| Outlet {
+        broker: name.into(),
+        publisher: publisher.clone(),
+        capabilities: Capabilities::of(&[Flag::Publish]),
+        max_message_size: 100,
+    };
+    let grant = |topics, alias: Option<&str>, broker| Grant {
+        topics: Pattern::new(topics).expect("a pattern"),
+        alias: alias.map(Into::into),
+        broker,
+    };
+    let outlets = Outlets {
+        brokers: vec![outlet("default", &first), outlet("second", &second)],
+        grants: vec![grant("out", None, 0), grant("audit.*", None, 0), grant("elsewhere", Some("other"), 1)],
+        output: Some("out".into()),
+    };
+    let granted = Granted {
+        name: "test".into(),
+        outlets,
+        config: HashMap::new(),
+        publish_timeout: Duration::from_millis(20),
+        clock: Clock::system(),
+        subscriptions: None,
+    };
+    (State::new(Arc::new(granted), 1 << 20), first, second)
+}
+
+fn to(topic: &str, payload: &str) -> Outgoing {
+    Outgoing { to: types::Destination::Topic(topic.into()), key: None, payload: Some(payload.into()), headers: Vec::new(), delay: None }
+}
+
+#[tokio::test]
+async fn a_granted_message_is_sent_and_its_id_comes_back() {
+    let (mut guest, first, second) = guest(Broker::default());
+    assert_eq!(guest.send(to("audit.logins", "a")).await.expect("sent"), "id-1");
+    assert_eq!(guest.send(Outgoing { to: types::Destination::Output, ..to("", "b") }).await.expect("sent"), "id-2");
+    assert_eq!(guest.send(to("other", "c")).await.expect("sent"), "id-1");
+    assert_eq!(*first.sent.lock().expect("fine"), [("audit.logins".into(), b"a".to_vec()), ("out".into(), b"b".to_vec())]);
+    assert_eq!(*second.sent.lock().expect("fine"), [("elsewhere".into(), b"c".to_vec())]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_says_why_and_nothing_leaves() {
+    let (mut guest, first, _) = guest(Broker::default());
+    let mut refused = async |message: Outgoing| guest.send(message).await.expect_err("refused");
+    assert!(matches!(refused(to("secrets", "a")).await, Error::Denied(why) if why.contains("`publish` list")));
+    assert!(matches!(refused(to("", "a")).await, Error::Invalid(_)));
+    assert!(matches!(refused(to("out", &"x".repeat(101))).await, Error::TooLarge(why) if why.contains("101") && why.contains("100")));
+    assert!(matches!(refused(Outgoing { delay: Some(5), ..to("out", "a") }).await, Error::Unsupported(_)));
+    let own = Outgoing { headers: vec![("longshore-id".into(), b"1".to_vec())], ..to("out", "a") };
+    assert!(matches!(refused(own).await, Error::Invalid(why) if why.contains("longshore-id")));
+    assert!(matches!(refused(Outgoing { to: types::Destination::Reply, ..to("", "a") }).await, Error::Invalid(_)));
+    assert!(first.sent.lock().expect("fine").is_empty());
+}
+
+#[tokio::test]
+async fn trouble_of_the_broker_is_an_answer_and_never_a_trap() {
+    let (mut guest_of_stuck, ..) = guest(Broker { hangs: true, ..Broker::default() });
+    assert!(matches!(guest_of_stuck.send(to("out", "a")).await, Err(Error::Timeout)));
+    let (mut guest_of_down, ..) = guest(Broker { down: true, ..Broker::default() });
+    assert!(matches!(guest_of_down.send(to("out", "a")).await, Err(Error::Unavailable(why)) if why.contains("connection refused")));
+    assert!(matches!(guest_of_down.request(to("out", "a"), 5).await, Err(Error::Unsupported(_))));
+}
+
+#[tokio::test]
+async fn send_all_answers_for_each_in_order() {
+    let (mut guest, first, second) = guest(Broker { refuses: Some("audit.bad"), ..Broker::default() });
+    let messages = vec![to("out", "1"), to("secrets", "2"), to("other", "3"), to("audit.bad", "4"), to("out", "5")];
+    let answers = guest.send_all(messages).await;
+    assert_eq!(answers.len(), 5);
+    assert_eq!(answers[0].as_deref().ok(), Some("id-1"));
+    assert!(matches!(answers[1], Err(Error::Denied(_))));
+    assert_eq!(answers[2].as_deref().ok(), Some("id-1"));
+    assert!(matches!(answers[3], Err(Error::Invalid(_))));
+    assert_eq!(answers[4].as_deref().ok(), Some("id-2"));
+    assert_eq!((first.sent.lock().expect("fine").len(), second.sent.lock().expect("fine").len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_reply_goes_to_whoever_asked() {
+    let (mut guest, first, _) = guest(Broker::default());
+    guest.log.begin(Current { call: Some(request()), deadline: 0 });
+    guest.send(Outgoing { to: types::Destination::Reply, ..to("", "answer") }).await.expect("sent");
+    assert_eq!(*first.sent.lock().expect("fine"), [("inbox.7".into(), b"answer".to_vec())]);
+}
+
+fn request() -> Call {
+    let mut batch = Batch::default();
+    let headers: &[(&str, &[u8])] = &[(headers::REPLY_TO, b"inbox.7")];
+    let headers = headers.iter().copied();
+    let message = Message { id: "m", topic: "in", key: None, payload: None, headers, timestamp: 0, attempt: 1 };
+    batch.push(&message, Receipt { position: 1, token: &[] }, Facts::default());
+    let subscription = SubscriptionInfo {
+        name: "test/in".into(),
+        handler: "test".into(),
+        group: None,
+        broker: "default".into(),
+        order: Order::None,
+        max_attempts: 5,
+    };
+    Call { batch: Arc::new(batch), from: 0, to: 1, subscription: Arc::new(subscription), partition: None }
+}
+
+#[test]
+fn details_tell_where_a_message_comes_from_and_trap_beyond_the_call() {
+    use crate::bindings::delivery::Host as _;
+    let (mut guest, ..) = guest(Broker::default());
+    assert!(guest.details(0).is_err(), "there is no call");
+    guest.log.begin(Current { call: Some(request()), deadline: 42 });
+    let info = guest.details(0).expect("there is one");
+    assert_eq!((info.subscription.as_str(), info.position.as_str(), info.wants_reply), ("test/in", "1", true));
+    assert_eq!((info.first_failed_at, info.deliveries, guest.deadline()), (None, 1, 42));
+    assert!(guest.details(1).is_err());
+    assert!(guest.details(u32::MAX).is_err());
+}
