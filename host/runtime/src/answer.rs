@@ -7,6 +7,10 @@ use longshore_core::{Done, Failure, Malformed, NewOutput, Outputs};
 use crate::bindings::batch_handler::Answer;
 use crate::bindings::types::{self, Outgoing};
 use crate::caps::publish;
+use crate::crash::cut;
+
+/// Longest reason that is kept, bytes; more than a dead letter shows.
+const REASON: usize = 4 << 10;
 
 /// Checks a packed answer to a call of `count` messages.
 pub(crate) fn check(answer: Answer, count: u32) -> Result<Done, Malformed> {
@@ -44,13 +48,18 @@ pub(crate) fn append(rows: &mut Vec<u8>, origin: u32, output: &Outgoing) {
 impl From<types::Failure> for Failure {
     fn from(failure: types::Failure) -> Self {
         match failure {
-            types::Failure::Retry(reason) => Failure::Retry(reason),
-            types::Failure::RetryAfter(later) => Failure::RetryAfter(Duration::from_millis(later.after), later.reason),
-            types::Failure::Reject(reason) => Failure::Reject(reason),
-            types::Failure::Discard(reason) => Failure::Discard(reason),
+            types::Failure::Retry(reason) => Failure::Retry(short(reason)),
+            types::Failure::RetryAfter(later) => Failure::RetryAfter(Duration::from_millis(later.after), short(later.reason)),
+            types::Failure::Reject(reason) => Failure::Reject(short(reason)),
+            types::Failure::Discard(reason) => Failure::Discard(short(reason)),
             types::Failure::Snooze(span) => Failure::Snooze(Duration::from_millis(span)),
         }
     }
+}
+
+/// Reasons are kept for as long as a message waits, so what no person reads of them goes at once.
+fn short(reason: String) -> String {
+    if reason.len() > REASON { cut(&reason, REASON) } else { reason }
 }
 
 #[cfg(test)]

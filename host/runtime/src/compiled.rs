@@ -10,11 +10,18 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::source::Digest;
+
+/// Components that are kept; beyond them the oldest go.
+const KEPT: usize = 256;
+
+/// A file that was begun so long ago will not be finished.
+const HALF_WRITTEN: Duration = Duration::from_secs(3600);
 
 /// The cache folder, checked.
 pub(crate) struct Cache {
@@ -52,7 +59,7 @@ impl Cache {
 
     /// Keeps a compiled component. A failure costs time at the next start, so it is a warning.
     pub(crate) fn put(&self, compiled: &Component, component: &Digest) {
-        if let Err(why) = self.write(compiled, component) {
+        if let Err(why) = self.write(compiled, component).and_then(|()| self.prune(KEPT)) {
             tracing::warn!(folder = %self.folder.display(), %why, "a compiled component could not be kept");
         }
     }
@@ -68,6 +75,28 @@ impl Cache {
             let _ = fs::remove_file(&temporary);
         }
         written
+    }
+
+    /// Removes the oldest components beyond `kept`, and what a host that died left half-written.
+    fn prune(&self, kept: usize) -> io::Result<()> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let (path, meta) = match entry.and_then(|e| e.metadata().map(|meta| (e.path(), meta))) {
+                Ok(found) => found,
+                Err(_) => continue, // Another host has pruned it in the meantime.
+            };
+            let modified = meta.modified()?;
+            match () {
+                () if meta.is_dir() => entries.push((modified, path)),
+                () if modified.elapsed().is_ok_and(|age| age > HALF_WRITTEN) => drop(fs::remove_file(path)),
+                () => {}
+            }
+        }
+        entries.sort();
+        for (_, oldest) in entries.iter().take(entries.len().saturating_sub(kept)) {
+            let _ = fs::remove_dir_all(oldest);
+        }
+        Ok(())
     }
 
     fn entry(&self, component: &Digest) -> PathBuf {
@@ -121,4 +150,31 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 fn ours() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_components_go_and_half_written_files_with_them() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let cache = Cache { folder: folder.path().into(), engine: 7 };
+        let aged = |path: &Path, hours: u64| {
+            let then = std::time::SystemTime::now() - Duration::from_secs(hours * 3600);
+            fs::File::open(path).and_then(|f| f.set_modified(then)).expect("aged");
+        };
+        for (name, hours) in [("a", 3), ("b", 9), ("c", 1)] {
+            fs::create_dir(folder.path().join(name)).expect("made");
+            aged(&folder.path().join(name), hours);
+        }
+        for (name, hours) in [("old.tmp", 2), ("new.tmp", 0)] {
+            fs::write(folder.path().join(name), b"").expect("written");
+            aged(&folder.path().join(name), hours);
+        }
+        cache.prune(2).expect("pruned");
+        let mut left: Vec<_> = fs::read_dir(folder.path()).expect("there").map(|e| e.expect("an entry").file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["a", "c", "new.tmp"]);
+    }
 }

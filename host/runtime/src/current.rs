@@ -27,6 +27,19 @@ impl Current {
         (call.len() == 1).then(|| call.batch.row(call.from))
     }
 
+    /// Headers that go from the message to what is sent while it is handled: trace context, correlation, causation. None in a call of
+    /// several messages, where nobody knows which of them a `send` belongs to.
+    pub(crate) fn carried(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let Some(row) = self.only() else { return Vec::new() };
+        let own = Some(row.id().as_bytes()).filter(|id| !id.is_empty());
+        let carried = [
+            (headers::TRACEPARENT, row.header(headers::TRACEPARENT)),
+            (headers::CORRELATION_ID, row.header(headers::CORRELATION_ID).or(own)),
+            (headers::CAUSATION_ID, own),
+        ];
+        carried.into_iter().filter_map(|(name, value)| Some((name, value?.to_vec()))).collect()
+    }
+
     /// What the log says about message `origin`.
     pub(crate) fn subject(&self, origin: Option<u32>) -> Subject<'_> {
         let message = match origin {

@@ -42,8 +42,10 @@ const TABLE_KEPT: usize = 64 << 10;
 const GUARD: u64 = 64 << 10;
 /// Core instances of one component: a Rust guest has 3, CPython about 40.
 const CORE_INSTANCES: u32 = 64;
-/// Memories and tables of one component.
+/// Memories of one component.
 const MEMORIES: u32 = 2;
+/// Tables of one component: its own, and one of the shim that every toolchain adds.
+const TABLES: u32 = 4;
 /// Bytes of the engine's own records about one instance.
 const INSTANCE_SIZE: usize = 4 << 20;
 /// Functions that a guest can call indirectly.
@@ -87,11 +89,11 @@ fn pool(settings: &Settings) -> PoolingAllocationConfig {
     pool.total_component_instances(settings.instances)
         .total_core_instances(settings.instances.saturating_mul(CORE_INSTANCES))
         .total_memories(settings.instances.saturating_mul(MEMORIES))
-        .total_tables(settings.instances.saturating_mul(MEMORIES))
+        .total_tables(settings.instances.saturating_mul(TABLES))
         .total_stacks(settings.instances)
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(MEMORIES)
-        .max_tables_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
         .max_component_instance_size(INSTANCE_SIZE)
         .max_core_instance_size(INSTANCE_SIZE)
         .max_memory_size(settings.max_memory)

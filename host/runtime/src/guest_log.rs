@@ -65,6 +65,7 @@ impl GuestLog {
     /// Begins a call: what is written from now on belongs to it.
     pub(crate) fn begin(&self, current: Current) {
         let mut inner = self.lock();
+        inner.finish();
         inner.current = current;
         (inner.lines, inner.bytes) = (0, 0);
     }
@@ -72,10 +73,7 @@ impl GuestLog {
     /// Ends a call: writes what has no newline yet, and how much was dropped.
     pub(crate) fn end(&self) {
         let mut inner = self.lock();
-        for output in [Output::Stdout, Output::Stderr] {
-            inner.flush(output);
-        }
-        inner.report_dropped();
+        inner.finish();
         inner.current.call = None;
     }
 
@@ -115,6 +113,13 @@ impl GuestLog {
 }
 
 impl Inner {
+    fn finish(&mut self) {
+        for output in [Output::Stdout, Output::Stderr] {
+            self.flush(output);
+        }
+        self.report_dropped();
+    }
+
     fn append(&mut self, output: Output, bytes: &[u8]) {
         let partial = &mut self.partial[output as usize];
         // One byte more than is shown, so that the cut is seen.

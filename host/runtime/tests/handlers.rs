@@ -111,6 +111,17 @@ async fn instances_grow_up_to_the_concurrency_and_not_beyond() {
     assert_eq!((stats.busy, stats.waits.iter().sum::<u64>()), (0, 65), "{stats:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_idle_worker_goes_and_comes_back_when_it_is_needed() {
+    let handler = handler(Guest::Echo, |s| s.limits.deadline = Duration::from_secs(3600));
+    for created in [1, 2] {
+        longshore_core::Handler::handle(&handler, call(&["x"])).await.expect("an answer");
+        assert_eq!((handler.stats().idle, handler.stats().created), (1, created));
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(handler.stats().idle, 0, "it was idle for an hour");
+    }
+}
+
 #[tokio::test]
 async fn an_abandoned_call_is_interrupted_and_the_next_call_works() {
     let hostile = handler(Guest::Hostile, |s| s.concurrency = 1);

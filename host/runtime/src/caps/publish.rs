@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::bindings::publisher::Host;
 use crate::bindings::types::{self, Error, Outgoing};
+use crate::current::Current;
 use crate::state::State;
 
 impl Host for State {
@@ -50,9 +51,10 @@ impl State {
         let outlets = &self.granted.outlets;
         let mut outboxes: Vec<(Outbox, Vec<usize>)> = outlets.brokers.iter().map(|_| Default::default()).collect();
         let mut answers = Vec::with_capacity(messages.len());
+        let stamp = self.stamp();
         for (i, message) in messages.iter().enumerate() {
             let packed = self.destination(message).and_then(|(broker, topic)| {
-                pack(&outlets.brokers[broker], &topic, message, &mut outboxes[broker].0)?;
+                pack(&outlets.brokers[broker], &topic, message, &stamp, &mut outboxes[broker].0)?;
                 outboxes[broker].1.push(i);
                 Ok(())
             });
@@ -69,15 +71,22 @@ impl State {
         answers.into_iter().map(|answer| answer.map_err(Error::from)).collect()
     }
 
-    /// Whether the host will accept an output of a job, whose answer nobody checks later.
+    /// Whether an output that a job settles with is granted and fits. Whether somebody waits for a reply, the engine finds out.
     pub(crate) fn check_output(&self, message: &Outgoing) -> Result<(), PublishError> {
+        if matches!(message.to, types::Destination::Reply) {
+            return Ok(());
+        }
         self.pack(message, &mut Outbox::default()).map(|_| ())
     }
 
     fn pack(&self, message: &Outgoing, outbox: &mut Outbox) -> Result<usize, PublishError> {
         let (broker, topic) = self.destination(message)?;
-        pack(&self.granted.outlets.brokers[broker], &topic, message, outbox)?;
+        pack(&self.granted.outlets.brokers[broker], &topic, message, &self.stamp(), outbox)?;
         Ok(broker)
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp { now: self.granted.clock.now(), carried: self.log.with_current(Current::carried) }
     }
 
     /// The broker and its own topic that a message goes to.
@@ -127,6 +136,13 @@ async fn confirmed(outlet: &Outlet, outbox: &Outbox, within: Duration) -> Vec<Re
     }
 }
 
+/// What the host adds to every message that is sent now.
+struct Stamp {
+    now: u64,
+    /// Headers, unless the guest has set them itself.
+    carried: Vec<(&'static str, Vec<u8>)>,
+}
+
 /// The WIT's destination in the host's terms.
 pub(crate) fn destination(to: &types::Destination) -> Destination<'_> {
     match to {
@@ -141,7 +157,7 @@ fn granted(outlets: &Outlets, topic: &str) -> Result<(usize, String), PublishErr
 }
 
 /// Appends `message` to what leaves through `outlet`, or says why it cannot.
-fn pack(outlet: &Outlet, topic: &str, message: &Outgoing, outbox: &mut Outbox) -> Result<(), PublishError> {
+fn pack(outlet: &Outlet, topic: &str, message: &Outgoing, stamp: &Stamp, outbox: &mut Outbox) -> Result<(), PublishError> {
     let delay = message.delay.unwrap_or(0);
     if delay > 0 && !outlet.capabilities.has(Flag::Delay) {
         return Err(PublishError::Unsupported(format!("broker {:?} cannot delay a message", outlet.broker)));
@@ -156,13 +172,15 @@ fn pack(outlet: &Outlet, topic: &str, message: &Outgoing, outbox: &mut Outbox) -
             outlet.max_message_size, outlet.broker
         )));
     }
+    let set = |name: &str| message.headers.iter().any(|(own, _)| own == name);
+    let carried = stamp.carried.iter().filter(|(name, _)| !set(name)).map(|(name, value)| (*name, value.as_slice()));
     let row = Message {
         id: "",
         topic,
         key: message.key.as_deref(),
         payload: message.payload.as_deref(),
-        headers: message.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())),
-        timestamp: 0,
+        headers: message.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).chain(carried),
+        timestamp: stamp.now,
         attempt: 1,
     };
     outbox.push(&row, delay, 0);

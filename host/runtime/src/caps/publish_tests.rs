@@ -8,7 +8,6 @@ use longshore_core::{
 };
 
 use super::*;
-use crate::current::Current;
 use crate::state::Granted;
 
 /// Keeps topics and payloads; or hangs, or is down.
@@ -18,6 +17,7 @@ struct Broker {
     down: bool,
     refuses: Option<&'static str>,
     sent: Mutex<Vec<(String, Vec<u8>)>>,
+    headers: Mutex<Vec<String>>,
 }
 
 impl Publisher for Broker {
@@ -35,6 +35,8 @@ impl Publisher for Broker {
                 if self.refuses == Some(message.topic) {
                     return Err(PublishError::Invalid("no such topic".into()));
                 }
+                let headers = message.headers.clone().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)));
+                self.headers.lock().expect("not poisoned").extend(headers);
                 sent.push((message.topic.into(), message.payload.unwrap_or_default().into()));
                 Ok(format!("id-{}", sent.len()))
             };
@@ -132,9 +134,21 @@ async fn a_reply_goes_to_whoever_asked() {
     assert_eq!(*first.sent.lock().expect("fine"), [("inbox.7".into(), b"answer".to_vec())]);
 }
 
+#[tokio::test]
+async fn what_is_sent_carries_trace_and_causation_of_the_message_being_handled() {
+    let (mut guest, first, _) = guest(Broker::default());
+    guest.log.begin(Current { call: Some(request()), deadline: 0 });
+    guest.send(to("out", "a")).await.expect("sent");
+    let carried = ["traceparent=00-1-2-01", "longshore-correlation-id=m", "longshore-causation-id=m"];
+    assert_eq!(*first.headers.lock().expect("fine"), carried);
+    let own = Outgoing { headers: vec![("traceparent".into(), b"mine".to_vec())], ..to("out", "a") };
+    guest.send(own).await.expect("sent");
+    assert_eq!(first.headers.lock().expect("fine")[3..], ["traceparent=mine", carried[1], carried[2]]);
+}
+
 fn request() -> Call {
     let mut batch = Batch::default();
-    let headers: &[(&str, &[u8])] = &[(headers::REPLY_TO, b"inbox.7")];
+    let headers: &[(&str, &[u8])] = &[(headers::REPLY_TO, b"inbox.7"), (headers::TRACEPARENT, b"00-1-2-01")];
     let headers = headers.iter().copied();
     let message = Message { id: "m", topic: "in", key: None, payload: None, headers, timestamp: 0, attempt: 1 };
     batch.push(&message, Receipt { position: 1, token: &[] }, Facts::default());

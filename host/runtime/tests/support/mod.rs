@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every test file uses a part of it")]
 
+use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -15,10 +16,12 @@ use longshore_testkit::guests::{self, Guest};
 /// Longer than anything here takes on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One runtime for all tests of a file; without a cache folder, so that what runs was compiled.
+/// One runtime for all tests of a file. What it compiles is kept for the next run.
 pub fn runtime() -> Runtime {
-    static RUNTIME: LazyLock<Runtime> =
-        LazyLock::new(|| Runtime::new(&Settings { instances: 200, ..Settings::default() }).expect("starts"));
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+        let cache = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"));
+        Runtime::new(&Settings { instances: 200, cache, ..Settings::default() }).expect("starts")
+    });
     RUNTIME.clone()
 }
 
