@@ -55,6 +55,8 @@ pub struct Test {
     pub name: &'static str,
     /// Only a broker that declares it is tested.
     pub flag: Flag,
+    /// Whether the broker has the role that the test needs besides, where the flag does not promise it.
+    has_role: fn(&Roles) -> bool,
     run: fn(&dyn Subject) -> BoxFuture<'_, ()>,
 }
 
@@ -62,6 +64,7 @@ pub struct Test {
 pub fn tests() -> Vec<Test> {
     let groups = [
         publishing::TESTS,
+        publishing::TOPICS,
         consuming::SUBSCRIBE,
         consuming::ORDER,
         consuming::BLOCKING,
@@ -69,26 +72,31 @@ pub fn tests() -> Vec<Test> {
         acks::SETTLING,
         acks::GUARANTEES,
         dead_letters::TESTS,
-        replay::TESTS,
+        replay::SUBSCRIBING,
+        replay::GROUPS,
+        replay::TOPICS,
         partitions::TESTS,
         delays::TESTS,
+        delays::COUNTS,
         transactions::TESTS,
         requests::TESTS,
         patterns::TESTS,
         durable::TESTS,
         broadcast::TESTS,
+        broadcast::GROUPS,
     ];
     groups.concat()
 }
 
 /// Runs the suite.
 pub async fn run(subject: &dyn Subject) -> Matrix {
+    let (declared, roles) = (subject.capabilities(), subject.connect().await);
     let mut entries = Vec::new();
     for test in tests() {
-        let verdict = if subject.capabilities().has(test.flag) {
-            verdict((test.run)(subject), Verdict::Passed).await
-        } else {
-            verdict(refusals::check(subject, test.flag), Verdict::Unsupported).await
+        let verdict = match (declared.has(test.flag), (test.has_role)(&roles)) {
+            (true, true) => verdict((test.run)(subject), Verdict::Passed).await,
+            (true, false) => Verdict::Unsupported,
+            (false, _) => verdict(refusals::check(subject, test.flag), Verdict::Unsupported).await,
         };
         entries.push(Entry { test: test.name, flag: test.flag, verdict });
     }
@@ -108,12 +116,14 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or("it panicked").to_owned()
 }
 
-/// A test of the table, from an async function that takes a bench.
+/// Tests of a flag, from async functions that take a bench; with a role that they need besides, if they do.
 macro_rules! suite {
-    ($flag:expr => $($name:ident),+ $(,)?) => {
+    ($flag:expr => $($name:ident),+ $(,)?) => { suite!($flag, |_| true => $($name),+) };
+    ($flag:expr, $has_role:expr => $($name:ident),+ $(,)?) => {
         &[$($crate::conformance::Test {
             name: stringify!($name),
             flag: $flag,
+            has_role: $has_role,
             run: |subject| Box::pin(async move { $name($crate::conformance::Bench::new(subject).await).await }),
         }),+]
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use longshore_core::{
-    BrokerError, Fetch, Lanes, Message, Order, Outbox, Pattern, PublishError, Publisher, Roles, Start, Subscribe, Topics,
+    BrokerError, Fetch, Flag, Lanes, Message, Order, Outbox, Pattern, PublishError, Publisher, Roles, Start, Subscribe, Topics,
 };
 
 use super::{Hand, Subject};
@@ -74,9 +74,14 @@ impl<'a> Bench<'a> {
         self.roles.consumer.as_deref().expect("a broker that is tested consumes").subscribe(subscribe.clone()).await
     }
 
-    /// Subscribes a group to one topic and takes its lane.
+    /// `name` where the broker has groups. Else none: every subscription reads for itself, which tests with one reader do not notice.
+    pub fn group<'n>(&self, name: &'n str) -> Option<&'n str> {
+        self.subject.capabilities().has(Flag::ConsumerGroups).then_some(name)
+    }
+
+    /// Subscribes a group, if there are groups, to one topic and takes its lane.
     pub async fn hand(&self, topic: &str, group: &str) -> Hand {
-        let mut lanes = self.subscribe(&[topic], Some(group)).await;
+        let mut lanes = self.subscribe(&[topic], self.group(group)).await;
         let lane = next(&mut lanes).await;
         Hand::new(lane, Some(lanes))
     }

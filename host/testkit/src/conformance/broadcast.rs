@@ -2,19 +2,24 @@
 
 use std::time::Duration;
 
-use longshore_core::Flag;
+use longshore_core::{Flag, Start};
 
-use super::bench::next;
+use super::bench::{next, wish};
 use super::{Bench, Hand, Test, suite};
 
 pub(super) const TESTS: &[Test] = suite!(Flag::Broadcast =>
     every_subscriber_gets_a_copy_of_what_comes_while_it_is_there,
     a_failed_broadcast_comes_again_to_its_subscriber_alone,
-    a_broadcast_leaves_no_group,
 );
+pub(super) const GROUPS: &[Test] = suite!(Flag::Broadcast, |roles| roles.groups.is_some() => a_broadcast_leaves_no_group);
 
+/// A broadcast from now on. Beside groups it never is anything else; where there are none, the start says so.
 async fn hand(bench: &Bench<'_>, topic: &str) -> Hand {
-    let mut lanes = bench.subscribe(&[topic], None).await;
+    let mut subscribe = wish(&[topic], None);
+    if !bench.subject.capabilities().has(Flag::ConsumerGroups) {
+        subscribe.start = Start::Latest;
+    }
+    let mut lanes = bench.try_subscribe(&subscribe).await.expect("the broker takes the subscription");
     Hand::new(next(&mut lanes).await, Some(lanes))
 }
 
@@ -44,7 +49,7 @@ async fn a_failed_broadcast_comes_again_to_its_subscriber_alone(bench: Bench<'_>
 
 async fn a_broadcast_leaves_no_group(bench: Bench<'_>) {
     let topic = bench.topic("t");
-    let Some(groups) = bench.roles.groups.clone() else { return };
+    let groups = bench.roles.groups.clone().expect("only a broker with the role is tested");
     let hand = hand(&bench, &topic).await;
     let of_topic = async || groups.list().await.expect("listed").into_iter().filter(|info| info.topic == topic).count();
     assert_eq!(of_topic().await, 0);

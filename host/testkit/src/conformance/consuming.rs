@@ -12,7 +12,6 @@ use super::{Bench, Hand, Test, suite};
 pub(super) const SUBSCRIBE: &[Test] = suite!(Flag::Subscribe =>
     messages_wait_for_the_first_subscriber,
     a_start_at_the_end_sees_only_what_comes_later,
-    a_start_at_a_time_begins_with_the_first_message_from_then_on,
     a_fetch_keeps_to_its_room,
     a_message_larger_than_the_room_comes_alone,
     a_dropped_fetch_loses_nothing,
@@ -31,36 +30,13 @@ async fn messages_wait_for_the_first_subscriber(bench: Bench<'_>) {
 async fn a_start_at_the_end_sees_only_what_comes_later(bench: Bench<'_>) {
     let topic = bench.topic("t");
     bench.publish(&topic, &["old"]).await;
-    let mut subscribe = wish(&[&topic], Some("g"));
+    let mut subscribe = wish(&[&topic], bench.group("g"));
     subscribe.start = Start::Latest;
     let mut lanes = bench.try_subscribe(&subscribe).await.expect("subscribed");
     bench.publish(&topic, &["new"]).await;
     let mut hand = Hand::new(next(&mut lanes).await, Some(lanes));
     hand.fetch(1).await;
     assert_eq!(hand.payloads(), ["new"]);
-}
-
-async fn a_start_at_a_time_begins_with_the_first_message_from_then_on(bench: Bench<'_>) {
-    let topic = bench.topic("t");
-    bench.publish(&topic, &["a", "b", "c"]).await;
-    // Appended later than everything before, by the clock that counts.
-    let then = after_now().await;
-    bench.publish(&topic, &["d", "e"]).await;
-    let mut subscribe = wish(&[&topic], Some("g"));
-    subscribe.start = Start::Time(then);
-    let mut lanes = bench.try_subscribe(&subscribe).await.expect("subscribed");
-    let mut hand = Hand::new(next(&mut lanes).await, Some(lanes));
-    hand.fetch(2).await;
-    assert_eq!(hand.payloads(), ["d", "e"]);
-}
-
-/// Waits until the millisecond is over, and names the new one.
-pub(super) async fn after_now() -> u64 {
-    let before = super::bench::now();
-    while super::bench::now() <= before {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    super::bench::now()
 }
 
 async fn a_fetch_keeps_to_its_room(bench: Bench<'_>) {

@@ -9,7 +9,7 @@ use longshore_core::Flag;
 pub enum Verdict {
     /// The broker declares it and does it.
     Passed,
-    /// The broker does not declare it and refuses it.
+    /// The broker does not declare it and refuses it, or has no role to ask for it.
     Unsupported,
     /// The broker declares it and does not do it, or does not declare it and does not refuse it.
     Failed(String),

@@ -10,8 +10,8 @@ pub(super) const TESTS: &[Test] = suite!(Flag::Publish =>
     each_message_of_a_batch_is_answered_for,
     payload_key_and_headers_arrive_byte_for_byte,
     a_message_without_timestamp_gets_one,
-    topics_are_made_listed_emptied_and_removed,
 );
+pub(super) const TOPICS: &[Test] = suite!(Flag::Publish, |roles| roles.topics.is_some() => topics_are_made_listed_emptied_and_removed);
 
 async fn publishing_answers_the_id_that_readers_see(bench: Bench<'_>) {
     let topic = bench.topic("t");

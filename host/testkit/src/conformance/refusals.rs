@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use longshore_core::{BoxFuture, Fix, Flag, Outbox, PublishError};
+use longshore_core::{BoxFuture, Fix, Flag, Outbox, PublishError, Start, Subscribe};
 
 use super::bench::{push, wish};
 use super::{Bench, Subject};
@@ -14,12 +14,12 @@ pub(super) fn check(subject: &dyn Subject, flag: Flag) -> BoxFuture<'_, ()> {
             Flag::Publish => assert!(Bench::new(subject).await.roles.publisher.is_none(), "it has the role of a publisher"),
             Flag::Subscribe => assert!(Bench::new(subject).await.roles.consumer.is_none(), "it has the role of a consumer"),
             Flag::DeadLetterQueue => assert!(Bench::new(subject).await.roles.dead_letters.is_none(), "it has the role of dead letters"),
-            Flag::ConsumerGroups => refuses_subscription(subject, "t", Some("g")).await,
-            Flag::Patterns => refuses_subscription(subject, "t.*", Some("g")).await,
-            Flag::Broadcast => refuses_subscription(subject, "t", None).await,
+            Flag::ConsumerGroups => refuses_subscription(subject, |bench| wish(&[&bench.topic("t")], Some("g"))).await,
+            Flag::Patterns => refuses_subscription(subject, |bench| wish(&[&bench.topic("t.*")], bench.group("g"))).await,
+            Flag::Broadcast => refuses_subscription(subject, |bench| wish(&[&bench.topic("t")], None)).await,
             Flag::Delay => refuses_delay(subject).await,
             Flag::RequestReply => refuses_request(subject).await,
-            Flag::Replay => refuses_seek(subject).await,
+            Flag::Replay => refuses_replay(subject).await,
             Flag::AckNack
             | Flag::DeliveryGuarantees
             | Flag::MessageOrdering
@@ -31,12 +31,12 @@ pub(super) fn check(subject: &dyn Subject, flag: Flag) -> BoxFuture<'_, ()> {
     })
 }
 
-async fn refuses_subscription(subject: &dyn Subject, topic: &str, group: Option<&str>) {
+async fn refuses_subscription(subject: &dyn Subject, wish: impl FnOnce(&Bench<'_>) -> Subscribe) {
     let bench = Bench::new(subject).await;
     if bench.roles.consumer.is_none() {
         return;
     }
-    let answer = bench.try_subscribe(&wish(&[&bench.topic(topic)], group)).await;
+    let answer = bench.try_subscribe(&wish(&bench)).await;
     assert_eq!(answer.err().expect("it is refused").fix, Fix::GiveUp, "only a human can mend it");
 }
 
@@ -62,7 +62,10 @@ async fn refuses_request(subject: &dyn Subject) {
     assert!(matches!(answer, Err(PublishError::Unsupported(_))), "{answer:?}");
 }
 
-async fn refuses_seek(subject: &dyn Subject) {
+async fn refuses_replay(subject: &dyn Subject) {
+    for start in [Start::Time(1), Start::Position("1".into())] {
+        refuses_subscription(subject, |bench| Subscribe { start, ..wish(&[&bench.topic("t")], bench.group("g")) }).await;
+    }
     let bench = Bench::new(subject).await;
     let Some(groups) = &bench.roles.groups else { return };
     let answer = groups.seek("g", &bench.topic("t"), longshore_core::SeekTo::Beginning).await;

@@ -1,21 +1,48 @@
-//! Flag `replay`: groups are moved, and logs read without a group.
+//! Flag `replay`: reading begins where it is told to, groups are moved, and logs read without a group.
 
-use longshore_core::{Fix, Flag, Groups, Page, SeekTo};
+use std::time::Duration;
 
-use super::bench::SOON;
-use super::consuming::after_now;
-use super::{Bench, Test, suite};
+use longshore_core::{Fix, Flag, Groups, Page, SeekTo, Start};
 
-pub(super) const TESTS: &[Test] = suite!(Flag::Replay =>
+use super::bench::{SOON, next, wish};
+use super::{Bench, Hand, Test, suite};
+
+pub(super) const SUBSCRIBING: &[Test] = suite!(Flag::Replay => a_start_at_a_time_begins_with_the_first_message_from_then_on);
+pub(super) const GROUPS: &[Test] = suite!(Flag::Replay, |roles| roles.groups.is_some() =>
     a_group_is_moved_to_the_beginning_the_end_a_position_and_a_time,
     a_group_that_moves_loses_its_retries,
     a_group_in_use_is_not_moved,
+);
+pub(super) const TOPICS: &[Test] = suite!(Flag::Replay, |roles| roles.topics.is_some() =>
     browsing_moves_nobody,
     waiting_for_messages_ends_when_there_are_some,
 );
 
+async fn a_start_at_a_time_begins_with_the_first_message_from_then_on(bench: Bench<'_>) {
+    let topic = bench.topic("t");
+    bench.publish(&topic, &["a", "b", "c"]).await;
+    // Appended later than everything before, by the clock that counts.
+    let then = after_now().await;
+    bench.publish(&topic, &["d", "e"]).await;
+    let mut subscribe = wish(&[&topic], bench.group("g"));
+    subscribe.start = Start::Time(then);
+    let mut lanes = bench.try_subscribe(&subscribe).await.expect("subscribed");
+    let mut hand = Hand::new(next(&mut lanes).await, Some(lanes));
+    hand.fetch(2).await;
+    assert_eq!(hand.payloads(), ["d", "e"]);
+}
+
+/// Waits until the millisecond is over, and names the new one.
+async fn after_now() -> u64 {
+    let before = super::bench::now();
+    while super::bench::now() <= before {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    super::bench::now()
+}
+
 fn groups<'a>(bench: &'a Bench<'_>) -> &'a dyn Groups {
-    bench.roles.groups.as_deref().expect("a broker that replays moves groups")
+    bench.roles.groups.as_deref().expect("only a broker with the role is tested")
 }
 
 /// Reads everything from where the group stands, and gives it back.
@@ -56,7 +83,7 @@ async fn a_group_that_moves_loses_its_retries(bench: Bench<'_>) {
     bench.publish(&topic, &["a"]).await;
     let mut hand = bench.hand(&topic, "g").await;
     hand.fetch(1).await;
-    hand.again(0, std::time::Duration::ZERO, 2, 1).settle().await;
+    hand.again(0, Duration::ZERO, 2, 1).settle().await;
     hand.close().await;
     groups(&bench).seek("g", &topic, SeekTo::End).await.expect("moved").expect("there");
     bench.publish(&topic, &["b"]).await;
@@ -93,6 +120,6 @@ async fn waiting_for_messages_ends_when_there_are_some(bench: Bench<'_>) {
     waited.expect("it ends").expect("without an error");
     let after = bench.topics().browse(&topic, Page::After(0, 1)).await.expect("browsed").receipt(0).position;
     let more = bench.topics().wait_for(&topic, after);
-    let early = tokio::time::timeout(std::time::Duration::from_millis(50), more).await;
+    let early = tokio::time::timeout(Duration::from_millis(50), more).await;
     assert!(early.is_err(), "there is nothing after the last message");
 }
