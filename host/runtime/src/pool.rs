@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use crate::handler::Reuse;
 use crate::instance::Mold;
 use crate::stats::Stats;
-use crate::worker::{Job, Worker};
+use crate::worker::{Work, Worker};
 
 pub(crate) struct Pool {
-    jobs: async_channel::Sender<Job>,
-    queue: async_channel::Receiver<Job>,
+    inlet: async_channel::Sender<Work>,
+    outlet: async_channel::Receiver<Work>,
     mold: Arc<Mold>,
     reuse: Reuse,
     staff: Arc<Staff>,
@@ -66,9 +66,9 @@ impl Drop for Seat {
 
 impl Pool {
     pub(crate) fn new(mold: Mold, reuse: Reuse, concurrency: usize, stats: Arc<Stats>) -> Self {
-        let (jobs, queue) = async_channel::bounded(concurrency);
+        let (inlet, outlet) = async_channel::bounded(concurrency);
         let staff = Staff { most: concurrency, workers: AtomicUsize::new(0), calls: AtomicUsize::new(0) };
-        Pool { jobs, queue, mold: Arc::new(mold), reuse, staff: Arc::new(staff), stats, workers: Mutex::default() }
+        Pool { inlet, outlet, mold: Arc::new(mold), reuse, staff: Arc::new(staff), stats, workers: Mutex::default() }
     }
 
     pub(crate) fn mold(&self) -> &Mold {
@@ -80,15 +80,15 @@ impl Pool {
             self.hire();
         }
         let (reply, answer) = oneshot::channel();
-        let job = Job { call, reply, queued: Instant::now(), seat: Seat(self.staff.clone()) };
+        let work = Work { call, reply, queued: Instant::now(), seat: Seat(self.staff.clone()) };
         let gone = || Crash::Host("the handler was stopped".into());
-        self.jobs.send(job).await.map_err(|_| gone())?;
+        self.inlet.send(work).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
     fn hire(&self) {
         let worker = Worker {
-            jobs: self.queue.clone(),
+            queue: self.outlet.clone(),
             mold: self.mold.clone(),
             reuse: self.reuse,
             staff: self.staff.clone(),

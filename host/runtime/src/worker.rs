@@ -15,7 +15,7 @@ use crate::stats::Stats;
 const IDLE: Duration = Duration::from_secs(60);
 
 /// One call on its way to a worker.
-pub(crate) struct Job {
+pub(crate) struct Work {
     pub(crate) call: Call,
     pub(crate) reply: Reply,
     pub(crate) queued: Instant,
@@ -23,7 +23,7 @@ pub(crate) struct Job {
 }
 
 pub(crate) struct Worker {
-    pub(crate) jobs: async_channel::Receiver<Job>,
+    pub(crate) queue: async_channel::Receiver<Work>,
     pub(crate) mold: Arc<Mold>,
     pub(crate) reuse: Reuse,
     pub(crate) staff: Arc<Staff>,
@@ -44,20 +44,20 @@ impl Worker {
     /// Works until there is nothing to do for long, or nobody is left who could ask.
     pub(crate) async fn run(mut self) {
         let mut instance = None;
-        while let Some(job) = self.next().await {
-            self.stats.waited(job.queued.elapsed());
-            instance = self.answer(job, instance).await;
+        while let Some(work) = self.next().await {
+            self.stats.waited(work.queued.elapsed());
+            instance = self.answer(work, instance).await;
         }
         self.stats.dropped(instance.is_some());
     }
 
-    async fn next(&mut self) -> Option<Job> {
-        if let Ok(job) = self.jobs.try_recv() {
-            return Some(job);
+    async fn next(&mut self) -> Option<Work> {
+        if let Ok(work) = self.queue.try_recv() {
+            return Some(work);
         }
         loop {
-            match timeout(IDLE, self.jobs.recv()).await {
-                Ok(job) => return job.ok(),
+            match timeout(IDLE, self.queue.recv()).await {
+                Ok(work) => return work.ok(),
                 Err(_) if self.staff.leave() => {
                     self.left = true;
                     return None;
@@ -67,9 +67,9 @@ impl Worker {
         }
     }
 
-    /// Answers `job` and gives back the instance if it may be used again.
-    async fn answer(&self, job: Job, instance: Option<Instance>) -> Option<Instance> {
-        let Job { call, mut reply, seat, .. } = job;
+    /// Does the work and gives back the instance if it may be used again.
+    async fn answer(&self, work: Work, instance: Option<Instance>) -> Option<Instance> {
+        let Work { call, mut reply, seat, .. } = work;
         if reply.is_closed() {
             return instance;
         }

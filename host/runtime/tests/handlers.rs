@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{Call, Crash, Failure, Order};
-use longshore_runtime::{HandlerSettings, Reuse, SetupError, WasmHandler, World};
-use longshore_testkit::guests::Guest;
-use support::{call, handle, handler, keyed_outputs, module, ordered, outputs, runtime};
+use longshore_runtime::{HandlerSettings, Reuse, Runtime, Settings, SetupError, WasmHandler, World};
+use longshore_testkit::guests::{self, Guest};
+use support::{Mood, call, handle, handler, keyed_outputs, module, ordered, outlets, outputs, runtime};
 
 const BOTH: [Guest; 2] = [Guest::Echo, Guest::Single];
 
@@ -129,6 +129,37 @@ async fn an_abandoned_call_is_interrupted_and_the_next_call_works() {
     assert!(abandoned.is_err(), "it spins");
     handle(&hostile, call(&["good"])).await.expect("the only worker is free again");
     assert_eq!(hostile.stats().timeouts, 0);
+}
+
+#[tokio::test]
+async fn no_room_for_another_instance_is_nobodys_fault_and_passes() {
+    let runtime = Runtime::new(&Settings { instances: 1, ..Settings::default() }).expect("starts");
+    let set_up = |guest, name: &str| {
+        let module = runtime.load(&guests::path(guest)).expect("loads");
+        let mut settings = HandlerSettings::new(name);
+        (settings.reuse, settings.limits.deadline) = (Reuse::Fresh, Duration::from_millis(300));
+        settings.outlets = outlets(Mood::Fine).0;
+        WasmHandler::new(&runtime, &module, settings).expect("is set up")
+    };
+    let (parked, echo) = (set_up(Guest::Hostile, "parked"), set_up(Guest::Echo, "echo"));
+    let refused = async {
+        while parked.stats().busy == 0 {
+            tokio::task::yield_now().await;
+        }
+        handle(&echo, call(&["x"])).await.expect_err("the only instance is taken")
+    };
+    let (timeout, refused) = tokio::join!(handle(&parked, call(&["park"])), refused);
+    assert!(matches!(timeout, Err(Crash::Timeout(_))), "{timeout:?}");
+    assert!(matches!(&refused, Crash::Host(why) if why.contains("no room")), "{refused}");
+    let again = async {
+        loop {
+            match handle(&echo, call(&["x"])).await {
+                Ok(done) => return done,
+                Err(crash) => assert_eq!(crash.class(), "host"),
+            }
+        }
+    };
+    assert_eq!(outputs(&tokio::time::timeout(support::PATIENCE, again).await.expect("room again")), ["x"]);
 }
 
 #[tokio::test]
