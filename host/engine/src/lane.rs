@@ -248,9 +248,7 @@ impl<H: Handler> LaneTask<H> {
             self.enqueue_suspect(&batch, i, first + i as u64);
             from = i + 1;
         }
-        if from < batch.len() {
-            self.queue.push(&batch, from, batch.len(), first + from as u64, false);
-        }
+        self.queue.push(&batch, from, batch.len(), first + from as u64, false);
         self.forget_replaced();
     }
 

@@ -100,6 +100,13 @@ impl Queue {
         }
     }
 
+    /// The message, which just came, ends without a call: if it was away, its key is free.
+    pub(crate) fn given_up(&mut self, picked: &Picked, index: usize) {
+        if let Queue::Keyed(keyed) = self {
+            keyed.given_up(picked, index);
+        }
+    }
+
     /// The call is over, after every one of its messages was finished, requeued or sent away.
     pub(crate) fn close(&mut self, picked: &Picked) {
         if let Queue::Keyed(keyed) = self {

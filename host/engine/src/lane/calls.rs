@@ -260,6 +260,7 @@ impl<H: Handler> LaneTask<H> {
         let message = format!("handed over {unanswered} times and never answered: hosts died over it");
         let verdict = Verdict::Dead(DeadReason::Crashed, Fault { class: "crash", message });
         self.log(&picked, 0, &verdict);
+        self.queue.given_up(&picked, 0);
         self.end(&picked, 0);
         self.pending.push(Record::new(picked, Verdicts::Each(vec![verdict]), Outputs::default(), true));
     }

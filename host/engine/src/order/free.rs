@@ -26,6 +26,9 @@ pub(crate) struct Free {
 
 impl Free {
     pub(super) fn push(&mut self, batch: &Arc<Batch>, from: usize, to: usize, seq: u64, alone: bool) {
+        if from == to {
+            return;
+        }
         self.len += to - from;
         self.runs.push_back(Run { batch: batch.clone(), from, to, seq, alone });
     }

@@ -120,16 +120,32 @@ impl Keyed {
         }
     }
 
+    pub(super) fn given_up(&mut self, picked: &Picked, index: usize) {
+        let at = picked.from + index;
+        let Some(key) = self.key(picked.batch.row(at).key()) else { return };
+        let Some(line) = self.lines.get_mut(&key) else { return };
+        let position = picked.batch.receipt(at).position;
+        if matches!(line.places.get(&position), Some(Place::Away(_))) {
+            line.places.remove(&position);
+        }
+        self.go_on(key);
+    }
+
     pub(super) fn close(&mut self, picked: &Picked) {
         for at in picked.from..picked.to {
             let Some(key) = self.key(picked.batch.row(at).key()) else { continue };
             let Some(line) = self.lines.get_mut(&key) else { continue };
             line.running = false;
-            if line.places.is_empty() {
-                self.lines.remove(&key);
-            } else {
-                self.offer(key);
-            }
+            self.go_on(key);
+        }
+    }
+
+    /// Offers what is left of a line, or forgets it.
+    fn go_on(&mut self, key: u64) {
+        if self.lines.get(&key).is_some_and(|l| l.places.is_empty() && !l.running) {
+            self.lines.remove(&key);
+        } else {
+            self.offer(key);
         }
     }
 

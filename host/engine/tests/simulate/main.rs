@@ -1,0 +1,45 @@
+//! The whole engine on one thread with a paused clock, against a scripted broker: everything random is drawn from one seed.
+//!
+//! `LONGSHORE_SIM_SEEDS` says how many seeds, `LONGSHORE_SIM_SEED` the first. A failure prints its seed and its history; the same seed
+//! replays the same history.
+
+mod handler;
+mod oracle;
+mod plan;
+#[path = "../support/mod.rs"]
+mod support;
+mod world;
+
+/// Seeds of an ordinary run.
+const SEEDS: u64 = 2_000;
+
+fn from_environment(name: &str, default: u64) -> u64 {
+    #[allow(clippy::disallowed_methods, reason = "a test's knobs are no configuration of the host")]
+    let text = std::env::var(name);
+    text.ok().map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text:?} is no number")))
+}
+
+#[test]
+fn every_seed_keeps_every_promise() {
+    let (first, seeds) = (from_environment("LONGSHORE_SIM_SEED", 1), from_environment("LONGSHORE_SIM_SEEDS", SEEDS));
+    let began = std::time::SystemTime::now();
+    for seed in first..first + seeds {
+        let run = world::run(seed);
+        if let Err(what) = run.result {
+            println!("{}", run.history.render());
+            panic!("seed {seed}: {what}\nreplay with LONGSHORE_SIM_SEED={seed} LONGSHORE_SIM_SEEDS=1");
+        }
+    }
+    println!("{seeds} seeds from {first} in {:?}", began.elapsed().unwrap_or_default());
+}
+
+#[test]
+fn the_same_seed_replays_the_same_history() {
+    for seed in [1, 7, 42, 1001, 77_777] {
+        let (one, two) = (world::run(seed).history.events(), world::run(seed).history.events());
+        assert!(!one.is_empty());
+        if let Some(at) = (0..one.len().max(two.len())).find(|i| one.get(*i) != two.get(*i)) {
+            panic!("seed {seed} differs at event {at}: {:?} and {:?}", one.get(at), two.get(at));
+        }
+    }
+}

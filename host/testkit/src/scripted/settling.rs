@@ -1,0 +1,194 @@
+//! What a settlement does to the log, and what of it is refused.
+
+use longshore_core::{Outbox, PublishError, Ranges, SettleError, Settled};
+
+use super::event::{Event, Stored};
+use super::log::Entry;
+use super::personality::Settling;
+use super::{Broker, State};
+
+/// What a round changed.
+#[derive(Default)]
+struct Changed {
+    ended: Vec<u32>,
+    again: Vec<(u32, u64, u32)>,
+    forgotten: Vec<u32>,
+    stale: usize,
+}
+
+impl Broker {
+    pub(crate) fn settle(&self, lane: u32, round: &Settled) -> Result<(), SettleError> {
+        let now = self.history.now();
+        let mut state = self.state();
+        let fails = state.fails(|f| f.settle);
+        if fails && state.random.chance(50) {
+            self.history.record(Event::SettleFailed { lane, took_effect: false });
+            return Err(state.error("the settlement failed before it took effect").into());
+        }
+        if !state.group.is_current(lane) {
+            let stale = round.finished.len() + round.again.len();
+            self.history.record(Event::Settled { lane, ended: Vec::new(), again: Vec::new(), forgotten: Vec::new(), stale });
+            // Some brokers say so, some do not.
+            return if state.random.chance(50) { Ok(()) } else { Err(state.error("this lane is not ours any more").into()) };
+        }
+        // What came with a message that is not the lane's any more left with it before, or is somebody else's to publish.
+        let open: Vec<usize> = (0..round.outputs.len()).filter(|i| state.holds(lane, round.outputs.origin(*i))).collect();
+        self.check_outputs(&mut state, &round.outputs, &open)?;
+        for index in open {
+            self.keep(&mut state, &round.outputs, index);
+        }
+        let changed = match state.personality.settling {
+            Settling::Lease { copies, .. } => state.settle_each(lane, round, now, copies),
+            Settling::Mark | Settling::Transaction => state.settle_marked(lane, round, now),
+        };
+        let Changed { ended, again, forgotten, stale } = changed;
+        self.history.record(Event::Settled { lane, ended, again, forgotten, stale });
+        if fails {
+            self.history.record(Event::SettleFailed { lane, took_effect: true });
+            return Err(state.error("the settlement failed after it took effect").into());
+        }
+        Ok(())
+    }
+
+    /// Whether the outputs of a transaction can be taken, all or none.
+    fn check_outputs(&self, state: &mut State, outputs: &Outbox, open: &[usize]) -> Result<(), SettleError> {
+        for index in open.iter().copied() {
+            let message = outputs.get(index);
+            if let Some(error) = self.refusal(state, message.topic, message.id) {
+                return Err(SettleError::Output { index, error });
+            }
+        }
+        Ok(())
+    }
+
+    /// Why a message cannot be taken, if it cannot.
+    pub(crate) fn refusal(&self, state: &mut State, topic: &str, id: &str) -> Option<PublishError> {
+        let dead_letter = topic.ends_with(".dlq");
+        if dead_letter && state.dead_letters_down {
+            return Some(PublishError::Unavailable("the dead letters are down".into()));
+        }
+        if state.fails(|f| f.refuse) {
+            if !dead_letter {
+                self.history.record(Event::Refused { broker: self.name.to_string(), id: id.into() });
+            }
+            return Some(PublishError::Invalid("the broker does not like it".into()));
+        }
+        None
+    }
+
+    /// Keeps a published message.
+    pub(crate) fn keep(&self, state: &mut State, outbox: &Outbox, index: usize) {
+        let message = Stored::of(outbox.get(index));
+        self.history.record(Event::Published { broker: self.name.to_string(), message: message.clone() });
+        state.published.push(message);
+    }
+}
+
+impl State {
+    /// The entry of a receipt, if the lane has it.
+    pub(crate) fn held_entry(&mut self, lane: u32, partition: usize, position: u64, token: &[u8]) -> Option<&mut Entry> {
+        let entry = self.log.partitions[partition].entries.get_mut(&position)?;
+        (entry.held_by == Some(lane) && entry.token.to_le_bytes() == token).then_some(entry)
+    }
+
+    fn holds(&self, lane: u32, position: u64) -> bool {
+        let partition = &self.log.partitions[self.group.lanes[&lane].partition];
+        partition.entries.get(&position).is_some_and(|e| e.held_by == Some(lane))
+    }
+
+    fn forget_lapsed(&mut self, lane: u32, position: u64) {
+        if let Some(entry) = self.log.partitions[0].entries.get_mut(&position) {
+            entry.lapsed.retain(|l| *l != lane);
+        }
+    }
+
+    fn settle_each(&mut self, lane: u32, round: &Settled, now: u64, copies: bool) -> Changed {
+        let mut changed = Changed::default();
+        for receipt in round.finished.iter() {
+            if let Some(entry) = self.held_entry(lane, 0, receipt.position, receipt.token) {
+                entry.answered();
+                entry.ended = true;
+                changed.ended.push(entry.number);
+            } else {
+                changed.stale += 1;
+                self.forget_lapsed(lane, receipt.position);
+            }
+        }
+        for (receipt, how) in round.again.iter().zip(&round.again_how) {
+            if let Some(entry) = self.held_entry(lane, 0, receipt.position, receipt.token) {
+                changed.again.push(entry.comes_again(how, now));
+                if copies {
+                    self.move_to_end(receipt.position);
+                }
+            } else {
+                changed.stale += 1;
+                self.forget_lapsed(lane, receipt.position);
+            }
+        }
+        changed
+    }
+
+    /// A retry that is a copy has a position of its own.
+    fn move_to_end(&mut self, position: u64) {
+        let partition = &mut self.log.partitions[0];
+        if let Some(entry) = partition.entries.remove(&position) {
+            partition.newest += 1;
+            partition.entries.insert(partition.newest, entry);
+        }
+    }
+
+    fn settle_marked(&mut self, lane: u32, round: &Settled, now: u64) -> Changed {
+        let mut changed = Changed::default();
+        let at = self.group.lanes[&lane].partition;
+        for (receipt, how) in round.again.iter().zip(&round.again_how) {
+            match self.held_entry(lane, at, receipt.position, receipt.token) {
+                Some(entry) => changed.again.push(entry.comes_again(how, now)),
+                None => changed.stale += 1,
+            }
+        }
+        for receipt in round.finished.iter() {
+            match self.held_entry(lane, at, receipt.position, receipt.token) {
+                // A retry: the mark does not speak of it.
+                Some(entry) if entry.due.is_some() => {
+                    entry.answered();
+                    entry.ended = true;
+                    changed.ended.push(entry.number);
+                }
+                Some(_) => {}
+                None => changed.stale += 1,
+            }
+        }
+        self.move_mark(at, round.up_to, &round.above, &mut changed);
+        let partition = &self.log.partitions[at];
+        let told = round.finished.iter().chain(round.again.iter()).filter(|r| !partition.covers(r.position));
+        changed.forgotten = told.map(|r| partition.entries[&r.position].number).collect();
+        changed
+    }
+
+    fn move_mark(&mut self, at: usize, up_to: Option<u64>, above: &Ranges, changed: &mut Changed) {
+        let partition = &mut self.log.partitions[at];
+        partition.mark = partition.mark.max(up_to.unwrap_or(0));
+        partition.above.clone_from(above);
+        partition.above.remove_up_to(partition.mark);
+        let covered: Vec<u64> = partition.entries.keys().copied().filter(|p| partition.covers(*p)).collect();
+        for position in covered {
+            let entry = partition.entries.get_mut(&position).expect("just listed");
+            if entry.due.is_none() && !entry.ended {
+                entry.answered();
+                entry.ended = true;
+                changed.ended.push(entry.number);
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn comes_again(&mut self, how: &longshore_core::Again, now: u64) -> (u32, u64, u32) {
+        let delay = u64::try_from(how.delay.as_millis()).unwrap_or(u64::MAX / 4);
+        self.answered();
+        self.due = Some(now.saturating_add(delay));
+        self.attempt = how.attempt;
+        self.first_failed_at = how.first_failed_at;
+        (self.number, delay, how.attempt)
+    }
+}
