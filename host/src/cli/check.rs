@@ -1,0 +1,100 @@
+//! `check`: mistakes in the configuration and in what it names, without running anything; with `--connect`, also whether brokers answer.
+
+use longshore_runtime::{LoadError, Runtime, Settings, World};
+
+use super::App;
+use super::failure::Failure;
+use super::output::line;
+use super::session::{Need, Session};
+use crate::app::CACHE;
+use crate::config::{Config, KeyPath, Mistake, explain, hints};
+
+/// Finds mistakes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Connect to every broker too
+    #[arg(long)]
+    connect: bool,
+}
+
+pub(super) async fn run(app: &App<'_>, args: Args) -> Result<(), Failure> {
+    let config = app.config()?;
+    let components = Components::of(&config)?;
+    let hints = config.mistakes([hints(&config), components.hints].concat());
+    if !hints.is_empty() {
+        eprintln!("{}", hints.render(super::look()).trim_end());
+    }
+    if !components.mistakes.is_empty() {
+        return Err(Failure::usage(config.mistakes(components.mistakes).render(super::look())));
+    }
+    for explained in explain(&config) {
+        line(&format!("{}: {}", explained.subscription, explained.guarantee))?;
+    }
+    if args.connect {
+        connect(app).await?;
+    }
+    line("no mistakes found")
+}
+
+/// What is wrong, or worth knowing, about the components that a configuration names.
+struct Components {
+    mistakes: Vec<Mistake>,
+    hints: Vec<Mistake>,
+}
+
+impl Components {
+    fn of(config: &Config) -> Result<Self, Failure> {
+        let settings = Settings { cache: Some(config.folder.join(CACHE)), ..Settings::default() };
+        let runtime = Runtime::new(&settings).map_err(|e| Failure::failed(e.to_string()))?;
+        let mut components = Components { mistakes: Vec::new(), hints: Vec::new() };
+        let handlers = config.handlers.values().map(|h| ("handlers", &h.name, &h.component, h.build.is_some()));
+        let jobs = config.jobs.values().map(|j| ("jobs", &j.name, &j.component, j.build.is_some()));
+        for (table, name, file, builds) in handlers.chain(jobs) {
+            let path = KeyPath::of([table, name, "component"]);
+            match runtime.load(file) {
+                Ok(module) => components.look_at(config, &path, table, &module),
+                Err(error) => components.mistakes.push(config.mistake(&path, error.to_string(), help(&error, builds))),
+            }
+        }
+        Ok(components)
+    }
+
+    fn look_at(&mut self, config: &Config, path: &KeyPath, table: &str, module: &longshore_runtime::Module) {
+        let is_job = module.world() == World::Job;
+        if is_job != (table == "jobs") {
+            let (problem, help) = match is_job {
+                true => ("this component is a job, not a handler of messages", "name it in a [jobs.…] table"),
+                false => ("this component handles messages, it is no job", "name it in a [handlers.…] table"),
+            };
+            self.mistakes.push(config.mistake(path, problem, help));
+        }
+        let unsupported: Vec<&str> = module.unsupported().collect();
+        if !unsupported.is_empty() {
+            let problem = format!("it imports {}, which answers `unsupported` on this host", unsupported.join(", "));
+            self.hints.push(config.mistake(path, problem, "nothing needs to be done if the component never calls it"));
+        }
+    }
+}
+
+fn help(error: &LoadError, builds: bool) -> &'static str {
+    match (error, builds) {
+        (LoadError::Read { .. }, true) => "build it: longshore build",
+        (LoadError::Read { .. }, false) => "build it, or correct the path; it starts in the folder of the configuration",
+        _ => "longshore inspect shows what a component is",
+    }
+}
+
+async fn connect(app: &App<'_>) -> Result<(), Failure> {
+    let brokers = Session::with(app, Need::All, async |s| Ok(s.control.brokers().await?)).await?;
+    let mut down = Vec::new();
+    for broker in brokers {
+        match &broker.error {
+            None => line(&format!("broker {} ({}): {}", broker.name, broker.kind, broker.status.name()))?,
+            Some(error) => down.push(error.clone()),
+        }
+    }
+    match down.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::unreachable(down.join("\n"))),
+    }
+}

@@ -1,0 +1,23 @@
+//! Where the log goes: to stderr, as lines for a person on a terminal, as JSON otherwise.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::output::wants_colour;
+
+/// Variable that says how much is logged: `debug`, or `longshore_engine=debug,info`.
+const VARIABLE: &str = "LONGSHORE_LOG";
+
+/// Starts logging; `level` counts where the variable says nothing.
+pub(super) fn start(level: LevelFilter) {
+    let said = crate::config::environment(VARIABLE).unwrap_or_default();
+    let filter = EnvFilter::builder().with_default_directive(level.into()).parse_lossy(said);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start, in a test, changes nothing.
+    let _ = match std::io::stderr().is_terminal() {
+        true => log.with_target(false).with_ansi(wants_colour()).try_init(),
+        false => log.json().flatten_event(true).try_init(),
+    };
+}

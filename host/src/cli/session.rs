@@ -1,0 +1,159 @@
+//! Whom a command asks: the host that runs on this configuration, or brokers that the command opens itself.
+//!
+//! An embedded broker's file belongs to one process, and its lock names who that is; a host on other brokers is found at the address that the
+//! configuration gives it. Either way its status must say that it runs on the same file before anything else is asked of it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_admin::control::BrokerControl;
+use longshore_admin::{Client, Control};
+use longshore_brokers::embedded;
+use longshore_core::Clock;
+
+use super::App;
+use super::failure::Failure;
+use crate::config::{BrokerConfig, Config};
+use crate::control::HostControl;
+use crate::opened::{self, Brokers, OpenError, open};
+
+/// How long a host may take to say who it is.
+const HELLO: Duration = Duration::from_secs(2);
+/// How long a broker may take to be opened.
+const OPEN: Duration = Duration::from_secs(10);
+/// How long a broker may take to close.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// Which brokers a command needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Need<'a> {
+    /// The named one, `default` without a name.
+    One(Option<&'a str>),
+    /// All; one that cannot be opened says so when it is asked.
+    All,
+}
+
+/// Somebody who can be asked.
+pub(super) struct Session {
+    pub(super) control: Arc<dyn Control>,
+    pub(super) config: Config,
+    /// Whether a host runs on this configuration.
+    pub(super) is_host: bool,
+    own: Brokers,
+}
+
+impl Session {
+    /// Finds the running host, else opens the brokers that are needed.
+    pub(super) async fn open(app: &App<'_>, need: Need<'_>) -> Result<Self, Failure> {
+        let config = app.config()?;
+        if let Need::One(name) = need {
+            named(&config, name)?;
+        }
+        match find_host(&config).await? {
+            Some(client) => Ok(Session { control: Arc::new(client), config, is_host: true, own: Brokers::new() }),
+            None => Session::own(config, need).await,
+        }
+    }
+
+    async fn own(config: Config, need: Need<'_>) -> Result<Self, Failure> {
+        let (mut own, mut failed) = (Brokers::new(), Vec::new());
+        match need {
+            Need::One(name) => {
+                let opened = open_one(&config, named(&config, name)?).await?;
+                own.insert(opened.config.name.clone(), opened);
+            }
+            Need::All => {
+                for result in futures::future::join_all(config.brokers.values().map(|b| open_one(&config, b))).await {
+                    match result {
+                        Ok(opened) => drop(own.insert(opened.config.name.clone(), opened)),
+                        Err(error) => failed.push(error),
+                    }
+                }
+            }
+        }
+        let control = HostControl::new(&config, own.clone()).with_failed(&config, failed);
+        Ok(Session { control: Arc::new(control), config, is_host: false, own })
+    }
+
+    /// Closes what was opened.
+    pub(super) async fn close(self) {
+        opened::close(&self.own, CLOSE).await;
+    }
+
+    /// Does `work` and closes, however that ends.
+    pub(super) async fn with<T>(
+        app: &App<'_>,
+        need: Need<'_>,
+        work: impl AsyncFnOnce(&Session) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let session = Session::open(app, need).await?;
+        let done = work(&session).await;
+        session.close().await;
+        done
+    }
+}
+
+fn named<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a BrokerConfig, Failure> {
+    let name = name.unwrap_or("default");
+    config.brokers.get(name).ok_or_else(|| {
+        let names: Vec<&str> = config.brokers.keys().map(String::as_str).collect();
+        Failure::not_found(format!("there is no broker {name:?} in the configuration; it has {}", names.join(", ")))
+    })
+}
+
+async fn open_one(config: &Config, broker: &BrokerConfig) -> Result<opened::Opened, OpenError> {
+    let late = || OpenError {
+        name: broker.name.clone(),
+        kind: broker.registration.name,
+        error: longshore_core::BrokerError::retry(format!("no connection within {OPEN:?}")),
+    };
+    tokio::time::timeout(OPEN, open(config, broker, None, Clock::system())).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// The host that runs on this configuration, if one does.
+pub(super) async fn find_host(config: &Config) -> Result<Option<Client>, Failure> {
+    let token = config.admin.token.as_ref().map(|t| t.expose().to_owned());
+    if let Some((database, holder)) = holder(config) {
+        let Some(admin) = holder.admin else {
+            let message =
+                format!("database {database} is in use by process {}, which cannot be asked for anything: wait until it ends", holder.pid);
+            return Err(Failure::failed(message));
+        };
+        let client = Client::new(admin, token);
+        return match tokio::time::timeout(HELLO, client.status()).await {
+            Ok(Ok(_)) => Ok(Some(client)),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(Failure::unreachable(format!(
+                "database {database} is in use by process {}, and that does not answer at {}",
+                holder.pid,
+                client.address()
+            ))),
+        };
+    }
+    Ok(listening(config, token).await)
+}
+
+/// A host at the configured address that says that it runs on this file.
+async fn listening(config: &Config, token: Option<String>) -> Option<Client> {
+    let mut address = config.admin.listen;
+    if address.port() == 0 {
+        return None;
+    }
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+    }
+    let client = Client::new(address.to_string(), token);
+    let status = tokio::time::timeout(HELLO, client.status()).await.ok()?.ok()?;
+    let same = status.config.as_deref().map(Path::new) == config.file.canonicalize().ok().as_deref();
+    same.then_some(client)
+}
+
+/// Who holds the file of an embedded broker of this configuration.
+fn holder(config: &Config) -> Option<(String, embedded::Holder)> {
+    let embedded = config.brokers.values().filter(|b| b.registration.name == "embedded");
+    embedded.filter_map(|broker| serde_json::from_value::<embedded::Config>(broker.settings.clone()).ok()).find_map(|settings| {
+        let database = config.folder.join(settings.path);
+        Some((database.display().to_string(), embedded::holder(&database)?))
+    })
+}
