@@ -28,7 +28,7 @@ use signals::Signals;
 /// How long a broker may take to close.
 const CLOSE: Duration = Duration::from_secs(5);
 /// Compiled components, beside the configuration.
-const CACHE: &str = ".longshore/components";
+pub(crate) const CACHE: &str = ".longshore/components";
 
 /// What `run` was asked for.
 #[derive(Debug, Clone, Default)]
