@@ -10,7 +10,7 @@ use support::{call, handle, handler, module, runtime};
 async fn every_guest_runs_on_this_host() {
     for guest in Guest::ALL {
         match guest {
-            Guest::Echo | Guest::Single | Guest::Hostile | Guest::Env => answers(guest, "x").await,
+            Guest::Echo | Guest::Single | Guest::Hostile | Guest::Env | Guest::Bench => answers(guest, "x").await,
             Guest::Stores => answers(guest, "cache sessions").await,
             Guest::PullJob => {
                 Job::new(&runtime(), &module(guest), JobSettings::new("puller")).expect("is set up");

@@ -24,11 +24,14 @@ pub enum Guest {
     Stores,
     /// Reaches for what a sandbox should not give.
     Env,
+    /// Reads the payload and answers that all is well, for benchmarks.
+    Bench,
 }
 
 impl Guest {
     /// All of them.
-    pub const ALL: [Guest; 6] = [Guest::Echo, Guest::Single, Guest::Hostile, Guest::PullJob, Guest::Stores, Guest::Env];
+    pub const ALL: [Guest; 7] =
+        [Guest::Echo, Guest::Single, Guest::Hostile, Guest::PullJob, Guest::Stores, Guest::Env, Guest::Bench];
 
     /// Its folder.
     pub fn folder(self) -> &'static str {
@@ -39,6 +42,7 @@ impl Guest {
             Guest::PullJob => "pull-job",
             Guest::Stores => "stores",
             Guest::Env => "env",
+            Guest::Bench => "bench",
         }
     }
 }
