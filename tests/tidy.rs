@@ -54,7 +54,8 @@ fn only_the_host_joins_engine_brokers_runtime_and_admin() {
     for package in &metadata.packages {
         let normal = package.dependencies.iter().filter(|d| d.kind != DependencyKind::Development);
         let used: BTreeSet<&str> = normal.map(|d| d.name.as_str()).filter(|n| ours.contains(n)).collect();
-        let forbidden: Vec<_> = used.difference(&allowed(package.name.as_str())).collect();
+        let allowed = allowed(package.name.as_str());
+        let forbidden: Vec<_> = used.difference(&allowed).collect();
         assert!(forbidden.is_empty(), "{} must not depend on {forbidden:?}", package.name);
     }
     for four in ["longshore-engine", "longshore-brokers", "longshore-runtime", "longshore-admin"] {
@@ -136,4 +137,32 @@ fn every_relative_link_of_the_pages_leads_somewhere() {
         }
     }
     assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
+}
+
+const TABLE_START: &str = "<!-- capabilities: generated from the adapters; `UPDATE=1 cargo test -p longshore --test tidy` -->\n";
+const TABLE_END: &str = "<!-- end of capabilities -->";
+
+/// The README's table of what each broker can do, from the adapters.
+fn capability_table() -> String {
+    let mut table = String::from("| broker | tier | what it can do |\n|---|---|---|\n");
+    for adapter in longshore_brokers::ADAPTERS {
+        let tier = adapter.capabilities.tier().map_or("none", longshore_core::Tier::name);
+        let flags: Vec<&str> = adapter.capabilities.iter().map(longshore_core::Flag::name).collect();
+        table.push_str(&format!("| `{}` | {tier} | {} |\n", adapter.name, flags.join(", ")));
+    }
+    table
+}
+
+#[test]
+fn the_capability_table_of_the_readme_is_fresh() {
+    let page = root().join("README.md");
+    let text = std::fs::read_to_string(&page).expect("a README");
+    let (before, rest) = text.split_once(TABLE_START).expect("the table's start");
+    let (_, after) = rest.split_once(TABLE_END).expect("the table's end");
+    let fresh = format!("{before}{TABLE_START}{}{TABLE_END}{after}", capability_table());
+    if std::env::vars().any(|(name, value)| name == "UPDATE" && value == "1") {
+        std::fs::write(&page, &fresh).expect("a writable README");
+    } else {
+        assert_eq!(text, fresh, "run UPDATE=1 cargo test -p longshore --test tidy");
+    }
 }

@@ -107,6 +107,10 @@ pub async fn run(config: Arc<Config>, options: Options, lines: &mut dyn FnMut(St
     stop(&mut tasks, &mut signals, &abort, config.shutdown_grace).await;
     opened::close(&brokers, CLOSE).await;
     server.stop();
+    for s in running.subscriptions() {
+        let (done, retried, dead, discarded) = (s.status.done(), s.status.retried(), s.status.dead(), s.status.discarded());
+        lines(format!("{}: {done} done, {retried} retries, {dead} dead letters, {discarded} discarded", s.name));
+    }
     outcome
 }
 

@@ -54,13 +54,8 @@ impl Opened {
 /// Opens one broker, once. `admin` is where this process can be asked, for a broker that only one process can hold.
 pub async fn open(config: &Config, broker: &BrokerConfig, admin: Option<String>, clock: Clock) -> Result<Opened, OpenError> {
     let fail = |error| OpenError { name: broker.name.clone(), kind: broker.registration.name, error };
-    let connect = Connect {
-        name: broker.name.clone(),
-        folder: config.folder.clone(),
-        clock,
-        admin,
-        topics: config.topics_of(&broker.name),
-    };
+    let connect =
+        Connect { name: broker.name.clone(), folder: config.folder.clone(), clock, admin, topics: config.topics_of(&broker.name) };
     let connecting = (broker.registration.connect)(broker.settings.clone(), connect)
         .map_err(|error| fail(BrokerError::give_up(format!("its configuration does not fit: {error}"))))?;
     let roles = connecting.await.map_err(fail)?;

@@ -8,55 +8,55 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-pub use longshore_testkit::guests::Guest;
+pub(crate) use longshore_testkit::guests::Guest;
 
 /// How long anything may take. Machines are shared and slow at times.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A folder with a configuration, gone at the end.
-pub struct Project {
+pub(crate) struct Project {
     folder: tempfile::TempDir,
 }
 
 impl Project {
     /// A project with this `longshore.toml`. The admin interface listens on a free port unless the text says otherwise.
-    pub fn new(config: &str) -> Self {
+    pub(crate) fn new(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let admin = if config.contains("[admin]") { "" } else { "\n[admin]\nlisten = \"127.0.0.1:0\"\n" };
         fs::write(folder.path().join("longshore.toml"), format!("{config}{admin}")).unwrap();
         Project { folder }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
         command.args(arguments).current_dir(self.path()).env("NO_COLOR", "1").stdin(Stdio::null());
         command
     }
 
     /// Runs a command to its end.
-    pub fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
     /// The same, and it must succeed: its standard output.
-    pub fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?} failed:\n{}\n{}", text(&output.stdout), text(&output.stderr));
         text(&output.stdout)
     }
 
     /// The same, and it must fail with that exit code: its standard error.
-    pub fn fails(&self, code: i32, arguments: &[&str]) -> String {
+    pub(crate) fn fails(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let error = text(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}:\n{}\n{error}", text(&output.stdout));
@@ -64,7 +64,7 @@ impl Project {
     }
 
     /// Publishes messages, given as (key, payload, header `to`).
-    pub fn publish(&self, topic: &str, messages: impl IntoIterator<Item = (String, String, Option<&'static str>)>) {
+    pub(crate) fn publish(&self, topic: &str, messages: impl IntoIterator<Item = (String, String, Option<&'static str>)>) {
         let mut lines = String::new();
         for (key, payload, to) in messages {
             let headers = to.map(|t| BTreeMap::from([("to", t)])).unwrap_or_default();
@@ -77,18 +77,18 @@ impl Project {
     }
 
     /// All messages of a topic, as the command line shows them.
-    pub fn messages(&self, topic: &str) -> Vec<serde_json::Value> {
+    pub(crate) fn messages(&self, topic: &str) -> Vec<serde_json::Value> {
         let lines = self.ok(&["consume", topic, "--from-start"]);
         lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
     }
 
     /// The keys of a topic's messages, in order.
-    pub fn keys(&self, topic: &str) -> Vec<String> {
+    pub(crate) fn keys(&self, topic: &str) -> Vec<String> {
         self.messages(topic).iter().map(|m| m["key"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     /// Starts `run` and waits until the host is ready.
-    pub fn start(&self, arguments: &[&str]) -> Host {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Host {
         let log = fs::File::create(self.path().join("log")).unwrap();
         let mut all = vec!["run"];
         all.extend(arguments);
@@ -100,10 +100,10 @@ impl Project {
 }
 
 /// A host that runs. Killed when dropped.
-pub struct Host {
+pub(crate) struct Host {
     child: Child,
     log: PathBuf,
-    pub admin: String,
+    pub(crate) admin: String,
 }
 
 impl Host {
@@ -114,7 +114,9 @@ impl Host {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("the host ended with {status}:\n{}", self.log());
             }
-            if let Some(address) = self.log().lines().find_map(|l| l.split("http://").nth(1).map(|a| a.trim_end_matches(['"', '}', ' ']).to_owned())) {
+            if let Some(address) =
+                self.log().lines().find_map(|l| l.split("http://").nth(1).map(|a| a.trim_end_matches(['"', '}', ' ']).to_owned()))
+            {
                 self.admin = address;
                 if self.get("/readyz").is_some_and(|(status, _)| status == 200) {
                     return;
@@ -125,7 +127,7 @@ impl Host {
     }
 
     /// Status and body of a page of the admin interface; nothing when it cannot be reached.
-    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(&self.admin).ok()?;
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.admin).ok()?;
@@ -135,28 +137,28 @@ impl Host {
         Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Sends a signal by name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(status.success(), "kill -{name}");
     }
 
     /// Kills it at once, and waits until it is gone.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Waits for its end: the exit code.
-    pub fn ended(&mut self) -> Option<i32> {
+    pub(crate) fn ended(&mut self) -> Option<i32> {
         let started = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -177,7 +179,7 @@ impl Drop for Host {
 }
 
 /// Waits until something holds.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
         assert!(started.elapsed() < DEADLINE, "never: {what}");
@@ -190,11 +192,11 @@ fn pause() {
     std::thread::sleep(Duration::from_millis(10));
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The file of a compiled test guest.
-pub fn guest(guest: Guest) -> String {
+pub(crate) fn guest(guest: Guest) -> String {
     longshore_testkit::guests::path(guest).display().to_string()
 }

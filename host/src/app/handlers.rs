@@ -97,13 +97,7 @@ fn load_job(config: &Config, runtime: &Runtime, brokers: &Brokers, job: &JobConf
     Ok(LoadedJob { config: job.clone(), job: made, inboxes })
 }
 
-fn component(
-    config: &Config,
-    runtime: &Runtime,
-    path: &[&str],
-    file: &std::path::Path,
-    has_build: bool,
-) -> Result<Module, Mistake> {
+fn component(config: &Config, runtime: &Runtime, path: &[&str], file: &std::path::Path, has_build: bool) -> Result<Module, Mistake> {
     let help = match (file.exists(), has_build) {
         (true, _) => "",
         (false, true) => "build it first: `longshore build`, or `longshore run --build`",
@@ -151,13 +145,7 @@ fn describe(name: &str, module: &Module) -> String {
     }
 }
 
-fn policy(
-    s: &SubscriptionConfig,
-    brokers: &Brokers,
-    outlets: &Outlets,
-    limits: longshore_core::Limits,
-    component: &str,
-) -> Policy {
+fn policy(s: &SubscriptionConfig, brokers: &Brokers, outlets: &Outlets, limits: longshore_core::Limits, component: &str) -> Policy {
     let opened = brokers.get(&s.broker);
     let reconnect = opened.map(|o| o.config.reconnect);
     Policy {

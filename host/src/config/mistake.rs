@@ -35,9 +35,9 @@ impl Mistake {
         Mistake { path: path.clone(), problem: problem.into(), help: None, place: place.clone(), also: None }
     }
 
-    /// With advice.
+    /// With advice; an empty text is none.
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(help.into()).filter(|text| !text.is_empty());
         self
     }
 
