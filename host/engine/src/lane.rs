@@ -51,6 +51,8 @@ pub(crate) struct Shared<H> {
     pub(crate) calls: Arc<Semaphore>,
     pub(crate) circuit: Mutex<Circuit>,
     pub(crate) lanes: AtomicUsize,
+    /// Bytes received and not settled.
+    pub(crate) held_bytes: AtomicUsize,
     /// Something moved that lanes share: the breaker, how many lanes there are, room where there was none.
     pub(crate) moved: watch::Sender<()>,
     /// Stop reading, finish what runs, settle.
@@ -223,6 +225,7 @@ impl<H: Handler> LaneTask<H> {
         let batch = Arc::new(std::mem::replace(&mut self.incoming, empty));
         self.held += batch.len();
         self.held_bytes += batch.bytes();
+        self.shared.held_bytes.fetch_add(batch.bytes(), Ordering::Relaxed);
         self.shared.status.received(batch.len());
         self.shared.metrics.in_flight.inc_by(batch.len() as i64);
         let mut first = None;
@@ -270,12 +273,12 @@ impl<H: Handler> LaneTask<H> {
         // A lane that came later waits until the others are down to their share; one message each lane may always have.
         let left = policy.subscribe.max_in_flight.saturating_sub(self.shared.status.in_flight());
         let free = messages.saturating_sub(self.held).min(left.max(usize::from(self.held == 0)));
+        let left_bytes = policy.max_bytes_in_flight.saturating_sub(self.shared.held_bytes.load(Ordering::Relaxed));
+        let bytes = bytes.saturating_sub(self.held_bytes).min(left_bytes);
         // A fetch costs its broker something: it waits until it is worth it, unless nothing else is to do.
         let worth = free >= messages.div_ceil(2) || self.queue.ready() == 0;
-        (free > 0 && worth && !self.is_full()).then(|| Room {
-            messages: free.min(policy.subscribe.fetch.max_messages.max(1)),
-            bytes: bytes.saturating_sub(self.held_bytes).max(1),
-        })
+        let fits = bytes > 0 || self.held == 0;
+        (free > 0 && worth && fits).then(|| Room { messages: free.min(policy.subscribe.fetch.max_messages.max(1)), bytes: bytes.max(1) })
     }
 
     /// Whether the lane holds as much as it may.
@@ -333,7 +336,8 @@ impl<H: Handler> LaneTask<H> {
     fn release(&mut self, messages: usize, bytes: usize) {
         let was_full = self.is_full();
         self.held -= messages;
-        self.held_bytes = self.held_bytes.saturating_sub(bytes);
+        self.held_bytes -= bytes;
+        self.shared.held_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.shared.status.released(messages);
         self.shared.metrics.in_flight.dec_by(messages as i64);
         if was_full && self.shared.lanes.load(Ordering::Relaxed) > 1 {
@@ -346,6 +350,7 @@ impl<H: Handler> Drop for LaneTask<H> {
     fn drop(&mut self) {
         self.forget_probe();
         self.shared.status.released(self.held);
+        self.shared.held_bytes.fetch_sub(self.held_bytes, Ordering::Relaxed);
         self.shared.metrics.in_flight.dec_by(self.held as i64);
     }
 }

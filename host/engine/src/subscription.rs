@@ -91,6 +91,7 @@ impl<H: Handler> Subscription<H> {
             calls: Arc::new(Semaphore::new(self.policy.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
             circuit: Mutex::new(Circuit::new(self.policy.breaker)),
             lanes: AtomicUsize::new(0),
+            held_bytes: AtomicUsize::new(0),
             moved: watch::Sender::new(()),
             drain,
             abort,
