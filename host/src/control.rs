@@ -11,6 +11,8 @@ mod handlers;
 mod messages;
 mod running;
 mod take;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use longshore_runtime::{Module, Runtime, Settings};
+use longshore_runtime::{Module, Runtime, Settings, World};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -67,14 +67,16 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 /// grant named here may not be needed; one not named here never is.
 pub(super) fn grants(module: &Module) -> Vec<&'static str> {
     const KEYS: [(&str, &str); 5] = [
-        ("longshore:messaging/publisher", "publish = [\"topic\"]"),
+        ("longshore:messaging/publisher", "publish = [\"topic\"], for each topic that it sends to at once"),
         ("longshore:messaging/cache", "stores = { cache = [\"bucket\"] }"),
         ("longshore:messaging/key-value", "stores = { key-value = [\"bucket\"] }"),
         ("longshore:messaging/lock", "stores = { locks = [\"name\"] }"),
         ("longshore:messaging/config", "config = { key = \"value\" }"),
     ];
+    // What a handler answers to publish needs no import.
+    let answers = (module.world() != World::Job).then_some("publish = [\"topic\"], for each topic that it answers a message to");
     let imported = |name: &str| module.imports().iter().any(|i| i.split('@').next() == Some(name));
-    KEYS.into_iter().filter(|(name, _)| imported(name)).map(|(_, key)| key).collect()
+    answers.into_iter().chain(KEYS.into_iter().filter(|(name, _)| imported(name)).map(|(_, key)| key)).collect()
 }
 
 fn listed<T: AsRef<str>>(items: &[T]) -> String {
