@@ -16,7 +16,7 @@ type Result<T> = std::result::Result<T, BrokerError>;
 /// Free pages that are given back in one transaction.
 const VACUUM_STEP: u32 = 512;
 /// Free pages that are kept for what comes.
-const FREE_PAGES: u32 = 1024;
+const FREE_PAGES: u32 = 128;
 
 /// The writer's connection and the numbers that it gives out.
 pub(crate) struct SqliteTables {

@@ -24,9 +24,10 @@ pub(crate) struct Local<B> {
 
 impl<B: Backend> Local<B> {
     /// The broker behind `backend`, whose wake-ups come by `signals`. Must be called inside a tokio runtime; `tidy` is how often it looks for
-    /// what may go.
+    /// what may go, at least a millisecond.
     pub(crate) fn start(backend: B, clock: Clock, signals: Signals, tidy: Duration) -> Arc<Self> {
         let (backend, members) = (Arc::new(backend), Arc::new(Members::default()));
+        let tidy = tidy.max(Duration::from_millis(1));
         let mut tasks = JoinSet::new();
         tasks.spawn(housekeeping::run(backend.clone(), clock.clone(), signals.delayed.subscribe(), members.clone(), tidy));
         Arc::new(Local { backend, clock, signals, members, inboxes: Inboxes::default(), tasks: Mutex::new(tasks) })

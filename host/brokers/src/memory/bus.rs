@@ -7,6 +7,7 @@ use longshore_core::{BrokerError, Connect, Roles};
 
 use super::backend::Shared;
 use super::config::Config;
+use super::faults::around;
 use super::tables::MemoryTables;
 use crate::local::{Broker, Local, Signals};
 
@@ -31,7 +32,7 @@ pub(super) fn connect(config: Config, connect: Connect) -> Result<Roles, BrokerE
             }
         }
     };
-    Ok(bus.roles())
+    Ok(around(bus.roles(), &config.faults))
 }
 
 fn start(config: &Config, connect: Connect) -> Result<Arc<Bus>, BrokerError> {

@@ -4,6 +4,7 @@ use longshore_core::{BrokerError, Size, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::faults::Faults;
 use crate::local::Limits;
 
 /// What a `url` begins with.
@@ -27,6 +28,8 @@ pub struct Config {
     pub until_finished: bool,
     /// How often the broker looks for messages that may go.
     pub tidy_interval: Span,
+    /// Faults on purpose, for tests.
+    pub faults: Faults,
 }
 
 impl Default for Config {
@@ -39,6 +42,7 @@ impl Default for Config {
             max_size: None,
             until_finished: false,
             tidy_interval: Span::from_secs(30),
+            faults: Faults::default(),
         }
     }
 }

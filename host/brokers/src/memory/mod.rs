@@ -5,6 +5,7 @@
 mod backend;
 mod bus;
 mod config;
+mod faults;
 mod log;
 mod retries;
 mod tables;
@@ -12,6 +13,7 @@ mod tables;
 use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Roles};
 
 pub use config::Config;
+pub use faults::{Faults, When};
 
 /// The adapter.
 pub struct Memory;

@@ -54,8 +54,9 @@ impl Hand {
         let first = self.got.len();
         for i in 0..batch.len() {
             let receipt = batch.receipt(i);
-            if receipt.token.is_empty() || receipt.position > self.top {
-                self.top = self.top.max(receipt.position);
+            // Anything else is a redelivery, which the broker holds by itself and which may come before fresh messages below it.
+            if receipt.position > self.top && !self.lane.finished.contains(receipt.position) {
+                self.top = receipt.position;
                 self.open.insert(receipt.position);
             }
             self.got.push_from(batch, i);
