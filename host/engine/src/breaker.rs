@@ -63,8 +63,11 @@ impl Circuit {
         self.probing = out;
     }
 
-    /// A message was done.
+    /// A message was done. One that was called before the breaker opened does not close it: the probe decides.
     pub(crate) fn success(&mut self) {
+        if matches!(self.state, BreakerState::Open(_)) {
+            return;
+        }
         self.probing = false;
         self.failures = 0;
         self.state = BreakerState::Closed;
@@ -118,6 +121,14 @@ mod tests {
         assert_eq!(c.state(2000), BreakerState::HalfOpen);
         c.success();
         assert_eq!(c.state(2000), BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_straggler_does_not_close_an_open_breaker() {
+        let mut c = circuit();
+        assert!(!c.failure(0) && !c.failure(0) && c.failure(0));
+        c.success();
+        assert_eq!(c.state(999), BreakerState::Open(1000));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A handler that does everything a guest can do, as its seed draws it.
 
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{Call, Crash, Destination, Done, Failure, Handler, NewOutput, Outputs};
@@ -76,8 +76,14 @@ fn answer(random: &mut Random, call: &Call, handled: u32, chaos: bool, kind: imp
             let topic = if random.chance(60) { OUT } else { FAR };
             let payload = format!("{id} {k} {:016x} {topic}", random.number());
             let headers: [(&str, &[u8]); 0] = [];
-            let output =
-                NewOutput { origin: i, destination: Destination::Topic(topic), key: None, payload: Some(payload.as_bytes()), headers, delay: 0 };
+            let output = NewOutput {
+                origin: i,
+                destination: Destination::Topic(topic),
+                key: None,
+                payload: Some(payload.as_bytes()),
+                headers,
+                delay: 0,
+            };
             output.append(&mut rows);
         }
     }

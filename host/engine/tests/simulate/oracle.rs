@@ -128,7 +128,8 @@ impl Oracle {
     pub(crate) fn observe(&mut self, now: u64, event: &Event) -> Result {
         match event {
             Event::Appended { message, partition, position, key } => {
-                let told = Told { key: key.clone(), partition: *partition, position: *position, appended_at: now, attempt: 1, ..Told::default() };
+                let told =
+                    Told { key: key.clone(), partition: *partition, position: *position, appended_at: now, attempt: 1, ..Told::default() };
                 self.messages.insert(*message, told);
                 Ok(())
             }

@@ -69,10 +69,9 @@ impl Plan {
         };
         policy.retry = retry(random);
         policy.dead_letter = DeadLetterPolicy { topic: (!random.chance(10)).then(|| "{topic}.{group}.dlq".into()), max_redrives: 10 };
-        policy.breaker = random.chance(25).then(|| Breaker {
-            threshold: 1 + random.below(5) as u32,
-            reset_after: Duration::from_millis(100 + random.below(10_000)),
-        });
+        policy.breaker = random
+            .chance(25)
+            .then(|| Breaker { threshold: 1 + random.below(5) as u32, reset_after: Duration::from_millis(100 + random.below(10_000)) });
         policy.max_deliveries = random.among(&[1, 2, 20]);
         if let Settling::Lease { lease, .. } = self.personality.settling {
             policy.lease = Some(lease);

@@ -116,10 +116,8 @@ impl Oracle {
         let position = self.messages[&message].position;
         // One that hosts died over may be given up before it is called; one that a broker refused an output of failed after it was done.
         let through = |told: &Told| told.decided() || told.refused || told.most_unanswered > self.known().max_deliveries;
-        let early = self
-            .messages
-            .iter()
-            .find(|(earlier, told)| told.position < position && self.share_order(**earlier, message) && !through(told));
+        let early =
+            self.messages.iter().find(|(earlier, told)| told.position < position && self.share_order(**earlier, message) && !through(told));
         match early {
             Some((earlier, _)) => Err(format!("message {message} is done before {earlier} of its key")),
             None => Ok(()),

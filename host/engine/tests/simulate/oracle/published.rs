@@ -49,7 +49,10 @@ impl Oracle {
         }
         let (max_deliveries, retry) = (self.known().max_deliveries, self.known().retry.clone());
         let told = self.told(number)?;
-        let entitled = told.licences.iter().any(|l| matches!(l, Licence::Dead { reason: r, attempt } if *r == reason && attempt.to_string() == attempts));
+        let entitled = told
+            .licences
+            .iter()
+            .any(|l| matches!(l, Licence::Dead { reason: r, attempt } if *r == reason && attempt.to_string() == attempts));
         let crashed = reason == "crashed" && told.most_unanswered > max_deliveries;
         let by_output = told.refused
             && message.header(headers::DEAD_CLASS) == Some("output")

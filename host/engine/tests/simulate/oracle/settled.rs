@@ -54,7 +54,10 @@ impl Oracle {
         let parked = attempt == told.attempt && self.known().order != Order::None && !told.failed_now;
         let by_output = told.refused && attempt == told.attempt + 1 && delay >= floor(&self.known().retry, told.attempt);
         if attempt < told.attempt || !(by_failure || parked || by_output) {
-            return Err(format!("message {message} comes again after {delay} ms as attempt {attempt} without a cause: {:?}", told.licences));
+            return Err(format!(
+                "message {message} comes again after {delay} ms as attempt {attempt} without a cause: {:?}",
+                told.licences
+            ));
         }
         Ok(())
     }

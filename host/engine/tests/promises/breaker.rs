@@ -1,0 +1,67 @@
+//! The circuit breaker, and the switch that pauses.
+
+use std::time::Duration;
+
+use longshore_core::{Breaker, Order};
+use longshore_testkit::scripted::{Event, Settling};
+
+use crate::support::{Host, policy};
+use crate::{all_done, answer, append, at_once, broker, called, message, retry};
+
+#[tokio::test(start_paused = true)]
+async fn an_open_breaker_pauses_consumption_and_uses_no_attempt() {
+    let broker = broker(Settling::Transaction);
+    append(&broker, 20, |_| message("", "m"));
+    let mut policy = policy(&broker, None, Order::None);
+    policy.breaker = Some(Breaker { threshold: 3, reset_after: Duration::from_secs(60) });
+    (policy.concurrency, policy.retry.max_attempts) = (1, 100);
+    policy.batching = longshore_core::Batching::Fixed { max_messages: 1, max_wait: Duration::ZERO };
+    let down = at_once(|call, time| answer(call, |n| if time(n) == 1 && n <= 3 { retry() } else { None }));
+    let _host = Host::start(0, &broker, policy, down);
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert_eq!(called(&broker).len(), 3, "open: nobody is called, nobody is charged");
+    assert!(broker.published(crate::support::DEAD_LETTERS).is_empty());
+    assert!(broker.finished_within(60).await, "half open: one comes through, and then all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_breaker_lets_one_message_through() {
+    let broker = broker(Settling::Transaction);
+    append(&broker, 20, |_| message("", "m"));
+    let mut policy = policy(&broker, None, Order::None);
+    policy.breaker = Some(Breaker { threshold: 1, reset_after: Duration::from_secs(10) });
+    (policy.concurrency, policy.retry.max_attempts) = (8, 100);
+    let _host = Host::start(0, &broker, policy, at_once(|call, _| answer(call, |_| retry())));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let before = called(&broker).len();
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert_eq!(called(&broker).len() - before, 5, "one in ten seconds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_lane_goes_on_when_another_ones_probe_closes_the_breaker() {
+    let personality =
+        longshore_testkit::scripted::Personality { partitions: 3, ..longshore_testkit::scripted::Personality::plain(Settling::Mark) };
+    let history = longshore_testkit::scripted::History::default();
+    let broker = longshore_testkit::scripted::Broker::new("home", personality, &history, longshore_testkit::scripted::Random::new(1));
+    for partition in 0..3 {
+        append(&broker, 4, |_| longshore_testkit::scripted::NewMessage { partition, ..message("", "m") });
+    }
+    let mut policy = policy(&broker, None, Order::None);
+    policy.breaker = Some(Breaker { threshold: 1, reset_after: Duration::from_secs(5) });
+    let fails_first = at_once(|call, time| answer(call, |n| if n == 1 && time(n) == 1 { retry() } else { None }));
+    let _host = Host::start(0, &broker, policy, fails_first);
+    assert!(broker.finished_within(20).await, "{:?} are left", broker.unfinished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_subscription_calls_nobody_and_goes_on_where_it_was() {
+    let broker = broker(Settling::Mark);
+    let host = Host::start(0, &broker, policy(&broker, None, Order::None), at_once(|call, _| all_done(call)));
+    host.gate.pause();
+    broker.append(&message("", "m"));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!broker.history().events().iter().any(|(_, e)| matches!(e, Event::Called { .. })));
+    host.gate.resume();
+    assert!(broker.finished_within(1).await);
+}
