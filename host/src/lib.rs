@@ -15,6 +15,7 @@ mod cli;
 pub mod config;
 pub mod control;
 pub mod opened;
+mod patient;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use longshore_core::{BrokerError, Capabilities, Clock, Connect, Fix, Outlet, Roles};
 
 use crate::config::{BrokerConfig, Config};
+use crate::patient::Patient;
 
 /// One open broker.
 #[derive(Clone)]
@@ -40,14 +41,29 @@ impl Opened {
         self.config.registration.capabilities
     }
 
-    /// Its publishing side, as handlers and the engine use it; none where it has none.
+    /// Its publishing side for lanes, which try again by themselves; none where it has none.
     pub fn outlet(&self) -> Option<Outlet> {
-        Some(Outlet {
+        Some(self.outlet_of(Patient::bounded(Arc::clone(self.roles.publisher.as_ref()?), self.config.publish_timeout)))
+    }
+
+    /// Its publishing side for a guest's `send`, which nobody else tries again.
+    pub fn patient_outlet(&self) -> Option<Outlet> {
+        Some(self.outlet_of(self.patient()?))
+    }
+
+    /// Its publishing side with `publish-timeout` and `publish-retry`.
+    pub(crate) fn patient(&self) -> Option<Patient> {
+        let publisher = Arc::clone(self.roles.publisher.as_ref()?);
+        Some(Patient::new(publisher, self.config.publish_timeout, self.config.publish_retry.clone()))
+    }
+
+    fn outlet_of(&self, patient: Patient) -> Outlet {
+        Outlet {
             broker: self.config.name.clone(),
-            publisher: Arc::clone(self.roles.publisher.as_ref()?),
+            publisher: Arc::new(patient),
             capabilities: self.capabilities(),
             max_message_size: self.config.max_message_size,
-        })
+        }
     }
 }
 

@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use longshore_core::{Clock, Grant, Outlet, Outlets, SubscriptionInfo};
 use longshore_engine::{Policy, Reconnect};
 use longshore_runtime::{HandlerSettings, Inbox, Job, JobSettings, Module, Reuse as Instances, Runtime, WasmHandler, inbox};
 
 use crate::config::{Config, HandlerConfig, JobConfig, KeyPath, Mistake, PublishConfig, Reuse, Secret, SubscriptionConfig};
-use crate::opened::Brokers;
+use crate::opened::{Brokers, Opened};
 
 /// A handler, loaded.
 pub(super) struct Loaded {
@@ -53,9 +54,10 @@ pub(super) async fn load(
 async fn load_handler(config: &Config, runtime: &Runtime, brokers: &Brokers, handler: &HandlerConfig) -> Result<Loaded, Mistake> {
     let path = ["handlers", &handler.name, "component"];
     let module = component(config, runtime, &path, &handler.component, handler.build.is_some())?;
-    let outlets = outlets(brokers, &handler.publish, handler.output.clone());
+    let outlets_by = |way| outlets(brokers, &handler.publish, handler.output.clone(), way);
+    let lanes = outlets_by(Opened::outlet);
     let component = describe(&handler.name, &module);
-    let policy = |s| policy(s, brokers, &outlets, handler.limits, &component);
+    let policy = |s| policy(s, brokers, &lanes, handler.limits, &component);
     let policies: Vec<Policy> = handler.subscriptions.iter().map(policy).collect();
     let settings = HandlerSettings {
         limits: handler.limits,
@@ -64,9 +66,9 @@ async fn load_handler(config: &Config, runtime: &Runtime, brokers: &Brokers, han
             Reuse::Fresh => Instances::Fresh,
         },
         concurrency: policies.iter().map(|p| p.concurrency).sum(),
-        outlets: outlets.clone(),
+        outlets: outlets_by(Opened::patient_outlet),
         config: values(&handler.config),
-        publish_timeout: publish_timeout(brokers, &handler.publish),
+        publish_timeout: longest_send(brokers, &handler.publish),
         ..HandlerSettings::new(&handler.name)
     };
     let handler_made = WasmHandler::new(runtime, &module, settings).map_err(|e| mistake(config, &path, e.to_string(), ""))?;
@@ -77,19 +79,19 @@ async fn load_handler(config: &Config, runtime: &Runtime, brokers: &Brokers, han
 fn load_job(config: &Config, runtime: &Runtime, brokers: &Brokers, job: &JobConfig) -> Result<LoadedJob, Mistake> {
     let path = ["jobs", &job.name, "component"];
     let module = component(config, runtime, &path, &job.component, job.build.is_some())?;
-    let outlets = outlets(brokers, &job.publish, None);
+    let lanes = outlets(brokers, &job.publish, None, Opened::outlet);
     let component = describe(&job.name, &module);
     let (mut inboxes, mut subscriptions) = (Vec::new(), HashMap::new());
     for subscription in &job.subscriptions {
         let (offer, outlook) = inbox(subscription.short_name());
         subscriptions.insert(subscription.short_name().to_owned(), outlook);
-        inboxes.push((policy(subscription, brokers, &outlets, job.limits, &component), Arc::new(offer)));
+        inboxes.push((policy(subscription, brokers, &lanes, job.limits, &component), Arc::new(offer)));
     }
     let settings = JobSettings {
         memory: job.limits.memory,
-        outlets,
+        outlets: outlets(brokers, &job.publish, None, Opened::patient_outlet),
         config: values(&job.config),
-        publish_timeout: publish_timeout(brokers, &job.publish),
+        publish_timeout: longest_send(brokers, &job.publish),
         subscriptions,
         ..JobSettings::new(&job.name)
     };
@@ -110,11 +112,11 @@ fn mistake(config: &Config, path: &[&str], problem: String, help: &str) -> Mista
     config.mistake(&KeyPath::of(path.iter().copied()), problem, help)
 }
 
-/// What the handler may publish to, bound to open brokers.
-fn outlets(brokers: &Brokers, grants: &[PublishConfig], output: Option<String>) -> Outlets {
+/// What the handler may publish to, bound to open brokers by `way`.
+fn outlets(brokers: &Brokers, grants: &[PublishConfig], output: Option<String>, way: fn(&Opened) -> Option<Outlet>) -> Outlets {
     let mut outlets = Outlets { output, ..Outlets::default() };
     for grant in grants {
-        let Some(outlet) = brokers.get(&grant.broker).and_then(crate::opened::Opened::outlet) else { continue };
+        let Some(outlet) = brokers.get(&grant.broker).and_then(way) else { continue };
         let broker = index(&mut outlets.brokers, outlet);
         outlets.grants.push(Grant { topics: grant.topics.clone(), alias: grant.alias.clone(), broker });
     }
@@ -128,9 +130,10 @@ fn index(brokers: &mut Vec<Outlet>, outlet: Outlet) -> usize {
     })
 }
 
-fn publish_timeout(brokers: &Brokers, grants: &[PublishConfig]) -> std::time::Duration {
-    let of = grants.iter().filter_map(|g| brokers.get(&g.broker)).map(|b| b.config.publish_timeout);
-    of.max().unwrap_or(std::time::Duration::from_secs(10))
+/// The longest that a `send` can take: every try of it, and the waits between. The call's own deadline bounds it besides.
+fn longest_send(brokers: &Brokers, grants: &[PublishConfig]) -> Duration {
+    let longest = |o: &Opened| (o.config.publish_timeout + o.config.publish_retry.max_delay) * o.config.publish_retry.max_attempts;
+    grants.iter().filter_map(|g| brokers.get(&g.broker)).map(longest).max().unwrap_or_default()
 }
 
 fn values(config: &std::collections::BTreeMap<String, Secret>) -> HashMap<String, String> {
@@ -168,7 +171,7 @@ fn policy(s: &SubscriptionConfig, brokers: &Brokers, outlets: &Outlets, limits: 
         max_deliveries: s.max_deliveries,
         limits,
         outlets: outlets.clone(),
-        home: opened.and_then(crate::opened::Opened::outlet),
+        home: opened.and_then(Opened::outlet),
         component: component.to_owned(),
         lease: None,
         reconnect: reconnect.map_or_else(Reconnect::default, |r| Reconnect { initial: r.initial_delay, max: r.max_delay }),
