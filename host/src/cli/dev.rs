@@ -1,6 +1,7 @@
 //! `dev`: the host as a child process, built and started again whenever a file changes, with a tail of what happens to messages.
 //!
-//! The host is told to stop as an operator would (SIGTERM), so that it drains and nothing is lost between two versions.
+//! The host is told to stop as an operator would (SIGTERM), so that it drains and nothing is lost between two versions. It has a process group
+//! of its own: a Ctrl-C meant for both would reach it twice, and the second one ends a host at once.
 
 mod tail;
 mod watch;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{self, SignalKind};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::App;
@@ -33,13 +35,20 @@ pub(super) async fn run(app: &App<'_>, args: Args) -> Result<(), Failure> {
     let mut dev = Dev { app, only: args.handlers, host: None, tail: Tail::default() };
     let mut config = app.config()?;
     let mut watch = Watch::new(&config);
+    let mut signals = Signals::listen()?;
     dev.renew(&config).await?;
     watch.refresh();
-    let (mut look, mut stop) = (interval(LOOK), Box::pin(tokio::signal::ctrl_c()));
+    let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = &mut stop => return dev.stop().await,
+            () = signals.next() => {
+                // A second signal ends the host at once, as it would if it ran by itself.
+                return tokio::select! {
+                    stopped = dev.stop() => stopped,
+                    () = signals.next() => Err(Failure::failed("the host was ended before it had drained; what was in flight comes again")),
+                };
+            }
             status = ended(&mut dev.host) => {
                 dev.host = None;
                 eprintln!("the host ended ({status}); it starts again with the next change");
@@ -90,20 +99,41 @@ impl Dev<'_> {
             command.args(["--env", env]);
         }
         command.args(self.app.global.set.iter().flat_map(|set| ["--set", set]));
-        command.arg("run").args(&self.only).kill_on_drop(true);
+        command.arg("run").args(&self.only).kill_on_drop(true).process_group(0);
         command.spawn().map_err(|e| Failure::failed(format!("the host cannot be started: {e}")))
     }
 
     /// Lets the host drain and end.
     async fn stop(&mut self) -> Result<(), Failure> {
-        let Some(mut host) = self.host.take() else { return Ok(()) };
+        let Some(host) = &mut self.host else { return Ok(()) };
         let pid = host.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            // It may have ended by itself, by the same Ctrl-C that ended us.
+            // It may have ended by itself just now.
             let _ = kill_process(pid, Signal::TERM);
         }
         host.wait().await.map_err(|e| Failure::failed(format!("waiting for the host: {e}")))?;
+        self.host = None;
         Ok(())
+    }
+}
+
+/// Ctrl-C and SIGTERM, kept from ending this process before the host has ended.
+struct Signals {
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        let listen = |kind| unix::signal(kind).map_err(|e| Failure::failed(format!("signals cannot be listened to: {e}")));
+        Ok(Signals { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
