@@ -1,5 +1,7 @@
 //! Whose the file is, and what state it is in: a clear error each, nothing recreated, nothing lost.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::fs;

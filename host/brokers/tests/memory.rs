@@ -1,5 +1,7 @@
 //! What only the memory broker has: buses by name, and faults on purpose.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use futures::StreamExt;

@@ -44,7 +44,7 @@ fn too_large(row: Row<'_>, limits: &Limits) -> PublishError {
     PublishError::TooLarge(format!("message of {size} bytes for topic {:?} is over max-message-size = {max}", row.topic()))
 }
 
-/// Whether a topic is somebody's inbox.
+/// Whether a topic is somebody's inbox, which is never made a topic of its own.
 pub(super) fn is_inbox(topic: &str) -> bool {
     topic.starts_with(INBOX)
 }
@@ -54,6 +54,9 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     let bad = |what: &str| Err(format!("topic {name:?} {what}"));
     if name.is_empty() || name.split('.').any(str::is_empty) {
         return bad("has an empty level; write names like orders.created");
+    }
+    if is_inbox(name) {
+        return bad("begins with _inbox., where replies go");
     }
     if name.len() > MAX_NAME {
         return bad("is longer than 255 bytes");
@@ -76,7 +79,7 @@ mod tests {
         for good in ["orders", "orders.eu.created", "a-b_c.1", "größe", "orders.billing.dlq"] {
             assert_eq!(check_name(good), Ok(()), "{good}");
         }
-        for bad in ["", ".", "a..b", "a.", "orders.*", "a b", "a\n", "a/b", &"x".repeat(256)] {
+        for bad in ["", ".", "a..b", "a.", "orders.*", "a b", "a\n", "a/b", "_inbox.a", &"x".repeat(256)] {
             assert!(check_name(bad).is_err(), "{bad}");
         }
     }

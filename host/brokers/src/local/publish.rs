@@ -1,5 +1,7 @@
 //! Taking messages into logs, at once or when their time has come.
 
+use std::ops::Range;
+
 use longshore_core::row::{self, Row};
 use longshore_core::{BrokerError, Outbox, PublishError};
 
@@ -33,7 +35,8 @@ impl<T: Tables> Broker<T> {
                 Err(error) => answers.push(Err(error)),
                 Ok(Route::Inbox) => answers.push(Ok(String::new())),
                 Ok(_) => {
-                    let end = self.place(outbox, i, now, |row, topic, position| answers.push(Ok(id_of(row, topic, position))))?;
+                    let end = run_from(outbox, i, |row| admit(row, 0, &self.limits).is_ok());
+                    self.place(outbox, i..end, now, |row, topic, placed| answers.push(Ok(id_of(row, topic, placed))))?;
                     i = end;
                     continue;
                 }
@@ -60,31 +63,26 @@ impl<T: Tables> Broker<T> {
         Ok(Route::NewTopic)
     }
 
-    /// Places the message at `from` and those after it that go the same way. Answers the index after the last. `placed` sees each.
-    pub(super) fn place(&mut self, outbox: &Outbox, from: usize, now: u64, mut placed: impl FnMut(Row<'_>, &str, Placed)) -> Result<usize> {
-        let row = outbox.row(from);
+    /// Places a run of messages, as [`run_from`] tells them, that was admitted. `placed` sees each.
+    pub(super) fn place(
+        &mut self,
+        outbox: &Outbox,
+        run: Range<usize>,
+        now: u64,
+        mut placed: impl FnMut(Row<'_>, &str, Placed),
+    ) -> Result<()> {
+        let row = outbox.row(run.start);
         let topic = self.topic_or_new(row.topic(), now)?;
-        if outbox.delay(from) > 0 {
-            let id = self.delay(topic, row, now.saturating_add(outbox.delay(from)).saturating_add(1), now)?;
+        if outbox.delay(run.start) > 0 {
+            let id = self.delay(topic, row, now.saturating_add(outbox.delay(run.start)).saturating_add(1), now)?;
             placed(row, row.topic(), Placed::Later(id));
-            return Ok(from + 1);
+            return Ok(());
         }
-        let end = self.end_of_run(outbox, from);
-        let first = self.append(topic, now, (from..end).map(|i| outbox.row(i)))?;
-        for i in from..end {
-            placed(outbox.row(i), row.topic(), Placed::At(first + (i - from) as u64));
+        let first = self.append(topic, now, run.clone().map(|i| outbox.row(i)))?;
+        for (position, i) in (first..).zip(run) {
+            placed(outbox.row(i), row.topic(), Placed::At(position));
         }
-        Ok(end)
-    }
-
-    /// The end of the run of messages that go to the same topic at once.
-    fn end_of_run(&self, outbox: &Outbox, from: usize) -> usize {
-        let topic = outbox.row(from).topic();
-        let same = |i: &usize| {
-            let row = outbox.row(*i);
-            outbox.delay(*i) == 0 && row.topic() == topic && admit(row, 0, &self.limits).is_ok()
-        };
-        from + 1 + (from + 1..outbox.len()).take_while(same).count()
+        Ok(())
     }
 
     /// Appends rows to a topic and answers the position of the first.
@@ -157,6 +155,13 @@ pub(super) enum Placed {
     At(u64),
     /// Among the delayed, under that number.
     Later(u64),
+}
+
+/// The end of the run of messages from `from` on that go to the same topic at once, or of the one that is delayed.
+pub(super) fn run_from(outbox: &Outbox, from: usize, good: impl Fn(Row<'_>) -> bool) -> usize {
+    let same = |i: &usize| outbox.delay(*i) == 0 && outbox.row(*i).topic() == outbox.row(from).topic() && good(outbox.row(*i));
+    let rest = if outbox.delay(from) > 0 { 0 } else { (from + 1..outbox.len()).take_while(same).count() };
+    from + 1 + rest
 }
 
 /// The refusal of a topic that nobody made.

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use longshore_core::{Again, BrokerError, Outbox, PublishError, Receipt, Settled};
 
+use super::admit::{admit, is_inbox};
 use super::broker::Broker;
-use super::publish::Route;
+use super::publish::run_from;
 use super::tables::{LaneId, Retry, Tables};
 
 type Result<T> = std::result::Result<T, BrokerError>;
@@ -37,7 +38,19 @@ impl<T: Tables> Broker<T> {
     }
 
     fn check_outputs(&self, outputs: &Outbox) -> std::result::Result<(), Refused> {
-        (0..outputs.len()).try_for_each(|i| self.route(outputs.row(i), outputs.delay(i)).map(|_| ()).map_err(|error| (i, error)))
+        let mut topic = "";
+        for i in 0..outputs.len() {
+            let row = outputs.row(i);
+            // Outputs mostly go where the one before went.
+            let checked = if row.topic() == topic {
+                admit(row, outputs.delay(i), &self.limits)
+            } else {
+                self.route(row, outputs.delay(i)).map(|_| ())
+            };
+            checked.map_err(|error| (i, error))?;
+            topic = row.topic();
+        }
+        Ok(())
     }
 
     fn take_again(&mut self, lane: LaneId, receipt: Receipt<'_>, how: &Again, now: u64) -> Result<()> {
@@ -68,7 +81,7 @@ impl<T: Tables> Broker<T> {
     }
 
     fn move_mark(&mut self, lane: LaneId, round: &Settled) -> Result<()> {
-        let Some(entry) = self.lanes.get_mut(&lane) else { return Ok(()) };
+        let Some(entry) = self.lanes.get_mut(&lane).filter(|_| !round.is_empty()) else { return Ok(()) };
         let mark = round.up_to.unwrap_or(0).max(entry.record.mark);
         if mark == entry.record.mark && round.above == entry.record.above {
             return Ok(());
@@ -87,13 +100,15 @@ impl<T: Tables> Broker<T> {
         self.tables.put_lane(&entry.record)
     }
 
+    /// Publishes outputs that were checked, but for replies: those are handed over once the round stands.
     fn take_outputs(&mut self, outputs: &Outbox, now: u64) -> Result<()> {
         let mut i = 0;
         while i < outputs.len() {
-            i = match self.route(outputs.row(i), outputs.delay(i)) {
-                Ok(Route::Topic(_) | Route::NewTopic) => self.place(outputs, i, now, |_, _, _| ())?,
-                Ok(Route::Inbox) | Err(_) => i + 1,
-            };
+            let end = run_from(outputs, i, |_| true);
+            if !is_inbox(outputs.row(i).topic()) {
+                self.place(outputs, i..end, now, |_, _, _| ())?;
+            }
+            i = end;
         }
         Ok(())
     }

@@ -28,7 +28,8 @@ impl Hand {
     /// Takes a lane, and the stream that it came from so that its subscription stays.
     pub fn new(lane: Lane, lanes: Option<Lanes>) -> Self {
         let ended = lane.finished.clone();
-        Hand { lane, got: Batch::default(), round: Settled::default(), _lanes: lanes, open: BTreeSet::new(), ended, top: 0 }
+        let round = Settled { above: ended.clone(), ..Settled::default() };
+        Hand { lane, got: Batch::default(), round, _lanes: lanes, open: BTreeSet::new(), ended, top: 0 }
     }
 
     /// Fetches until `count` messages more are there; answers the index of the first of them.
