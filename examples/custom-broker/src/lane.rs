@@ -16,6 +16,9 @@ use crate::{blocking, told};
 /// Longest wait of a retry; timers have a horizon.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Bytes on their way from the file.
+type Reading = BoxFuture<'static, Result<Vec<u8>, BrokerError>>;
+
 /// What is read next.
 #[derive(Clone, Copy)]
 enum Next {
@@ -32,7 +35,7 @@ pub(crate) struct Follow {
     read: Vec<u8>,
     used: usize,
     /// A reading under way. It is kept between fetches: the engine drops a fetch whenever something else comes first.
-    reading: Option<(Next, BoxFuture<'static, Result<Vec<u8>, BrokerError>>)>,
+    reading: Option<(Next, Reading)>,
     poll_interval: Duration,
     next_look: Instant,
     /// Most messages that may wait for a retry; beyond that, nothing new is read.
@@ -111,7 +114,7 @@ impl Follow {
         }
     }
 
-    fn begin(&self, next: Next) -> BoxFuture<'static, Result<Vec<u8>, BrokerError>> {
+    fn begin(&self, next: Next) -> Reading {
         let (file, from) = (self.file.clone(), self.from);
         let read = move || match next {
             Next::New => file.read(from, MAX_ROW).map_err(|e| told(&file.name(), &e)),
