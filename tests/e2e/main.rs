@@ -1,5 +1,6 @@
 //! End to end: the real binary, as a user runs it, over real guests and a real database.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![allow(clippy::disallowed_methods, reason = "the deadline of a process is real time")]
 
 mod host;
 mod kill;

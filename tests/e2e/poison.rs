@@ -55,16 +55,16 @@ fn a_guest_that_traps_on_one_message_harms_no_other() {
 
 #[test]
 fn a_redrive_after_a_fix_empties_the_dead_letters() {
-    let project = Project::new(&format!(
+    let project = Project::new(
         r#"
 [handlers.echo]
-component = "${{COMPONENT}}"
-subscribe = [{{ topic = "in", group = "g" }}]
+component = "${COMPONENT}"
+subscribe = [{ topic = "in", group = "g" }]
 output = "out"
 publish = ["out"]
-retry = {{ max-attempts = 1 }}
-"#
-    ));
+retry = { max-attempts = 1 }
+"#,
+    );
     let broken = |arguments: &[&str]| project.command(arguments).env("COMPONENT", guest(Guest::Hostile)).output().unwrap();
     let mended = |arguments: &[&str]| project.command(arguments).env("COMPONENT", guest(Guest::Echo)).output().unwrap();
     project.write("input.jsonl", "{\"topic\":\"in\",\"key\":\"k\",\"payload\":\"trap\"}\n");

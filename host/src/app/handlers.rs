@@ -39,19 +39,19 @@ pub(super) async fn load(
     for handler in config.handlers.values().filter(|h| chosen(&h.name)) {
         match load_handler(config, runtime, brokers, handler).await {
             Ok(loaded) => handlers.push(loaded),
-            Err(mistake) => mistakes.push(mistake),
+            Err(mistake) => mistakes.push(*mistake),
         }
     }
     for job in config.jobs.values().filter(|j| chosen(&j.name)) {
         match load_job(config, runtime, brokers, job) {
             Ok(loaded) => jobs.push(loaded),
-            Err(mistake) => mistakes.push(mistake),
+            Err(mistake) => mistakes.push(*mistake),
         }
     }
     (handlers, jobs, mistakes)
 }
 
-async fn load_handler(config: &Config, runtime: &Runtime, brokers: &Brokers, handler: &HandlerConfig) -> Result<Loaded, Mistake> {
+async fn load_handler(config: &Config, runtime: &Runtime, brokers: &Brokers, handler: &HandlerConfig) -> Result<Loaded, Box<Mistake>> {
     let path = ["handlers", &handler.name, "component"];
     let module = component(config, runtime, &path, &handler.component, handler.build.is_some())?;
     let outlets_by = |way| outlets(brokers, &handler.publish, handler.output.clone(), way);
@@ -76,7 +76,7 @@ async fn load_handler(config: &Config, runtime: &Runtime, brokers: &Brokers, han
     Ok(Loaded { config: handler.clone(), module, handler: Arc::new(handler_made), policies })
 }
 
-fn load_job(config: &Config, runtime: &Runtime, brokers: &Brokers, job: &JobConfig) -> Result<LoadedJob, Mistake> {
+fn load_job(config: &Config, runtime: &Runtime, brokers: &Brokers, job: &JobConfig) -> Result<LoadedJob, Box<Mistake>> {
     let path = ["jobs", &job.name, "component"];
     let module = component(config, runtime, &path, &job.component, job.build.is_some())?;
     let lanes = outlets(brokers, &job.publish, None, Opened::outlet);
@@ -99,7 +99,7 @@ fn load_job(config: &Config, runtime: &Runtime, brokers: &Brokers, job: &JobConf
     Ok(LoadedJob { config: job.clone(), job: made, inboxes })
 }
 
-fn component(config: &Config, runtime: &Runtime, path: &[&str], file: &std::path::Path, has_build: bool) -> Result<Module, Mistake> {
+fn component(config: &Config, runtime: &Runtime, path: &[&str], file: &std::path::Path, has_build: bool) -> Result<Module, Box<Mistake>> {
     let help = match (file.exists(), has_build) {
         (true, _) => "",
         (false, true) => "build it first: `longshore build`, or `longshore run --build`",
@@ -108,8 +108,8 @@ fn component(config: &Config, runtime: &Runtime, path: &[&str], file: &std::path
     runtime.load(file).map_err(|e| mistake(config, path, e.to_string(), help))
 }
 
-fn mistake(config: &Config, path: &[&str], problem: String, help: &str) -> Mistake {
-    config.mistake(&KeyPath::of(path.iter().copied()), problem, help)
+fn mistake(config: &Config, path: &[&str], problem: String, help: &str) -> Box<Mistake> {
+    Box::new(config.mistake(&KeyPath::of(path.iter().copied()), problem, help))
 }
 
 /// What the handler may publish to, bound to open brokers by `way`.
