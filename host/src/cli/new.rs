@@ -88,7 +88,7 @@ mod tests {
     fn the_project_is_whole_and_its_configuration_good() {
         let folder = tempfile::tempdir().unwrap();
         let project = folder.path().join("my-greeter");
-        run(Args { name: project.clone(), lang: Language::Rust }).ok().expect("made");
+        assert!(run(Args { name: project.clone(), lang: Language::Rust }).is_ok(), "made");
         for (file, _) in RUST {
             let text = fs::read_to_string(project.join(file)).unwrap();
             assert!(!text.contains("{{"), "{file}: {text}");
