@@ -39,6 +39,18 @@ pub struct Options {
     pub until_idle: bool,
 }
 
+/// Who reads along while a host runs.
+pub trait Audience {
+    /// Something that a person wants to read.
+    fn line(&mut self, text: String);
+    /// Everything runs; nobody has to do anything with it.
+    fn started(&mut self, running: &Arc<Running>) {
+        let _ = running;
+    }
+    /// Nothing runs any more.
+    fn stopped(&mut self) {}
+}
+
 /// Why a host did not run, or ended otherwise than by being told to.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -67,8 +79,8 @@ pub enum RunError {
     System(String),
 }
 
-/// Runs a host until a signal, or until idle where that was asked for. `lines` is told what a person wants to read at the start.
-pub async fn run(config: Arc<Config>, options: Options, lines: &mut dyn FnMut(String)) -> Result<(), RunError> {
+/// Runs a host until a signal, or until idle where that was asked for.
+pub async fn run(config: Arc<Config>, options: Options, audience: &mut dyn Audience) -> Result<(), RunError> {
     let mut signals = Signals::listen().map_err(|e| RunError::System(format!("signals: {e}")))?;
     check_names(&config, &options.only)?;
     let listener = Listener::bind(config.admin.listen, config.admin.token.as_ref().map(|t| t.expose().to_owned()))?;
@@ -90,9 +102,10 @@ pub async fn run(config: Arc<Config>, options: Options, lines: &mut dyn FnMut(St
     let control = HostControl::new(&config, brokers.clone()).with_running(running.clone(), readiness.clone());
     server.open(Arc::new(control), tokio::runtime::Handle::current());
     for explained in explain(&config) {
-        lines(format!("{}: {}", explained.subscription, explained.guarantee.promise));
+        audience.line(format!("{}: {}", explained.subscription, explained.guarantee.promise));
     }
-    lines(format!("admin: http://{admin}"));
+    audience.line(format!("admin: http://{admin}"));
+    audience.started(&running);
 
     let outcome = tokio::select! {
         signal = signals.next() => {
@@ -107,10 +120,8 @@ pub async fn run(config: Arc<Config>, options: Options, lines: &mut dyn FnMut(St
     stop(&mut tasks, &mut signals, &abort, config.shutdown_grace).await;
     opened::close(&brokers, CLOSE).await;
     server.stop();
-    for s in running.subscriptions() {
-        let (done, retried, dead, discarded) = (s.status.done(), s.status.retried(), s.status.dead(), s.status.discarded());
-        lines(format!("{}: {done} done, {retried} retries, {dead} dead letters, {discarded} discarded", s.name));
-    }
+    audience.stopped();
+    running.subscriptions().for_each(|s| audience.line(format!("{}: {}", s.name, s.summary())));
     outcome
 }
 

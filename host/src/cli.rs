@@ -25,6 +25,7 @@ mod request;
 mod run;
 mod session;
 mod status;
+mod status_line;
 mod test;
 mod times;
 mod topics;

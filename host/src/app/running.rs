@@ -55,3 +55,11 @@ impl Running {
         self.handlers.iter().flat_map(|h| &h.subscriptions).chain(&self.pulled)
     }
 }
+
+impl RunningSubscription {
+    /// What became of its messages, for a person.
+    pub fn summary(&self) -> String {
+        let s = &self.status;
+        format!("{} done, {} retries, {} dead letters, {} discarded", s.done(), s.retried(), s.dead(), s.discarded())
+    }
+}

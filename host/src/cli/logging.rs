@@ -6,6 +6,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::output::wants_colour;
+use super::status_line;
 
 /// Variable that says how much is logged: `debug`, or `longshore_engine=debug,info`.
 const VARIABLE: &str = "LONGSHORE_LOG";
@@ -17,7 +18,8 @@ pub(super) fn start(level: LevelFilter) {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second start, in a test, changes nothing.
     let _ = match std::io::stderr().is_terminal() {
-        true => log.with_target(false).with_ansi(wants_colour()).try_init(),
+        // A line of log takes the place of the status line, which is drawn again below it.
+        true => log.with_target(false).with_ansi(wants_colour()).with_writer(status_line::Below::default).try_init(),
         false => log.json().flatten_event(true).try_init(),
     };
 }

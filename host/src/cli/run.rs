@@ -6,6 +6,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::App;
 use super::failure::Failure;
+use super::status_line::Terminal;
 use super::{build, logging, output};
 use crate::app::{self, Options};
 
@@ -30,7 +31,6 @@ pub(super) async fn run(app: &App<'_>, args: Args) -> Result<(), Failure> {
         build::all(&config, &args.handlers).await?;
     }
     let options = Options { only: args.handlers, until_idle: args.until_idle };
-    // Broken pipes included: what the host says at its start does not decide whether it runs.
-    app::run(Arc::new(config), options, &mut |line| drop(output::line(&line))).await?;
+    app::run(Arc::new(config), options, &mut Terminal::default()).await?;
     Ok(())
 }
