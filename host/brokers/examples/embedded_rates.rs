@@ -29,6 +29,7 @@ async fn main() {
         let name = format!("publish by {batch}");
         line(&name, count, async |kind| publish(kind, count, batch, bytes).await).await;
     }
+    line("publish by 1, 64 at once", messages.min(6400), async |kind| publish_at_once(kind, messages.min(6400), bytes).await).await;
     line("consume + settle", messages, async |kind| consume(kind, messages, bytes, false).await).await;
     line("consume + publish + settle", messages, async |kind| consume(kind, messages, bytes, true).await).await;
 }
@@ -69,6 +70,24 @@ async fn publish(kind: Kind, count: usize, batch: usize, bytes: usize) -> Durati
     for _ in 0..count / batch {
         publisher.publish(&outbox).await.expect("published").into_iter().for_each(|answer| drop(answer.expect("taken")));
     }
+    start.elapsed()
+}
+
+/// Many who publish one message each: they share transactions.
+async fn publish_at_once(kind: Kind, count: usize, bytes: usize) -> Duration {
+    if let Kind::Sqlite = kind {
+        return publish(kind, count, 1, bytes).await;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (roles, outbox) = (connect(kind, folder.path()).await, outbox("from", 1, bytes));
+    let publisher = roles.publisher.clone().expect("it publishes");
+    let start = Instant::now();
+    let one = async || {
+        for _ in 0..count / 64 {
+            publisher.publish(&outbox).await.expect("published").remove(0).expect("taken");
+        }
+    };
+    futures::future::join_all((0..64).map(|_| one())).await;
     start.elapsed()
 }
 

@@ -20,19 +20,24 @@ struct Origin<'a> {
 }
 
 impl<T: Tables> Broker<T> {
-    /// Gives dead letters back to the groups that failed. Says how many were there.
+    /// Gives dead letters back to the groups that failed, all or, when one of them is none, nothing. Says how many were there.
     pub(super) fn redrive(&mut self, topic: &str, positions: &[u64], now: u64) -> Result<u64> {
         let Some(from) = self.names.get(topic).copied() else { return Ok(0) };
-        let mut count = 0;
+        let mut rows = Vec::new();
         for position in positions {
-            let Some(bytes) = self.tables.row(from, *position)? else { continue };
-            let row = Row::at(&bytes, 0).ok_or_else(|| BrokerError::give_up(format!("message {topic}/{position} is damaged")))?;
-            let origin = origin(row).map_err(|what| {
-                BrokerError::give_up(format!("message {topic}/{position} is no dead letter: {what}; publish it where it should go instead"))
-            })?;
-            self.give_back(row, &origin, now)?;
-            self.take_out(from, *position)?;
-            count += 1;
+            if let Some(bytes) = self.tables.row(from, *position)? {
+                origin_of(&bytes, topic, *position)?;
+                rows.push((*position, bytes));
+            }
+        }
+        let mut count = 0;
+        for (position, bytes) in rows {
+            // A position that was named twice is gone the second time.
+            if self.take_out(from, position)? == 1 {
+                let (row, origin) = origin_of(&bytes, topic, position)?;
+                self.give_back(row, &origin, now)?;
+                count += 1;
+            }
         }
         self.save_counts(from)?;
         Ok(count)
@@ -82,6 +87,15 @@ impl<T: Tables> Broker<T> {
         self.count_off(topic, removed);
         Ok(removed.messages)
     }
+}
+
+/// A dead letter and where it comes from.
+fn origin_of<'a>(bytes: &'a [u8], topic: &str, position: u64) -> Result<(Row<'a>, Origin<'a>)> {
+    let row = Row::at(bytes, 0).ok_or_else(|| BrokerError::give_up(format!("message {topic}/{position} is damaged")))?;
+    let origin = origin(row).map_err(|what| {
+        BrokerError::give_up(format!("message {topic}/{position} is no dead letter: {what}; publish it where it should go instead"))
+    })?;
+    Ok((row, origin))
 }
 
 /// Where a dead letter comes from, or what is missing.
