@@ -115,7 +115,6 @@ fn declared(row: &[u8]) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use longshore_core::Message;
 
