@@ -1,5 +1,5 @@
 //! End to end: the host with our adapter in it, as a user runs it.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests; there is no tokio here, so its clock is of no use")]
 
 use std::fs;
 use std::path::Path;
