@@ -188,12 +188,13 @@ impl<H: Handler> LaneTask<H> {
                 Some(finished) = self.calls.next() => self.finished(finished),
                 outcome = self.settlement.outcome() => self.settled(outcome)?,
                 Ok(got) = semaphore.clone().acquire_owned(), if wants_permit => permit = Some(got),
+                // Before a fetch: the room that it was given may not be there any more.
+                _ = paused.changed() => {}
+                _ = moved.changed() => {}
                 fetched = OptionFuture::from(room.map(|room| self.source.fetch(room, &mut self.incoming))), if room.is_some() => {
                     self.fetched(fetched)?;
                 }
                 () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
-                _ = paused.changed() => {}
-                _ = moved.changed() => {}
             }
             if let Some(permit) = permit {
                 self.start_call(permit);
