@@ -54,6 +54,9 @@ need_toolchain() {
         echo "a C compiler is missing (the embedded broker compiles SQLite): install gcc or clang, then run this again" >&2
         exit 1
     fi
+    for tool in git patch; do
+        command -v $tool >/dev/null || { echo "$tool is missing: install it, then run this again" >&2; exit 1; }
+    done
     # rust-toolchain.toml names toolchain, target and components; rustup installs them when they are first asked for.
     rustup show active-toolchain >/dev/null 2>&1 || rustup toolchain install >/dev/null
     rustup target add wasm32-wasip2 >/dev/null 2>&1 || { echo "rustup cannot add the target wasm32-wasip2" >&2; exit 1; }
