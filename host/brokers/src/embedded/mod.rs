@@ -18,7 +18,7 @@ mod tables;
 mod trouble;
 mod writer;
 
-use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Roles};
+use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, Roles};
 
 pub use config::Config;
 pub use lock::{Holder, holder};
@@ -28,7 +28,7 @@ pub struct Embedded;
 
 impl Adapter for Embedded {
     const NAME: &'static str = "embedded";
-    const CAPABILITIES: Capabilities = crate::local::DURABLE_CAPABILITIES;
+    const CAPABILITIES: Capabilities = crate::local::CAPABILITIES.with(Flag::Durable);
     type Config = Config;
 
     fn connect(config: Config, connect: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {

@@ -36,10 +36,8 @@ pub(crate) use front::Local;
 pub(crate) use read::{Filler, Got, Read};
 pub(crate) use tables::{Delays, LaneId, LaneRecord, Lanes, Logs, Removed, Retries, Retry, Tables, TopicId, TopicRecord, stamped};
 
-/// What brokers in this process can do. Only what outlives the process sets them apart, see [`DURABLE_CAPABILITIES`].
+/// What brokers in this process can do. Only what outlives the process sets them apart.
 pub(crate) const CAPABILITIES: Capabilities = Capabilities::of(&FLAGS);
-/// The same of a broker whose rows outlive the process.
-pub(crate) const DURABLE_CAPABILITIES: Capabilities = CAPABILITIES.with(Flag::Durable);
 
 const FLAGS: [Flag; 14] = [
     Flag::Publish,

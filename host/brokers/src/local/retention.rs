@@ -108,6 +108,7 @@ impl<T: Tables> Broker<T> {
     }
 
     /// Stores the counts of all topics.
+    #[cfg(feature = "embedded")]
     pub(crate) fn save_all_counts(&mut self) -> Result<()> {
         self.topics.values().try_for_each(|topic| self.tables.put_topic(&topic.record))
     }
