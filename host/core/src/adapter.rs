@@ -53,6 +53,12 @@ pub trait Adapter: 'static {
     /// Its keys in `[brokers.<name>]`, `type` aside. Refuses unknown ones.
     type Config: DeserializeOwned + JsonSchema + Send + 'static;
 
+    /// Whether a topic can have that name, or why not, as a sentence. Asked when the configuration is checked, also about dead-letter topics.
+    fn check_topic(name: &str) -> Result<(), String> {
+        let _ = name;
+        Ok(())
+    }
+
     /// Connects, once: the engine decides about trying again.
     fn connect(config: Self::Config, connect: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>>;
 }
@@ -69,6 +75,8 @@ pub struct Registration {
     pub capabilities: Capabilities,
     /// JSON schema of [`Adapter::Config`].
     pub schema: fn() -> Schema,
+    /// [`Adapter::check_topic`].
+    pub check_topic: fn(&str) -> Result<(), String>,
     /// [`Adapter::connect`]; an error when the configuration does not fit.
     pub connect: ConnectFn,
 }
@@ -80,6 +88,7 @@ impl Registration {
             name: A::NAME,
             capabilities: A::CAPABILITIES,
             schema: || schemars::schema_for!(A::Config),
+            check_topic: A::check_topic,
             connect: |config, connect| Ok(A::connect(serde_json::from_value(config)?, connect)),
         }
     }

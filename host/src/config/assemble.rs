@@ -118,6 +118,7 @@ impl Assembly<'_> {
         let mut json = component_element(node.json());
         json["limits"] = self.layers.instance(self.tree.get("defaults"), node).get("limits").map_or(json!({}), Node::json);
         let raw: Job = self.read(json, node, path)?;
+        self.no_limits_of_calls(node, path);
         Some(JobConfig {
             name: name.into(),
             component: self.folder.join(&raw.component),
@@ -128,6 +129,17 @@ impl Assembly<'_> {
             config: settings(node),
             subscriptions: subscriptions::of_job(self, name, node, path),
         })
+    }
+
+    /// A job is one call that lasts as long as it likes.
+    fn no_limits_of_calls(&mut self, node: &Node, path: &KeyPath) {
+        for key in ["deadline", "cpu"] {
+            if let Some(value) = node.get("limits").and_then(|limits| limits.get(key)) {
+                let path = path.key("limits").key(key);
+                let problem = format!("`limits.{key}` is for calls of handlers: a job runs as long as it likes");
+                self.tell(Mistake::new(&path, &value.place, problem).help("take it out"));
+            }
+        }
     }
 
     fn topic(&mut self, name: &str, node: &Node, path: &KeyPath) -> Option<TopicConfig> {

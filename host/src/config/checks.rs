@@ -3,6 +3,7 @@
 mod capabilities;
 mod groups;
 mod loops;
+mod names;
 mod references;
 mod values;
 
@@ -16,6 +17,7 @@ pub(crate) fn all(config: &Config, mistakes: &mut Mistakes) {
     let mut checking = Checking { config, mistakes };
     references::check(&mut checking);
     capabilities::check(&mut checking);
+    names::check(&mut checking);
     values::check(&mut checking);
     groups::check(&mut checking);
     loops::check(&mut checking);

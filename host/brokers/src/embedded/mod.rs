@@ -31,6 +31,10 @@ impl Adapter for Embedded {
     const CAPABILITIES: Capabilities = crate::local::CAPABILITIES.with(Flag::Durable);
     type Config = Config;
 
+    fn check_topic(name: &str) -> Result<(), String> {
+        crate::local::check_name(name)
+    }
+
     fn connect(config: Config, connect: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
         Box::pin(backend::connect(config, connect))
     }

@@ -50,7 +50,7 @@ pub(super) fn is_inbox(topic: &str) -> bool {
 }
 
 /// Refuses a name that no topic can have: levels separated by dots, none empty, no wildcards, no white space.
-pub(super) fn check_name(name: &str) -> Result<(), String> {
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let bad = |what: &str| Err(format!("topic {name:?} {what}"));
     if name.is_empty() || name.split('.').any(str::is_empty) {
         return bad("has an empty level; write names like orders.created");

@@ -29,7 +29,7 @@ mod tables;
 
 use longshore_core::{Capabilities, Flag};
 
-pub(crate) use admit::Limits;
+pub(crate) use admit::{Limits, check_name};
 pub(crate) use backend::Backend;
 pub(crate) use broker::{Broker, Signals};
 pub(crate) use front::Local;

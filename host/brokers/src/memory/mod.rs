@@ -23,6 +23,10 @@ impl Adapter for Memory {
     const CAPABILITIES: Capabilities = crate::local::CAPABILITIES;
     type Config = Config;
 
+    fn check_topic(name: &str) -> Result<(), String> {
+        crate::local::check_name(name)
+    }
+
     fn connect(config: Config, connect: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
         Box::pin(async move { bus::connect(config, connect) })
     }

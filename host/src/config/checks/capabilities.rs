@@ -13,6 +13,7 @@ pub(super) fn check(checking: &mut Checking<'_>) {
             for demand in demands(subscription, checking).into_iter().filter(|d| !broker.registration.capabilities.has(d.flag)) {
                 tell(checking, broker, &demand);
             }
+            without_meaning(checking, broker, subscription);
         }
     }
     let grants = config.handlers.values().flat_map(|h| &h.publish).chain(config.jobs.values().flat_map(|j| &j.publish));
@@ -55,6 +56,22 @@ fn demands(subscription: &SubscriptionConfig, checking: &Checking<'_>) -> Vec<De
     ask(kept && written("delivery"), "delivery", Flag::AckNack, "delivery = \"at-least-once\"".into(), "it can do \"at-most-once\"");
     ask(kept && written("retry"), "retry", Flag::AckNack, "retries".into(), "take `retry` out: what fails there is gone");
     demands
+}
+
+/// Keys that the broker's own way makes meaningless.
+fn without_meaning(checking: &mut Checking<'_>, broker: &BrokerConfig, subscription: &SubscriptionConfig) {
+    let (path, has) = (&subscription.path, broker.registration.capabilities);
+    let written = |path: &KeyPath| checking.config.origins.at(path).is_some();
+    let wait = path.key("fetch").key("max-wait");
+    if has.has(Flag::BlockingRead) && written(&wait) {
+        let problem =
+            format!("the broker {:?} ({}) wakes its readers by itself: nobody waits for it", broker.name, broker.registration.name);
+        checking.tell(&wait, problem, "take it out; batch.max-wait is how long a batch may wait for more messages");
+    }
+    let start = path.key("start");
+    if subscription.group.is_none() && has.has(Flag::ConsumerGroups) && subscription.start != Start::Latest && written(&start) {
+        checking.tell(&start, "a broadcast begins with what comes from now on", "take it out, or read with a group of your own");
+    }
 }
 
 fn published(checking: &mut Checking<'_>, grant: &PublishConfig) {

@@ -244,3 +244,28 @@ fn kinds_of_brokers_that_are_not_here_are_told_apart() {
         "[brokers.a]\ntype = \"kafka\"\n[brokers.b]\ntype = \"redis\"\n[brokers.c]\ntype = \"memory\"\n[brokers.d]\ntype = \"x\"\n"
     ));
 }
+
+#[test]
+fn names_that_no_topic_can_have_are_told_before_the_first_message() {
+    told!(file(
+        r#"
+[handlers.a]
+component = "a.wasm"
+subscribe = [{ topic = "orders", group = "team/billing" }, { topic = "two words" }]
+"#
+    ));
+}
+
+#[test]
+fn keys_that_mean_nothing_here_are_told() {
+    told!(file(
+        r#"
+[handlers.a]
+component = "a.wasm"
+subscribe = [{ topic = "orders", fetch = { max-wait = "1s" } }, { topic = "events", mode = "broadcast", start = "earliest" }]
+[jobs.b]
+component = "b.wasm"
+limits = { deadline = "5s", cpu = "1s" }
+"#
+    ));
+}
