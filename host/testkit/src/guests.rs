@@ -30,8 +30,7 @@ pub enum Guest {
 
 impl Guest {
     /// All of them.
-    pub const ALL: [Guest; 7] =
-        [Guest::Echo, Guest::Single, Guest::Hostile, Guest::PullJob, Guest::Stores, Guest::Env, Guest::Bench];
+    pub const ALL: [Guest; 7] = [Guest::Echo, Guest::Single, Guest::Hostile, Guest::PullJob, Guest::Stores, Guest::Env, Guest::Bench];
 
     /// Its folder.
     pub fn folder(self) -> &'static str {
