@@ -64,6 +64,10 @@ impl Publisher for Patient {
     fn request<'a>(&'a self, outbox: &'a Outbox, timeout: Duration) -> BoxFuture<'a, Result<Batch, PublishError>> {
         self.inner.request(outbox, timeout)
     }
+
+    fn is_reply_address(&self, topic: &str) -> bool {
+        self.inner.is_reply_address(topic)
+    }
 }
 
 /// The messages for which another try may help.

@@ -83,6 +83,13 @@ pub trait Publisher: Send + Sync {
         let _ = (outbox, timeout);
         Box::pin(std::future::ready(Err(PublishError::Unsupported("this broker has no request and reply".into()))))
     }
+
+    /// Whether `topic` is where an answer to a request may go: an address that the broker itself made for one. A reply goes nowhere else,
+    /// whatever a message's header says.
+    fn is_reply_address(&self, topic: &str) -> bool {
+        let _ = topic;
+        false
+    }
 }
 
 /// One topic, for a person to read.

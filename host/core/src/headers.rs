@@ -44,3 +44,22 @@ pub const TRACEPARENT: &str = "traceparent";
 pub const CORRELATION_ID: &str = "longshore-correlation-id";
 /// Id of the message that an output was made from.
 pub const CAUSATION_ID: &str = "longshore-causation-id";
+
+/// Whether only the host may write a header of that name: facts of a dead letter, by which a redrive finds its way back. Every other
+/// name of ours may be set or passed on by a guest: a forwarder passes [`REPLY_TO`] on.
+pub fn is_reserved(name: &str) -> bool {
+    name.starts_with(DEAD_PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_of_a_dead_letter_are_the_hosts_alone() {
+        assert!(is_reserved(DEAD_GROUP) && is_reserved("longshore-dead-anything"));
+        for free in [REPLY_TO, CORRELATION_ID, TRACEPARENT, "longshore-deadline", "x"] {
+            assert!(!is_reserved(free), "{free}");
+        }
+    }
+}

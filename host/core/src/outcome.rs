@@ -17,6 +17,8 @@ pub enum Failure {
     Discard(String),
     /// Not now; uses no attempt.
     Snooze(Duration),
+    /// Given back untried by whatever stands between the guest and the engine; no guest can say it. Uses no attempt, whatever its age.
+    NotTried,
 }
 
 /// A call that was answered. Checked: `handled` is at least 1 and at most what the call held, failures ascend below it.

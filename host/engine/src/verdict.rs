@@ -143,6 +143,7 @@ impl Judge<'_> {
 
     fn said(&mut self, picked: &Picked, index: usize, failure: &Failure) -> Verdict {
         match failure {
+            Failure::NotTried => Verdict::Requeue { alone: false },
             Failure::Retry(message) => self.failed(picked, index, None, Fault { class: "retry", message: message.clone() }),
             Failure::RetryAfter(delay, message) => {
                 self.failed(picked, index, Some(*delay), Fault { class: "retry", message: message.clone() })

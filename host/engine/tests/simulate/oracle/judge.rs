@@ -61,6 +61,7 @@ impl Known {
     fn said(&self, now: u64, appended_at: u64, attempt: u32, failure: &Failure) -> Says {
         let millis = |d: &std::time::Duration| d.as_millis() as u64;
         match failure {
+            Failure::NotTried => Says::Nothing,
             Failure::Discard(_) => Says::Discard,
             Failure::Reject(_) => Says::Failed(Licence::Dead { reason: "rejected", attempt }),
             Failure::Retry(_) => Says::Failed(self.failed(now, appended_at, attempt, 0)),
