@@ -63,28 +63,26 @@ impl Circuit {
         self.probing = out;
     }
 
-    /// A message was done. One that was called before the breaker opened does not close it: the probe decides.
-    pub(crate) fn success(&mut self) {
-        if matches!(self.state, BreakerState::Open(_)) {
+    /// A message was done. Of one that was called before the breaker opened nothing follows: the probe alone decides.
+    pub(crate) fn success(&mut self, probe: bool) {
+        if self.state != BreakerState::Closed && !probe {
             return;
         }
-        self.probing = false;
         self.failures = 0;
         self.state = BreakerState::Closed;
     }
 
     /// A message failed in a way that may pass, or the host did. `true` when this opened the breaker.
-    pub(crate) fn failure(&mut self, now: u64) -> bool {
+    pub(crate) fn failure(&mut self, now: u64, probe: bool) -> bool {
         let Some(policy) = self.policy else { return false };
-        self.probing = false;
         self.failures = self.failures.saturating_add(1);
         let opens = match self.state {
             BreakerState::Closed => self.failures >= policy.threshold,
-            BreakerState::HalfOpen => true,
+            BreakerState::HalfOpen => probe,
             BreakerState::Open(_) => false,
         };
         if opens {
-            self.state = BreakerState::Open(now + u64::try_from(policy.reset_after.as_millis()).unwrap_or(u64::MAX));
+            self.state = BreakerState::Open(now.saturating_add(u64::try_from(policy.reset_after.as_millis()).unwrap_or(u64::MAX)));
         }
         opens
     }
@@ -103,37 +101,58 @@ mod tests {
     #[test]
     fn failures_in_a_row_open_it_and_a_success_between_does_not() {
         let mut c = circuit();
-        assert!(!c.failure(0) && !c.failure(0));
-        c.success();
-        assert!(!c.failure(0) && !c.failure(0) && c.failure(0));
+        assert!(!c.failure(0, false) && !c.failure(0, false));
+        c.success(false);
+        assert!(!c.failure(0, false) && !c.failure(0, false) && c.failure(0, false));
         assert_eq!(c.state(999), BreakerState::Open(1000));
     }
 
     #[test]
     fn half_open_one_message_decides() {
         let mut c = circuit();
-        assert!(!c.failure(0) && !c.failure(0) && c.failure(0));
+        assert!(!c.failure(0, false) && !c.failure(0, false) && c.failure(0, false));
         assert_eq!(c.permit(1000), Permit::One);
         c.probe(true);
         assert_eq!(c.permit(1000), Permit::Nothing(None), "one at a time");
-        assert!(c.failure(1000), "it opens again at once");
+        assert!(c.failure(1000, true), "it opens again at once");
         assert_eq!(c.state(1500), BreakerState::Open(2000));
         assert_eq!(c.state(2000), BreakerState::HalfOpen);
-        c.success();
+        c.success(true);
         assert_eq!(c.state(2000), BreakerState::Closed);
+    }
+
+    #[test]
+    fn half_open_only_the_probe_decides() {
+        let mut c = circuit();
+        assert!(!c.failure(0, false) && !c.failure(0, false) && c.failure(0, false));
+        assert_eq!(c.permit(1000), Permit::One);
+        c.probe(true);
+        c.success(false);
+        assert_eq!(c.permit(1000), Permit::Nothing(None), "a straggler's success closes nothing");
+        assert!(!c.failure(1000, false), "nor does its failure open anything");
+        assert_eq!(c.permit(1000), Permit::Nothing(None), "the probe is still out");
+        c.success(true);
+        assert_eq!(c.state(1000), BreakerState::Closed);
+    }
+
+    #[test]
+    fn an_endless_reset_does_not_overflow() {
+        let mut c = Circuit::new(Some(Breaker { threshold: 1, reset_after: Duration::MAX }));
+        assert!(c.failure(1000, false));
+        assert_eq!(c.state(2000), BreakerState::Open(u64::MAX));
     }
 
     #[test]
     fn a_straggler_does_not_close_an_open_breaker() {
         let mut c = circuit();
-        assert!(!c.failure(0) && !c.failure(0) && c.failure(0));
-        c.success();
+        assert!(!c.failure(0, false) && !c.failure(0, false) && c.failure(0, false));
+        c.success(false);
         assert_eq!(c.state(999), BreakerState::Open(1000));
     }
 
     #[test]
     fn without_a_policy_it_never_opens() {
         let mut c = Circuit::new(None);
-        assert!((0..1000).all(|_| !c.failure(0)));
+        assert!((0..1000).all(|_| !c.failure(0, false)));
     }
 }

@@ -36,18 +36,29 @@ fn address<'a>(output: Output<'a>, picked: &'a Picked, policy: &'a Policy) -> Re
     let named = match output.destination() {
         Destination::Topic(topic) => topic,
         Destination::Output => policy.outlets.output.as_deref().ok_or("the handler has no `output` topic in the configuration")?,
-        Destination::Reply => {
-            let row = picked.batch.row(picked.from + output.origin() as usize);
-            let to = row.header(headers::REPLY_TO).and_then(|v| std::str::from_utf8(v).ok());
-            return to.map(|t| (Route::Home, t)).ok_or_else(|| "a reply to a message that nobody sent as a request".into());
-        }
+        Destination::Reply => return reply_address(output, picked, policy).map(|topic| (Route::Home, topic)),
     };
     let (outlet, topic) = policy.outlets.find(named).map_err(|e| e.to_string())?;
     Ok((policy.route(outlet), topic))
 }
 
+/// Where the answer to the output's message goes. Its header may say anything: only an address that the broker made is believed, or a
+/// sender could have a handler write to a topic that was never granted to it.
+fn reply_address<'a>(output: Output<'_>, picked: &'a Picked, policy: &Policy) -> Result<&'a str, String> {
+    let row = picked.batch.row(picked.from + output.origin() as usize);
+    let to = row.header(headers::REPLY_TO).and_then(|v| std::str::from_utf8(v).ok());
+    let to = to.ok_or("a reply to a message that nobody sent as a request")?;
+    match &policy.home {
+        Some(home) if home.publisher.is_reply_address(to) => Ok(to),
+        _ => Err(format!("{to:?} in header {:?} is no reply address of broker {:?}", headers::REPLY_TO, policy.info.broker)),
+    }
+}
+
 /// Whether the broker of `route` can take the output.
 fn fits(output: Output<'_>, route: Route, policy: &Policy) -> Result<(), String> {
+    if let Some((name, _)) = output.headers().find(|(name, _)| headers::is_reserved(name)) {
+        return Err(format!("header {name:?}: names that begin with {:?} are the host's own", headers::DEAD_PREFIX));
+    }
     let outlet = policy.outlet(route).ok_or_else(|| format!("broker {:?} cannot publish", policy.info.broker))?;
     let size = output.size();
     if size > outlet.max_message_size {

@@ -93,20 +93,23 @@ impl Judge<'_> {
     pub(crate) fn call(&mut self, picked: &Picked, result: &Result<Done, Crash>, refused: &[(u32, String)]) -> Verdicts {
         match result {
             Err(Crash::Host(what)) => Verdicts::Host(what.clone()),
-            Err(_) if picked.len() > 1 => Verdicts::Each(vec![Verdict::Requeue { alone: true }; picked.len()]),
-            Err(crash) => Verdicts::Each(vec![self.crashed(picked, crash)]),
+            // Under at-most-once nobody knows which of them were handled: none is called again.
+            Err(crash) if self.once || picked.len() == 1 => {
+                Verdicts::Each((0..picked.len()).map(|i| self.crashed(picked, i, crash)).collect())
+            }
+            Err(_) => Verdicts::Each(vec![Verdict::Requeue { alone: true }; picked.len()]),
             Ok(done) if done.failures.is_empty() && refused.is_empty() && done.handled as usize == picked.len() => Verdicts::AllDone,
             Ok(done) => Verdicts::Each(self.answered(picked, done, refused)),
         }
     }
 
-    /// The verdict on a message whose call gave no answer, alone.
-    fn crashed(&mut self, picked: &Picked, crash: &Crash) -> Verdict {
+    /// The verdict on a message whose call gave no answer.
+    fn crashed(&mut self, picked: &Picked, index: usize, crash: &Crash) -> Verdict {
         let fault = Fault { class: crash.class(), message: crash.to_string() };
         if matches!(crash, Crash::Timeout(_)) && self.retry.reject_timeouts {
             return Verdict::Dead(DeadReason::Rejected, fault);
         }
-        self.failed(picked, 0, None, fault)
+        self.failed(picked, index, None, fault)
     }
 
     fn answered(&mut self, picked: &Picked, done: &Done, refused: &[(u32, String)]) -> Vec<Verdict> {
@@ -116,7 +119,8 @@ impl Judge<'_> {
             let at = u32::try_from(i).expect("a call is bounded far below 2^32");
             let said = failures.next_if(|(index, _)| *index == at).map(|(_, failure)| failure);
             let output = refused.next_if(|(index, _)| *index == at).map(|(_, why)| why);
-            let verdict = if at >= done.handled || self.held_back(picked, i, &verdicts) {
+            let untried = at >= done.handled || said.is_some_and(|failure| self.is_untried(picked, i, failure, &verdicts));
+            let verdict = if untried || self.held_back(picked, i, &verdicts) {
                 Verdict::Requeue { alone: false }
             } else {
                 match (said, output) {
@@ -132,12 +136,26 @@ impl Judge<'_> {
 
     /// Whether an earlier message of the call, which this one must not overtake, comes again.
     fn held_back(&self, picked: &Picked, index: usize, before: &[Verdict]) -> bool {
-        let comes_again = |v: &Verdict| matches!(v, Verdict::Again { .. } | Verdict::Requeue { .. });
+        self.follows(picked, index, before, |v| matches!(v, Verdict::Again { .. } | Verdict::Requeue { .. }))
+    }
+
+    /// Whether the guest, or what stands before it, did not try the message at all. An SDK holds back what follows a failed message of its
+    /// key and can say so by a zero snooze alone; it does so for every failure, also one that is a dead letter now.
+    fn is_untried(&self, picked: &Picked, index: usize, failure: &Failure, before: &[Verdict]) -> bool {
+        match failure {
+            Failure::NotTried => true,
+            Failure::Snooze(delay) if delay.is_zero() => self.follows(picked, index, before, |v| *v != Verdict::Done),
+            _ => false,
+        }
+    }
+
+    /// Whether the message must not overtake an earlier one of the call with such a verdict.
+    fn follows(&self, picked: &Picked, index: usize, before: &[Verdict], such: impl Fn(&Verdict) -> bool) -> bool {
         let key = |i: usize| picked.batch.row(picked.from + i).key();
         match self.order {
             Order::None => false,
-            Order::Lane => before.last().is_some_and(comes_again),
-            Order::Key => key(index).is_some() && before.iter().enumerate().any(|(i, v)| comes_again(v) && key(i) == key(index)),
+            Order::Lane => before.iter().any(such),
+            Order::Key => key(index).is_some() && before.iter().enumerate().any(|(i, v)| such(v) && key(i) == key(index)),
         }
     }
 
@@ -155,10 +173,10 @@ impl Judge<'_> {
                 if self.once {
                     return Verdict::Dead(DeadReason::Exhausted, fault);
                 }
-                if self.expired(picked, index) {
-                    return Verdict::Dead(DeadReason::Expired, fault);
+                match self.time_left(picked, index) {
+                    Some(left) => Verdict::Again { delay: left.min(*delay), counted: false, fault },
+                    None => Verdict::Dead(DeadReason::Expired, fault),
                 }
-                Verdict::Again { delay: *delay, counted: false, fault }
             }
         }
     }
@@ -174,17 +192,19 @@ impl Judge<'_> {
         if self.once || attempt >= self.retry.max_attempts {
             return Verdict::Dead(DeadReason::Exhausted, fault);
         }
-        if self.expired(picked, index) {
+        let Some(left) = self.time_left(picked, index) else {
             return Verdict::Dead(DeadReason::Expired, fault);
-        }
+        };
         let share = self.random.share();
-        let delay = retry_delay(self.retry, attempt, share).max(not_before.unwrap_or_default());
+        // What the guest asks for is bounded by the message's age, what the policy says is not: a delay is never early.
+        let delay = retry_delay(self.retry, attempt, share).max(not_before.unwrap_or_default().min(left));
         Verdict::Again { delay, counted: true, fault }
     }
 
-    fn expired(&self, picked: &Picked, index: usize) -> bool {
+    /// What is left of the message's `max-age`; `None` when it is over.
+    fn time_left(&self, picked: &Picked, index: usize) -> Option<Duration> {
         let age = self.now.saturating_sub(picked.batch.row(picked.from + index).timestamp());
-        u128::from(age) >= self.retry.max_age.as_millis()
+        self.retry.max_age.checked_sub(Duration::from_millis(age)).filter(|left| left.as_millis() > 0)
     }
 }
 

@@ -124,8 +124,41 @@ fn at_most_once_calls_nothing_again_that_was_answered_for() {
     let picked = call(&[("a", 1), ("a", 1), ("a", 1)]);
     let (retry, mut random) = (RetryPolicy::default(), Random::new(1));
     let mut judge = Judge { retry: &retry, order: Order::Key, once: true, now: NOW, random: &mut random };
-    let failures = [(0, Failure::Retry("r".into())), (2, Failure::Snooze(Duration::ZERO))];
+    let failures = [(0, Failure::Retry("r".into())), (2, Failure::Snooze(Duration::from_millis(1)))];
     assert_eq!(short(judge.call(&picked, &done(3, &failures), &[])), ["exhausted", "done", "exhausted"]);
+    let crash = Err(Crash::Trap("t".into()));
+    assert_eq!(short(judge.call(&picked, &crash, &[])), ["exhausted", "exhausted", "exhausted"]);
+}
+
+#[test]
+fn what_was_not_tried_waits_again_however_old_it_is() {
+    let picked = call(&[("a", 3), ("a", 1), ("b", 1), ("", 1)]);
+    let retry = RetryPolicy { max_attempts: 3, max_age: Duration::from_millis(1), ..RetryPolicy::default() };
+    let mut random = Random::new(1);
+    let mut judge = |order, failures: &[(u32, Failure)]| {
+        let mut judge = Judge { retry: &retry, order, once: false, now: NOW, random: &mut random };
+        short(judge.call(&picked, &done(4, failures), &[]))
+    };
+    let zero = || Failure::Snooze(Duration::ZERO);
+    let behind_a_dead_one = [(0, Failure::Retry("r".into())), (1, zero()), (2, Failure::NotTried), (3, zero())];
+    assert_eq!(judge(Order::Key, &behind_a_dead_one), ["exhausted", "requeue", "requeue", "expired"]);
+    assert_eq!(judge(Order::Lane, &behind_a_dead_one), ["exhausted", "requeue", "requeue", "requeue"]);
+    let behind_a_discarded_one = [(0, Failure::Discard("d".into())), (1, zero())];
+    assert_eq!(judge(Order::Key, &behind_a_discarded_one), ["discard", "requeue", "done", "done"]);
+    assert_eq!(judge(Order::Key, &[(1, zero())]), ["done", "expired", "done", "done"], "behind a success it is the guest's own word");
+}
+
+#[test]
+fn a_wait_that_a_handler_asks_for_ends_with_the_messages_age() {
+    let picked = call(&[("", 1), ("", 1)]);
+    let retry = RetryPolicy { max_age: Duration::from_secs(60), jitter: 0.0, ..RetryPolicy::default() };
+    let mut random = Random::new(1);
+    let mut judge = Judge { retry: &retry, order: Order::None, once: false, now: NOW, random: &mut random };
+    let endless = Duration::from_millis(u64::MAX);
+    let failures = [(0, Failure::Snooze(endless)), (1, Failure::RetryAfter(endless, "r".into()))];
+    let Verdicts::Each(each) = judge.call(&picked, &done(2, &failures), &[]) else { panic!("both failed") };
+    let delays: Vec<_> = each.iter().map(|v| if let Verdict::Again { delay, .. } = v { delay.as_millis() } else { 0 }).collect();
+    assert_eq!(delays, [59_990, 59_990], "it is 10 ms old");
 }
 
 proptest! {

@@ -1,9 +1,10 @@
 //! The circuit breaker, and the switch that pauses.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use longshore_core::{Breaker, Order};
-use longshore_testkit::scripted::{Event, Settling};
+use longshore_core::{Breaker, Call, Order};
+use longshore_testkit::scripted::{Event, Settling, closure};
 
 use crate::support::{Host, policy};
 use crate::{all_done, answer, append, at_once, broker, called, message, retry};
@@ -65,3 +66,26 @@ async fn a_paused_subscription_calls_nobody_and_goes_on_where_it_was() {
     host.gate.resume();
     assert!(broker.finished_within(1).await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_is_let_go_does_not_keep_the_breaker_half_open() {
+    let broker = broker(Settling::Mark);
+    broker.append(&message("", "m"));
+    let mut policy = policy(&broker, None, Order::None);
+    policy.breaker = Some(Breaker { threshold: 1, reset_after: Duration::from_secs(5) });
+    let handler = closure(|call: Call| async move {
+        // The first try fails, the second, which is the probe, is stuck until its lane is taken away.
+        match call.batch.row(call.from).attempt() {
+            1 => answer(&call, |_| retry()),
+            2 if STUCK.swap(false, Ordering::Relaxed) => std::future::pending().await,
+            _ => all_done(&call),
+        }
+    });
+    let _host = Host::start(0, &broker, policy, handler);
+    assert!(broker.until(20, |b| called(b).len() == 2).await);
+    broker.revoke(0, true);
+    assert!(broker.finished_within(20).await);
+}
+
+/// Whether the probe is still to be stuck.
+static STUCK: AtomicBool = AtomicBool::new(true);

@@ -94,6 +94,8 @@ async fn an_idle_lane_still_settles_after_many_leases() {
     tokio::time::sleep(lease * 10).await;
     broker.append(&message("", "m"));
     assert!(broker.finished_within(2).await);
+    let lost = broker.history().events().into_iter().filter(|(_, e)| matches!(e, Event::LaneEnded { .. })).count();
+    assert_eq!(lost, 0, "it has its acks all the time");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ mod support;
 mod world;
 
 /// Seeds of an ordinary run.
-const SEEDS: u64 = 4_000;
+const SEEDS: u64 = 2_000;
 
 fn from_environment(name: &str, default: u64) -> u64 {
     #[allow(clippy::disallowed_methods, reason = "a test's knobs are no configuration of the host")]
