@@ -1,24 +1,31 @@
 //! Compiled components on disk, so that a restart or a rollback costs milliseconds.
 //!
-//! A compiled component is machine code that runs as this process: wasmtime cannot check it, so only files that this host wrote may be
-//! loaded. They lie in a folder of mode 0700 that must be ours, `<digest of the component>-<engine>/<digest of the file>.bin`: a file is
-//! believed when its content has the digest that its name says. Whatever else is found is compiled anew, never an error.
+//! A compiled component is machine code that runs as this process: wasmtime cannot check it, so only files that a host of this user wrote
+//! may be loaded. They lie in a folder of mode 0700 that must be ours, `<digest of the component>-<engine>/<MAC of the file>.bin`: a file
+//! is believed when its name is the MAC of its content under this user's [key](Key). Whatever else is found is compiled anew, never an
+//! error. Where the folder is, the host says; it must not lie where a project's files are unpacked to, key and all.
 
+use std::collections::HashSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::cache_key::Key;
+use crate::private;
 use crate::source::Digest;
 
-/// Components that are kept; beyond them the oldest go.
-const KEPT: usize = 256;
+/// Bytes that are kept, some ten thousand small components; beyond them those that were not used for longest go.
+const KEPT: u64 = 2 << 30;
+
+/// Bytes written after which the folder is looked through again.
+const PRUNED_EVERY: u64 = 64 << 20;
 
 /// A file that was begun so long ago will not be finished.
 const HALF_WRITTEN: Duration = Duration::from_secs(3600);
@@ -26,28 +33,44 @@ const HALF_WRITTEN: Duration = Duration::from_secs(3600);
 /// The cache folder, checked.
 pub(crate) struct Cache {
     folder: PathBuf,
+    key: Key,
     /// Tells engines apart whose machine code is not the same.
     engine: u64,
+    /// Entries that this process has used: they stay.
+    used: Mutex<HashSet<String>>,
+    /// Bytes written since the folder was looked through.
+    written: AtomicU64,
 }
 
 impl Cache {
-    /// Opens or makes the folder. `None`, with a warning, when it cannot be trusted.
+    /// Opens or makes the folder. `None`, with a warning, when it or its key cannot be trusted.
     pub(crate) fn open(folder: &Path, engine: &Engine) -> Option<Self> {
-        if let Err(why) = make_private(folder) {
-            tracing::warn!(folder = %folder.display(), %why, "compiled components are not kept: each start compiles anew");
-            return None;
-        }
+        let key = match private::folder(folder).and_then(|()| Key::of(folder)) {
+            Ok(key) => key,
+            Err(why) => {
+                tracing::warn!(folder = %folder.display(), %why, "compiled components are not kept: each start compiles anew");
+                return None;
+            }
+        };
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Some(Cache { folder: folder.into(), engine: hasher.finish() })
+        // The first component that is written has the folder looked through.
+        let written = AtomicU64::new(PRUNED_EVERY);
+        Some(Cache { folder: folder.into(), key, engine: hasher.finish(), used: Mutex::default(), written })
     }
 
     /// The compiled form of the component with that digest, if there is one to be trusted.
     pub(crate) fn get(&self, engine: &Engine, component: &Digest) -> Option<Component> {
-        for entry in fs::read_dir(self.entry(component)).ok()? {
-            let path = entry.ok()?.path();
-            match load(engine, &path) {
-                Ok(component) => return Some(component),
+        let name = self.name(component);
+        let entry = self.folder.join(&name);
+        for file in fs::read_dir(&entry).ok()? {
+            let path = file.ok()?.path();
+            match self.load(engine, &name, &path) {
+                Ok(component) => {
+                    let _ = fs::File::open(&entry).and_then(|folder| folder.set_modified(SystemTime::now()));
+                    self.used().insert(name);
+                    return Some(component);
+                }
                 Err(why) => {
                     tracing::warn!(file = %path.display(), %why, "a compiled component cannot be used: it is compiled anew");
                     let _ = fs::remove_file(&path);
@@ -59,26 +82,46 @@ impl Cache {
 
     /// Keeps a compiled component. A failure costs time at the next start, so it is a warning.
     pub(crate) fn put(&self, compiled: &Component, component: &Digest) {
-        if let Err(why) = self.write(compiled, component).and_then(|()| self.prune(KEPT)) {
+        if let Err(why) = self.write(compiled, component).and_then(|bytes| self.prune_at_times(bytes)) {
             tracing::warn!(folder = %self.folder.display(), %why, "a compiled component could not be kept");
         }
     }
 
-    fn write(&self, compiled: &Component, component: &Digest) -> io::Result<()> {
+    fn load(&self, engine: &Engine, name: &str, path: &Path) -> Result<Component, String> {
+        let bytes = private::read(path).map_err(|e| e.to_string())?;
+        if path.file_name() != Some(self.file_name(name, &bytes).as_ref()) {
+            return Err("it is not what a host of this user wrote here".into());
+        }
+        deserialize(engine, path).map_err(|e| format!("{e:#}"))
+    }
+
+    /// Says how many bytes were written.
+    fn write(&self, compiled: &Component, component: &Digest) -> io::Result<u64> {
         static UNIQUE: AtomicU64 = AtomicU64::new(0);
         let bytes = compiled.serialize().map_err(io::Error::other)?;
-        let entry = self.entry(component);
-        make_private(&entry)?;
+        let name = self.name(component);
+        let entry = self.folder.join(&name);
+        private::folder(&entry)?;
         let temporary = self.folder.join(format!("{}-{}.tmp", std::process::id(), UNIQUE.fetch_add(1, Relaxed)));
-        let written = write_new(&temporary, &bytes).and_then(|()| fs::rename(&temporary, entry.join(file_name(&bytes))));
+        let file = entry.join(self.file_name(&name, &bytes));
+        let written = private::write_new(&temporary, &bytes).and_then(|()| fs::rename(&temporary, file));
         if written.is_err() {
             let _ = fs::remove_file(&temporary);
         }
-        written
+        self.used().insert(name);
+        written.map(|()| bytes.len() as u64)
     }
 
-    /// Removes the oldest components beyond `kept`, and what a host that died left half-written.
-    fn prune(&self, kept: usize) -> io::Result<()> {
+    fn prune_at_times(&self, bytes: u64) -> io::Result<()> {
+        if self.written.fetch_add(bytes, Relaxed).saturating_add(bytes) < PRUNED_EVERY {
+            return Ok(());
+        }
+        self.written.store(0, Relaxed);
+        self.prune(KEPT)
+    }
+
+    /// Removes what was not used for longest beyond `kept` bytes, and what a host that died left half-written.
+    fn prune(&self, kept: u64) -> io::Result<()> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let (path, meta) = match entry.and_then(|e| e.metadata().map(|meta| (e.path(), meta))) {
@@ -87,94 +130,106 @@ impl Cache {
             };
             let modified = meta.modified()?;
             match () {
-                () if meta.is_dir() => entries.push((modified, path)),
-                () if modified.elapsed().is_ok_and(|age| age > HALF_WRITTEN) => drop(fs::remove_file(path)),
+                () if meta.is_dir() => entries.push((modified, size(&path), path)),
+                () if is_temporary(&path) && modified.elapsed().is_ok_and(|age| age > HALF_WRITTEN) => drop(fs::remove_file(path)),
                 () => {}
             }
         }
         entries.sort();
-        for (_, oldest) in entries.iter().take(entries.len().saturating_sub(kept)) {
+        let mut beyond = entries.iter().map(|(_, bytes, _)| bytes).sum::<u64>().saturating_sub(kept);
+        let used = self.used();
+        let unused = |path: &Path| path.file_name().and_then(|name| name.to_str()).is_none_or(|name| !used.contains(name));
+        for (_, bytes, oldest) in entries.iter().filter(|(.., path)| unused(path)) {
+            if beyond == 0 {
+                break;
+            }
             let _ = fs::remove_dir_all(oldest);
+            beyond = beyond.saturating_sub(*bytes);
         }
         Ok(())
     }
 
-    fn entry(&self, component: &Digest) -> PathBuf {
-        self.folder.join(format!("{component}-{:016x}", self.engine))
+    fn name(&self, component: &Digest) -> String {
+        format!("{component}-{:016x}", self.engine)
+    }
+
+    fn file_name(&self, name: &str, content: &[u8]) -> String {
+        format!("{}.bin", self.key.mac(name, content))
+    }
+
+    fn used(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn file_name(content: &[u8]) -> String {
-    format!("{}.bin", Digest::of(content))
+fn is_temporary(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "tmp")
 }
 
-fn load(engine: &Engine, path: &Path) -> Result<Component, String> {
-    let meta = fs::symlink_metadata(path).map_err(|e| e.to_string())?;
-    if !meta.is_file() || meta.uid() != ours() {
-        return Err("it is not a file of this user".into());
-    }
-    let bytes = fs::read(path).map_err(|e| e.to_string())?;
-    if path.file_name() != Some(file_name(&bytes).as_ref()) {
-        return Err("its content is not what was written".into());
-    }
-    deserialize(engine, path).map_err(|e| format!("{e:#}"))
+/// Bytes of the files in `entry`.
+fn size(entry: &Path) -> u64 {
+    let files = fs::read_dir(entry).into_iter().flatten().flatten();
+    files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum()
 }
 
-#[expect(unsafe_code, reason = "the file is ours, in a folder that only we can write, and its content has the digest that we gave it")]
+#[expect(unsafe_code, reason = "the file is ours, in a folder that only we can write, and its name is its MAC under our key")]
 fn deserialize(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
-    // SAFETY: `load` has checked that this host wrote the file with this content, and only this user can change it since.
+    // SAFETY: `load` has checked that a host of this user wrote the file with this content, and only this user can change it since.
     unsafe { Component::deserialize_file(engine, path) }
-}
-
-/// Makes a folder for us alone, or checks that it is one.
-fn make_private(folder: &Path) -> io::Result<()> {
-    match fs::DirBuilder::new().recursive(true).mode(0o700).create(folder) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(e) => return Err(e),
-    }
-    let meta = fs::symlink_metadata(folder)?;
-    match () {
-        () if !meta.is_dir() => Err(io::Error::other("it is not a folder")),
-        () if meta.uid() != ours() => Err(io::Error::other("it belongs to another user")),
-        () if meta.mode() & 0o077 != 0 => Err(io::Error::other("others can look into it: its mode should be 0700")),
-        () => Ok(()),
-    }
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn ours() -> u32 {
-    rustix::process::geteuid().as_raw()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn cache(folder: &Path) -> Cache {
+        let key = Key::of(folder).expect("a key");
+        Cache { folder: folder.into(), key, engine: 7, used: Mutex::default(), written: AtomicU64::new(0) }
+    }
+
+    fn aged(path: &Path, hours: u64) {
+        let then = SystemTime::now() - Duration::from_secs(hours * 3600);
+        fs::File::open(path).and_then(|f| f.set_modified(then)).expect("aged");
+    }
+
+    fn left(folder: &Path) -> Vec<String> {
+        let name = |entry: io::Result<fs::DirEntry>| entry.expect("an entry").file_name().into_string().expect("plain");
+        let mut left: Vec<_> = fs::read_dir(folder).expect("there").map(name).collect();
+        left.sort();
+        left
+    }
+
     #[test]
-    fn the_oldest_components_go_and_half_written_files_with_them() {
+    fn what_was_not_used_for_longest_goes_and_half_written_files_with_it() {
         let folder = tempfile::TempDir::new().expect("a folder");
-        let cache = Cache { folder: folder.path().into(), engine: 7 };
-        let aged = |path: &Path, hours: u64| {
-            let then = std::time::SystemTime::now() - Duration::from_secs(hours * 3600);
-            fs::File::open(path).and_then(|f| f.set_modified(then)).expect("aged");
-        };
-        for (name, hours) in [("a", 3), ("b", 9), ("c", 1)] {
+        let cache = cache(folder.path());
+        for (name, hours) in [("a", 3), ("b", 9), ("c", 1), ("d", 12)] {
             fs::create_dir(folder.path().join(name)).expect("made");
+            fs::write(folder.path().join(name).join("x.bin"), [0; 100]).expect("written");
             aged(&folder.path().join(name), hours);
         }
         for (name, hours) in [("old.tmp", 2), ("new.tmp", 0)] {
             fs::write(folder.path().join(name), b"").expect("written");
             aged(&folder.path().join(name), hours);
         }
-        cache.prune(2).expect("pruned");
-        let mut left: Vec<_> = fs::read_dir(folder.path()).expect("there").map(|e| e.expect("an entry").file_name()).collect();
-        left.sort();
-        assert_eq!(left, ["a", "c", "new.tmp"]);
+        aged(&folder.path().join("key"), 1000);
+        cache.used().insert("d".into());
+        cache.prune(400).expect("pruned");
+        assert_eq!(left(folder.path()), ["a", "b", "c", "d", "key", "new.tmp"], "all of it fits");
+        cache.prune(300).expect("pruned");
+        assert_eq!(left(folder.path()), ["a", "c", "d", "key", "new.tmp"], "`d` is older, and in use here");
+    }
+
+    #[test]
+    fn the_folder_is_looked_through_once_enough_was_written() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let cache = cache(folder.path());
+        let stale = folder.path().join("old.tmp");
+        fs::write(&stale, b"").expect("written");
+        aged(&stale, 2);
+        cache.prune_at_times(PRUNED_EVERY - 1).expect("fine");
+        assert!(stale.exists());
+        cache.prune_at_times(1).expect("fine");
+        assert!(!stale.exists());
     }
 }

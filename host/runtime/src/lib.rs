@@ -7,6 +7,7 @@
 mod answer;
 mod batched;
 mod bindings;
+mod cache_key;
 mod caps;
 mod compiled;
 mod crash;
@@ -22,6 +23,7 @@ mod limits;
 mod metadata;
 mod module;
 mod pool;
+mod private;
 mod runtime;
 mod single;
 mod source;

@@ -150,10 +150,63 @@ fn a_foreign_cache_file_is_not_loaded() {
     let entry = cached.only();
     fs::remove_file(&entry).expect("removed");
     let foreign = b"not machine code";
-    fs::write(entry.with_file_name(format!("{}.bin", sha256(foreign))), foreign).expect("written");
+    let planted = entry.with_file_name(format!("{}.bin", sha256(foreign)));
+    fs::write(&planted, foreign).expect("written");
+    fs::set_permissions(&planted, fs::Permissions::from_mode(0o600)).expect("set");
     std::os::unix::fs::symlink("/etc/hostname", entry.with_file_name("link.bin")).expect("linked");
     cached.works(Guest::Echo);
     assert_eq!(cached.only(), entry, "what was foreign is gone, what is ours is back");
+}
+
+#[test]
+fn a_file_made_with_another_key_is_compiled_anew() {
+    let (cached, stranger) = (Cached::new(), Cached::new());
+    cached.works(Guest::Echo);
+    stranger.works(Guest::Echo);
+    let (ours, theirs) = (cached.only(), stranger.only());
+    assert_ne!(ours.file_name(), theirs.file_name(), "the same machine code under another key");
+    let planted = ours.with_file_name(theirs.file_name().expect("a name"));
+    fs::copy(&theirs, &planted).expect("planted");
+    fs::remove_file(&ours).expect("removed");
+    cached.works(Guest::Echo);
+    assert_eq!(cached.only(), ours, "what was planted is gone, what is ours is back");
+}
+
+#[test]
+fn a_file_that_was_moved_to_another_component_is_compiled_anew() {
+    let cached = Cached::new();
+    cached.works(Guest::Echo);
+    let echo = cached.only();
+    let bytes = fs::read(&echo).expect("readable");
+    cached.works(Guest::Single);
+    let single = cached.files().into_iter().find(|file| *file != echo).expect("a second one");
+    fs::remove_file(&single).expect("removed");
+    let moved = single.with_file_name(echo.file_name().expect("a name"));
+    fs::write(&moved, bytes).expect("moved");
+    fs::set_permissions(&moved, fs::Permissions::from_mode(0o600)).expect("set");
+    cached.works(Guest::Single);
+    assert!(!moved.exists() && single.exists());
+}
+
+#[test]
+fn a_cache_whose_key_others_can_read_is_not_used() {
+    let cached = Cached::new();
+    cached.works(Guest::Echo);
+    fs::remove_file(cached.only()).expect("removed");
+    fs::set_permissions(cached.folder.path().join("key"), fs::Permissions::from_mode(0o644)).expect("set");
+    cached.works(Guest::Echo);
+    assert!(cached.files().is_empty());
+}
+
+#[test]
+fn a_component_that_is_used_counts_as_new() {
+    let cached = Cached::new();
+    cached.works(Guest::Echo);
+    let entry = cached.only().parent().expect("its folder").to_path_buf();
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(86_400);
+    fs::File::open(&entry).and_then(|folder| folder.set_modified(long_ago)).expect("aged");
+    cached.works(Guest::Echo);
+    assert!(fs::metadata(&entry).and_then(|meta| meta.modified()).expect("a time") > long_ago);
 }
 
 #[test]
