@@ -40,7 +40,7 @@ pub(crate) fn append(rows: &mut Vec<u8>, origin: u32, output: &Outgoing) {
         key: output.key.as_deref(),
         payload: output.payload.as_deref(),
         headers: output.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())),
-        delay: output.delay.unwrap_or(0),
+        delay: publish::delay(output),
     };
     new.append(rows);
 }
@@ -87,5 +87,15 @@ mod tests {
         let done = check(answer(3, &[0, 2]), 3).expect("good");
         assert_eq!(done.handled, 3);
         assert_eq!(done.failures.iter().map(|(i, _)| *i).collect::<Vec<_>>(), [0, 2]);
+    }
+
+    #[test]
+    fn the_longest_delay_is_cut_to_what_the_packed_form_holds() {
+        let to = types::Destination::Output;
+        let output = Outgoing { to, key: None, payload: None, headers: Vec::new(), delay: Some(u64::MAX) };
+        let mut rows = Vec::new();
+        append(&mut rows, 0, &output);
+        let outputs = Outputs::check(rows, 1).expect("well-formed");
+        assert_eq!(outputs.iter().map(|output| output.delay()).collect::<Vec<_>>(), [publish::LONGEST]);
     }
 }

@@ -34,6 +34,7 @@ pub fn inbox(name: &str) -> (Inbox, Outlook) {
 }
 
 impl Handler for Inbox {
+    /// Waits for the job. Trouble of the host, which uses no attempt, once the job's side is gone.
     async fn handle(&self, call: Call) -> Result<Done, Crash> {
         let gone = || Crash::Host(format!("the job that pulls from {:?} is not running", self.name));
         let (reply, answer) = oneshot::channel();
@@ -101,8 +102,22 @@ impl Outlook {
         messages
     }
 
+    /// Gives back what no run has received yet of calls that were begun: who knows whether there is another run.
+    pub(crate) fn give_back(&self) {
+        let left = std::mem::take(&mut *self.waiting());
+        drop(left);
+    }
+
     fn waiting(&self) -> MutexGuard<'_, VecDeque<Lent>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Outlook {
+    /// Offers in a closed channel live as long as the inbox: they are taken out, so that their calls end.
+    fn drop(&mut self) {
+        self.offers.close();
+        while self.offers.try_recv().is_ok() {}
     }
 }
 
@@ -167,7 +182,7 @@ impl Answers {
             match verdict.take() {
                 Some(Ok(outputs)) => rows.extend(outputs),
                 Some(Err(failure)) => failures.push((index, failure)),
-                None => failures.push((index, Failure::Snooze(Duration::ZERO))),
+                None => failures.push((index, Failure::NotTried)),
             }
         }
         let outputs = Outputs::check(rows, handled).map_err(|malformed| Crash::Trap(malformed.to_string()))?;
@@ -217,6 +232,6 @@ impl Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        self.settle(Err(Failure::Snooze(Duration::ZERO)));
+        self.settle(Err(Failure::NotTried));
     }
 }

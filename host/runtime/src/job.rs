@@ -9,6 +9,7 @@ use std::time::Duration;
 use longshore_core::{Clock, Crash, Limits, Outlets};
 use tokio_util::sync::CancellationToken;
 
+use crate::caps::publish::LONGEST;
 use crate::crash;
 use crate::current::Current;
 use crate::guard::{self, Ended};
@@ -19,9 +20,6 @@ use crate::instance::{self, Mold};
 use crate::module::{Module, World};
 use crate::runtime::Runtime;
 use crate::state::Granted;
-
-/// The latest point in time that guests know, milliseconds since the Unix epoch.
-const LATEST: u64 = (1 << 53) - 1;
 
 /// What a job is given besides its component.
 pub struct JobSettings {
@@ -64,6 +62,15 @@ pub struct Job {
     by_name: Arc<HashMap<String, Arc<Outlook>>>,
 }
 
+/// Gives back what a run leaves behind, however it ends.
+struct Left(Arc<HashMap<String, Arc<Outlook>>>);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        self.0.values().for_each(|outlook| outlook.give_back());
+    }
+}
+
 impl Job {
     /// Sets a job up. A component of another world is refused.
     pub fn new(runtime: &Runtime, module: &Module, mut settings: JobSettings) -> Result<Self, SetupError> {
@@ -79,9 +86,10 @@ impl Job {
     /// Runs it once. `Ok(Err(text))` is what the program itself calls a failure. Cancelling `stop` asks it to end; dropping the future ends
     /// it. Messages that it held and did not settle come again.
     pub async fn run(&self, stop: CancellationToken) -> Result<Result<(), String>, Crash> {
+        let _left = Left(self.by_name.clone());
         let mold = self.mold(stop);
         let (mut store, meter) = mold.store(Duration::MAX);
-        store.data().log.begin(Current { call: None, deadline: LATEST });
+        store.data().log.begin(Current { call: None, deadline: LONGEST });
         let entry = mold.entry.func;
         let running = async {
             let instance = mold.pre.instantiate_async(&mut store).await?;

@@ -1,9 +1,8 @@
 //! The world `single`: one message a call of the guest, the messages of a host's call one after another.
 //!
-//! What a failure means for the messages after it is decided here, as an SDK decides it for packed batches. A trap in the middle does not
+//! What a failure means for the messages after it is decided here, as an SDK decides it for packed batches: those of its key were not
+//! tried. A trap in the middle does not
 //! take the finished messages with it: they are answered, and the one that trapped comes again, first.
-
-use std::time::Duration;
 
 use longshore_core::{Call, Done, Failure, Malformed, Order, Outputs, row::Row};
 use wasmtime::component::{ComponentType, Func, Instance, Lower};
@@ -91,7 +90,7 @@ impl<'c> Progress<'c> {
             if !row.key().is_some_and(|key| self.held.contains(&key)) {
                 return Some((self.handled, row));
             }
-            self.done.push((self.handled, Failure::Snooze(Duration::ZERO)));
+            self.done.push((self.handled, Failure::NotTried));
             self.handled += 1;
         }
     }
@@ -125,6 +124,7 @@ impl<'c> Progress<'c> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use longshore_core::{Batch, Facts, Message as Plain, Receipt, SubscriptionInfo};
 
@@ -146,6 +146,11 @@ mod tests {
 
     /// Which messages the guest sees when it fails those in `failing`, and what is answered.
     fn run(order: Order, keys: &[Option<&str>], failing: &[u32], how: &types::Failure) -> (Vec<u32>, u32, Vec<u32>) {
+        let (seen, done) = answered(order, keys, failing, how);
+        (seen, done.handled, done.failures.iter().map(|(i, _)| *i).collect())
+    }
+
+    fn answered(order: Order, keys: &[Option<&str>], failing: &[u32], how: &types::Failure) -> (Vec<u32>, Done) {
         let call = call(order, keys);
         let mut progress = Progress::new(&call, 1000);
         let mut seen = Vec::new();
@@ -154,8 +159,14 @@ mod tests {
             let answer = if failing.contains(&origin) { Err(how.clone()) } else { Ok(Vec::new()) };
             progress.answered(origin, row, answer);
         }
-        let done = progress.done().expect("well-formed");
-        (seen, done.handled, done.failures.iter().map(|(i, _)| *i).collect())
+        (seen, progress.done().expect("well-formed"))
+    }
+
+    #[test]
+    fn what_waits_for_an_earlier_one_of_its_key_was_not_tried() {
+        let keys = [Some("a"), Some("a"), Some("b"), Some("a")];
+        let (_, done) = answered(Order::Key, &keys, &[0], &types::Failure::Snooze(0));
+        assert_eq!(done.failures, [(0, Failure::Snooze(Duration::ZERO)), (1, Failure::NotTried), (3, Failure::NotTried)]);
     }
 
     #[test]

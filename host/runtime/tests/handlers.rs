@@ -59,7 +59,9 @@ async fn order_decides_what_is_still_handled_after_a_failure() {
         assert_eq!((done.handled, outputs(&done)), (2, vec!["1".to_owned()]), "{guest:?}");
         let done = handle(&handler, ordered(Order::Key, &messages)).await.expect("an answer");
         assert_eq!(done.handled, 4, "{guest:?}");
-        assert_eq!(done.failures[1], (2, Failure::Snooze(Duration::ZERO)), "{guest:?}");
+        // An SDK cannot say that a message was not tried: the engine takes this for it.
+        let held_back = if guest == Guest::Single { Failure::NotTried } else { Failure::Snooze(Duration::ZERO) };
+        assert_eq!(done.failures[1], (2, held_back), "{guest:?}");
         assert_eq!(keyed_outputs(&done), [("a".into(), "1".into()), ("a".into(), "3".into())], "{guest:?}");
     }
 }

@@ -60,8 +60,34 @@ async fn a_delivery_whose_output_is_not_granted_stays_unsettled_and_comes_again(
     let (ran, done) = tokio::join!(run(&job), offer(&inbox, &["one", "two"]));
     let ran = ran.expect("no crash");
     assert!(ran.as_ref().is_err_and(|text| text.contains("may not publish")), "{ran:?}");
-    let snooze = |i| (i, Failure::Snooze(Duration::ZERO));
-    assert_eq!(done.expect("an answer").failures, [snooze(0), snooze(1)]);
+    assert_eq!(done.expect("an answer").failures, [(0, Failure::NotTried), (1, Failure::NotTried)]);
+}
+
+#[tokio::test]
+async fn what_a_job_leaves_when_it_ends_was_not_tried_whether_it_received_it_or_not() {
+    let (inbox, outlook) = inbox("orders");
+    let job = job(|settings| {
+        pulling(outlook)(settings);
+        settings.outlets.grants.clear();
+    });
+    // More than the guest receives at once: it fails over the first, and the last have never left the inbox.
+    let (ran, done) = tokio::join!(run(&job), offer(&inbox, &["x"; 150]));
+    assert!(ran.expect("no crash").is_err());
+    let failures = done.expect("an answer").failures;
+    assert_eq!(failures.len(), 150);
+    assert!(failures.iter().all(|(_, failure)| *failure == Failure::NotTried), "{failures:?}");
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_a_job_ends_with_the_job() {
+    let (inbox, outlook) = inbox("orders");
+    let job = job(pulling(outlook));
+    let ends = async {
+        tokio::task::yield_now().await;
+        drop(job);
+    };
+    let (crash, ()) = tokio::join!(offer(&inbox, &["one"]), ends);
+    assert!(matches!(crash, Err(Crash::Host(_))), "{crash:?}");
 }
 
 #[tokio::test]

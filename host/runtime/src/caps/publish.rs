@@ -14,6 +14,9 @@ use crate::bindings::types::{self, Error, Outgoing};
 use crate::current::Current;
 use crate::state::State;
 
+/// The longest span and the latest point in time that the host's formats hold, milliseconds.
+pub(crate) const LONGEST: u64 = (1 << 53) - 1;
+
 impl Host for State {
     async fn send(&mut self, message: Outgoing) -> Result<String, Error> {
         let mut answers = self.publish(vec![message]).await;
@@ -33,7 +36,7 @@ impl Host for State {
         if !outlet.capabilities.has(Flag::RequestReply) {
             return Err(Error::Unsupported(format!("broker {:?} has no request and reply", outlet.broker)));
         }
-        let within = Duration::from_millis(within);
+        let within = Duration::from_millis(within.min(LONGEST));
         let answer = match timeout(within, outlet.publisher.request(&outbox, within)).await {
             Ok(answer) => answer?,
             Err(_) => return Err(Error::Timeout),
@@ -120,6 +123,9 @@ impl State {
             let Some(broker) = broker else {
                 return Err(PublishError::Unsupported(format!("broker {:?} cannot publish a reply", call.subscription.broker)));
             };
+            if !self.granted.outlets.brokers[broker].publisher.is_reply_address(topic) {
+                return Err(PublishError::Invalid(format!("{topic:?}, which the message names for replies, is no address for one")));
+            }
             Ok((broker, topic.into()))
         })
     }
@@ -152,18 +158,23 @@ pub(crate) fn destination(to: &types::Destination) -> Destination<'_> {
     }
 }
 
+/// The delay that a message asks for, cut to the longest span that the host's formats hold.
+pub(crate) fn delay(message: &Outgoing) -> u64 {
+    message.delay.unwrap_or(0).min(LONGEST)
+}
+
 fn granted(outlets: &Outlets, topic: &str) -> Result<(usize, String), PublishError> {
     outlets.find(topic).map(|(broker, topic)| (broker, topic.to_owned()))
 }
 
 /// Appends `message` to what leaves through `outlet`, or says why it cannot.
 fn pack(outlet: &Outlet, topic: &str, message: &Outgoing, stamp: &Stamp, outbox: &mut Outbox) -> Result<(), PublishError> {
-    let delay = message.delay.unwrap_or(0);
+    let delay = delay(message);
     if delay > 0 && !outlet.capabilities.has(Flag::Delay) {
         return Err(PublishError::Unsupported(format!("broker {:?} cannot delay a message", outlet.broker)));
     }
-    if let Some((name, _)) = message.headers.iter().find(|(name, _)| name.starts_with(headers::PREFIX)) {
-        return Err(PublishError::Invalid(format!("header {name:?}: names that begin with {:?} are the host's own", headers::PREFIX)));
+    if let Some((name, _)) = message.headers.iter().find(|(name, _)| headers::is_reserved(name)) {
+        return Err(PublishError::Invalid(format!("header {name:?} is the host's own: only a dead letter carries it")));
     }
     let size = size(message);
     if size > outlet.max_message_size {

@@ -18,6 +18,7 @@ struct Broker {
     refuses: Option<&'static str>,
     sent: Mutex<Vec<(String, Vec<u8>)>>,
     headers: Mutex<Vec<String>>,
+    delays: Mutex<Vec<u64>>,
 }
 
 impl Publisher for Broker {
@@ -37,21 +38,33 @@ impl Publisher for Broker {
                 }
                 let headers = message.headers.clone().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)));
                 self.headers.lock().expect("not poisoned").extend(headers);
+                self.delays.lock().expect("not poisoned").push(outbox.delay(i));
                 sent.push((message.topic.into(), message.payload.unwrap_or_default().into()));
                 Ok(format!("id-{}", sent.len()))
             };
             Ok((0..outbox.len()).map(one).collect())
         })
     }
+
+    fn request<'a>(&'a self, _: &'a Outbox, within: Duration) -> BoxFuture<'a, Result<Batch, PublishError>> {
+        Box::pin(async move {
+            tokio::time::sleep(within).await;
+            Err(PublishError::Timeout)
+        })
+    }
+
+    fn is_reply_address(&self, topic: &str) -> bool {
+        topic.starts_with("inbox.")
+    }
 }
 
 /// A guest that may publish to `out` and `audit.*` on broker `default`, and as `other` to `elsewhere` on a second one.
 fn guest(broker: Broker) -> (State, Arc<Broker>, Arc<Broker>) {
     let (first, second) = (Arc::new(broker), Arc::new(Broker::default()));
-    let outlet = |name: &str, publisher: &Arc<Broker>| Outlet {
+    let outlet = |name: &str, publisher: &Arc<Broker>, flags: &[Flag]| Outlet {
         broker: name.into(),
         publisher: publisher.clone(),
-        capabilities: Capabilities::of(&[Flag::Publish]),
+        capabilities: Capabilities::of(flags),
         max_message_size: 100,
     };
     let grant = |topics, alias: Option<&str>, broker| Grant {
@@ -60,7 +73,10 @@ fn guest(broker: Broker) -> (State, Arc<Broker>, Arc<Broker>) {
         broker,
     };
     let outlets = Outlets {
-        brokers: vec![outlet("default", &first), outlet("second", &second)],
+        brokers: vec![
+            outlet("default", &first, &[Flag::Publish]),
+            outlet("second", &second, &[Flag::Publish, Flag::Delay, Flag::RequestReply]),
+        ],
         grants: vec![grant("out", None, 0), grant("audit.*", None, 0), grant("elsewhere", Some("other"), 1)],
         output: Some("out".into()),
     };
@@ -97,8 +113,8 @@ async fn what_cannot_be_sent_says_why_and_nothing_leaves() {
     assert!(matches!(refused(to("", "a")).await, Error::Invalid(_)));
     assert!(matches!(refused(to("out", &"x".repeat(101))).await, Error::TooLarge(why) if why.contains("101") && why.contains("100")));
     assert!(matches!(refused(Outgoing { delay: Some(5), ..to("out", "a") }).await, Error::Unsupported(_)));
-    let own = Outgoing { headers: vec![("longshore-id".into(), b"1".to_vec())], ..to("out", "a") };
-    assert!(matches!(refused(own).await, Error::Invalid(why) if why.contains("longshore-id")));
+    let forged = Outgoing { headers: vec![(headers::DEAD_GROUP.into(), b"1".to_vec())], ..to("out", "a") };
+    assert!(matches!(refused(forged).await, Error::Invalid(why) if why.contains(headers::DEAD_GROUP)));
     assert!(matches!(refused(Outgoing { to: types::Destination::Reply, ..to("", "a") }).await, Error::Invalid(_)));
     assert!(first.sent.lock().expect("fine").is_empty());
 }
@@ -129,7 +145,7 @@ async fn send_all_answers_for_each_in_order() {
 #[tokio::test]
 async fn a_reply_goes_to_whoever_asked() {
     let (mut guest, first, _) = guest(Broker::default());
-    guest.log.begin(Current { call: Some(request()), deadline: 0 });
+    guest.log.begin(Current { call: Some(request("inbox.7")), deadline: 0 });
     guest.send(Outgoing { to: types::Destination::Reply, ..to("", "answer") }).await.expect("sent");
     assert_eq!(*first.sent.lock().expect("fine"), [("inbox.7".into(), b"answer".to_vec())]);
 }
@@ -137,7 +153,7 @@ async fn a_reply_goes_to_whoever_asked() {
 #[tokio::test]
 async fn what_is_sent_carries_trace_and_causation_of_the_message_being_handled() {
     let (mut guest, first, _) = guest(Broker::default());
-    guest.log.begin(Current { call: Some(request()), deadline: 0 });
+    guest.log.begin(Current { call: Some(request("inbox.7")), deadline: 0 });
     guest.send(to("out", "a")).await.expect("sent");
     let carried = ["traceparent=00-1-2-01", "longshore-correlation-id=m", "longshore-causation-id=m"];
     assert_eq!(*first.headers.lock().expect("fine"), carried);
@@ -146,9 +162,35 @@ async fn what_is_sent_carries_trace_and_causation_of_the_message_being_handled()
     assert_eq!(first.headers.lock().expect("fine")[3..], ["traceparent=mine", carried[1], carried[2]]);
 }
 
-fn request() -> Call {
+#[tokio::test]
+async fn a_reply_goes_nowhere_but_to_an_address_for_replies() {
+    let (mut guest, first, _) = guest(Broker::default());
+    guest.log.begin(Current { call: Some(request("secrets")), deadline: 0 });
+    let answer = guest.send(Outgoing { to: types::Destination::Reply, ..to("", "answer") }).await;
+    assert!(matches!(&answer, Err(Error::Invalid(why)) if why.contains("secrets")), "{answer:?}");
+    assert!(first.sent.lock().expect("fine").is_empty());
+}
+
+#[tokio::test]
+async fn a_forwarder_passes_on_where_the_answer_goes() {
+    let (mut guest, first, _) = guest(Broker::default());
+    let forwarded = Outgoing { headers: vec![(headers::REPLY_TO.into(), b"inbox.7".to_vec())], ..to("out", "a") };
+    guest.send(forwarded).await.expect("sent");
+    assert_eq!(*first.headers.lock().expect("fine"), ["longshore-reply-to=inbox.7"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_spans_that_a_guest_can_say_do_not_overflow() {
+    let (mut guest, _, second) = guest(Broker::default());
+    guest.send(Outgoing { delay: Some(u64::MAX), ..to("other", "late") }).await.expect("sent");
+    assert_eq!(*second.delays.lock().expect("fine"), [LONGEST]);
+    let waits = timeout(Duration::from_secs(86_400 * 365), guest.request(to("other", "a"), u64::MAX)).await;
+    assert!(waits.is_err(), "it waits for ever: {waits:?}");
+}
+
+fn request(reply_to: &str) -> Call {
     let mut batch = Batch::default();
-    let headers: &[(&str, &[u8])] = &[(headers::REPLY_TO, b"inbox.7"), (headers::TRACEPARENT, b"00-1-2-01")];
+    let headers: &[(&str, &[u8])] = &[(headers::REPLY_TO, reply_to.as_bytes()), (headers::TRACEPARENT, b"00-1-2-01")];
     let headers = headers.iter().copied();
     let message = Message { id: "m", topic: "in", key: None, payload: None, headers, timestamp: 0, attempt: 1 };
     batch.push(&message, Receipt { position: 1, token: &[] }, Facts::default());
@@ -168,7 +210,7 @@ fn details_tell_where_a_message_comes_from_and_trap_beyond_the_call() {
     use crate::bindings::delivery::Host as _;
     let (mut guest, ..) = guest(Broker::default());
     assert!(guest.details(0).is_err(), "there is no call");
-    guest.log.begin(Current { call: Some(request()), deadline: 42 });
+    guest.log.begin(Current { call: Some(request("inbox.7")), deadline: 42 });
     let info = guest.details(0).expect("there is one");
     assert_eq!((info.subscription.as_str(), info.position.as_str(), info.wants_reply), ("test/in", "1", true));
     assert_eq!((info.first_failed_at, info.deliveries, guest.deadline()), (None, 1, 42));
