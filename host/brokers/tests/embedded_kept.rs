@@ -1,16 +1,14 @@
-//! What is kept and what goes: retention by age, by size and by every group, space, and a full disk.
+//! What is kept and what goes: retention by age, by size and by every group, and space.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use longshore_core::{Adapter, Clock, Connect, Fix, PublishError, Roles, SettleError, TopicInfo, TopicSettings};
+use longshore_core::{Adapter, Clock, Connect, Roles, TopicInfo, TopicSettings};
 use serde_json::json;
 use support::work::{hand, publish};
 use support::{connect_in, open};
@@ -133,57 +131,4 @@ async fn counts_are_right_after_a_crash() {
     let roles = open(copy.path(), json!({})).await.unwrap();
     assert_eq!(info(&roles, "t").await, before);
     assert_eq!(before.messages, 707);
-}
-
-/// A small disk of its own, unmounted in the end.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(at: &'a Path) -> Option<Self> {
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"]).arg(at).status();
-        mounted.is_ok_and(|status| status.success()).then_some(SmallDisk(at))
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
-}
-
-#[tokio::test]
-async fn a_full_disk_is_told_and_all_goes_on_once_there_is_room() {
-    let folder = tempdir().unwrap();
-    let Some(_disk) = SmallDisk::mount(folder.path()) else {
-        eprintln!("SKIPPED: no right to mount a small disk");
-        return;
-    };
-    let roles = open(folder.path(), json!({})).await.unwrap();
-    publish(&roles, "t", &["a", "b"]).await.unwrap();
-    let mut held = hand(&roles, "t", "g").await;
-    held.fetch(2).await;
-    let ballast = folder.path().join("ballast");
-    let free = 6 << 20;
-    let _ = std::fs::write(&ballast, vec![1; free]);
-    let payload = "x".repeat(100_000);
-    let error = loop {
-        if let Err(error) = publish(&roles, "full", &[&payload]).await {
-            break error;
-        }
-    };
-    assert!(matches!(&error, PublishError::Unavailable(what) if what.contains("no room")), "{error:?}");
-    held.done(0).again(1, Duration::ZERO, 2, 1);
-    let settled = held.try_settle().await.err();
-    if let Some(error) = settled {
-        assert!(matches!(&error, SettleError::Broker(e) if e.fix == Fix::Retry), "{error:?}");
-        std::fs::remove_file(&ballast).unwrap();
-        held.settle().await;
-    } else {
-        std::fs::remove_file(&ballast).unwrap();
-    }
-    publish(&roles, "t", &["c"]).await.unwrap();
-    let first = held.fetch(2).await;
-    let mut got = held.payloads_from(first);
-    got.sort();
-    assert_eq!(got, ["b", "c"]);
 }

@@ -1,6 +1,7 @@
 //! Connecting, and running the broker on its threads.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use longshore_core::{Batch, BrokerError, Connect, Roles};
 
@@ -14,13 +15,18 @@ use crate::local::{Backend, Broker, Got, Limits, Local, Read, Signals};
 type Result<T> = std::result::Result<T, BrokerError>;
 
 /// The threads of one database.
-struct Threads {
+pub(super) struct Threads {
     writer: Writer,
     readers: Readers,
 }
 
 /// Opens the database and starts its threads.
 pub(super) async fn connect(config: Config, connect: Connect) -> Result<Roles> {
+    Ok(begin(config, connect).await?.roles())
+}
+
+/// The same, for whoever needs more than the roles.
+pub(super) async fn begin(config: Config, connect: Connect) -> Result<Arc<Local<Threads>>> {
     let path = connect.folder.join(&config.path);
     let (signals, limits, tidy) = (Signals::default(), config.limits(), config.tidy_interval.get());
     let clock = connect.clock.clone();
@@ -31,7 +37,7 @@ pub(super) async fn connect(config: Config, connect: Connect) -> Result<Roles> {
     let threads = tokio::task::spawn_blocking(opening)
         .await
         .map_err(|error| BrokerError::retry(format!("opening the database ended: {error}")))??;
-    Ok(Local::start(threads, clock, signals, tidy).roles())
+    Ok(Local::start(threads, clock, signals, tidy))
 }
 
 fn start(path: &Path, limits: Limits, connect: Connect, signals: Signals) -> Result<Threads> {

@@ -9,6 +9,8 @@
 
 mod backend;
 mod config;
+#[cfg(test)]
+mod full;
 mod lock;
 mod open;
 mod readers;

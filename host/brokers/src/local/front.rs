@@ -46,7 +46,7 @@ impl<B: Backend> Local<B> {
     }
 
     /// Runs `work` on the broker with the time of now.
-    pub(super) async fn run<R, W>(&self, mut work: W) -> Result<R, BrokerError>
+    pub(crate) async fn run<R, W>(&self, mut work: W) -> Result<R, BrokerError>
     where
         R: Send + 'static,
         W: FnMut(&mut Broker<B::Tables>, u64) -> Result<R, BrokerError> + Send + 'static,
