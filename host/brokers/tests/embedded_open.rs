@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use longshore_core::{BrokerError, Fix};
+use longshore_core::{BrokerError, Fix, Message, Outbox, headers};
 use serde_json::json;
 use support::work::{hand, publish};
 use support::{connect_in, crash, open};
@@ -140,6 +140,27 @@ async fn topics_that_nobody_made_are_refused_where_they_must_be_made() {
     assert!(error.to_string().contains("longshore topics create t"), "{error}");
     roles.topics.as_ref().unwrap().create("t", &Default::default()).await.unwrap();
     publish(&roles, "t", &["a"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dead_letter_makes_its_topic_whatever_else_may() {
+    let folder = tempdir().unwrap();
+    let roles = open(folder.path(), json!({"auto-create-topics": false})).await.unwrap();
+    roles.topics.as_ref().unwrap().create("t", &Default::default()).await.unwrap();
+    publish(&roles, "t", &["a"]).await.unwrap();
+    let mut held = hand(&roles, "t", "g").await;
+    held.fetch(1).await;
+    let round = |headers: &[(&str, &[u8])]| {
+        let mut outbox = Outbox::default();
+        let (headers, payload) = (headers.iter().copied(), Some(&b"a"[..]));
+        outbox.push(&Message { id: "t/1", topic: "t.g.dlq", key: None, payload, headers, timestamp: 1, attempt: 1 }, 0, 1);
+        outbox
+    };
+    held.done(0).outputs(round(&[("mine", b"1")]));
+    let error = held.try_settle().await.unwrap_err().to_string();
+    assert!(error.contains("auto-create-topics"), "any other output is refused: {error}");
+    held.outputs(round(&[(headers::DEAD_REASON, b"rejected")])).settle().await;
+    assert_eq!(roles.topics.as_ref().unwrap().list().await.unwrap()[1].name, "t.g.dlq");
 }
 
 #[tokio::test]

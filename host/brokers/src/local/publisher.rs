@@ -43,6 +43,10 @@ impl<B: Backend> Publisher for Local<B> {
             }
         })
     }
+
+    fn is_reply_address(&self, topic: &str) -> bool {
+        is_inbox(topic)
+    }
 }
 
 fn with_reply_to(outbox: &Outbox, inbox: &str) -> Outbox {

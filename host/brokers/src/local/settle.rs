@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use longshore_core::{Again, BrokerError, Outbox, PublishError, Receipt, Settled};
+use longshore_core::row::Row;
+use longshore_core::{Again, BrokerError, Outbox, PublishError, Receipt, Settled, headers};
 
-use super::admit::{admit, is_inbox};
+use super::admit::{admit, check_name, is_inbox};
 use super::broker::Broker;
 use super::publish::run_from;
 use super::tables::{LaneId, Retry, Tables};
@@ -47,10 +48,17 @@ impl<T: Tables> Broker<T> {
             } else {
                 self.route(row, outputs.delay(i)).map(|_| ())
             };
-            checked.map_err(|error| (i, error))?;
+            checked.or_else(|error| self.admit_dead_letter(row).then_some(()).ok_or((i, error)))?;
             topic = row.topic();
         }
         Ok(())
+    }
+
+    /// Whether a row that no topic would take is taken all the same, being a dead letter: facts were added to a message that was within
+    /// bounds, and there is nowhere else for it to go. Its topic is made.
+    fn admit_dead_letter(&self, row: Row<'_>) -> bool {
+        let has_place = || self.names.contains_key(row.topic()) || check_name(row.topic()).is_ok();
+        row.header(headers::DEAD_REASON).is_some() && row.payload().is_some() && has_place()
     }
 
     fn take_again(&mut self, lane: LaneId, receipt: Receipt<'_>, how: &Again, now: u64) -> Result<()> {

@@ -119,6 +119,10 @@ impl Publisher for Faulty<Arc<dyn Publisher>> {
     fn request<'a>(&'a self, outbox: &'a Outbox, timeout: Duration) -> BoxFuture<'a, Result<Batch, PublishError>> {
         self.inner.request(outbox, timeout)
     }
+
+    fn is_reply_address(&self, topic: &str) -> bool {
+        self.inner.is_reply_address(topic)
+    }
 }
 
 impl Consumer for Faulty<Arc<dyn Consumer>> {

@@ -27,6 +27,8 @@ async fn a_request_is_answered(bench: Bench<'_>) {
             let mut hand = bench.hand(&topic, "g").await;
             hand.fetch(1).await;
             let to = String::from_utf8(hand.got.row(0).header(headers::REPLY_TO).expect("a request says where to").to_vec()).expect("text");
+            assert!(bench.publisher().is_reply_address(&to), "{to} is an address of the broker's own");
+            assert!(!bench.publisher().is_reply_address(&topic), "{topic} is a topic");
             let mut reply = Outbox::default();
             push(&mut reply, &to, None, "answer", 0);
             if with_the_round && bench.subject.capabilities().has(Flag::Transactions) {
