@@ -144,6 +144,7 @@ impl WasmHandler {
             granted: Arc::new(granted),
             limits,
             ticks: runtime.ticks(),
+            room: runtime.room(),
         };
         let stats = Arc::new(Stats::default());
         Ok(WasmHandler { pool: Arc::new(Pool::new(mold, reuse, concurrency, stats.clone())), stats })

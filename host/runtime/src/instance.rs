@@ -8,7 +8,7 @@ use std::time::Duration;
 use longshore_core::{Call, Crash, Done, Limits, Malformed};
 use tokio::sync::oneshot;
 use wasmtime::Store;
-use wasmtime::component::InstancePre;
+use wasmtime::component::{self, InstancePre};
 
 use crate::answer;
 use crate::batched::{self, BatchedFunc};
@@ -17,6 +17,7 @@ use crate::current::{Current, Ids};
 use crate::guard::{self, Ended};
 use crate::limits::CpuMeter;
 use crate::module::{Entry, World};
+use crate::room::Room;
 use crate::single::{self, Progress, SingleFunc};
 use crate::state::{Granted, State};
 use crate::ticker::Ticks;
@@ -36,6 +37,8 @@ pub(crate) struct Mold {
     pub(crate) granted: Arc<Granted>,
     pub(crate) limits: Limits,
     pub(crate) ticks: Ticks,
+    /// Where room is made when the pool has none.
+    pub(crate) room: Arc<Room>,
 }
 
 /// A store with an instance in it.
@@ -67,20 +70,31 @@ impl Mold {
         (store, meter)
     }
 
-    /// Makes an instance within the limits of one call.
+    /// Makes an instance within the limits of one call, in place of idle ones where there is no room.
     pub(crate) async fn cast(&self) -> Result<Instance, Crash> {
-        let (mut store, meter) = self.store(self.limits.cpu);
-        let made = guard::run(self.pre.instantiate_async(&mut store), &meter, Some(self.limits.deadline), std::future::pending()).await;
-        let instance = match made {
-            Ended::Itself(Ok(instance)) => instance,
-            Ended::Itself(Err(error)) if crash::is_full(&error) => {
-                return Err(Crash::Host(format!("no room for another instance now: {}", crash::reason(&error))));
+        loop {
+            let (mut store, meter) = self.store(self.limits.cpu);
+            let made = guard::run(self.pre.instantiate_async(&mut store), &meter, Some(self.limits.deadline), std::future::pending()).await;
+            match made {
+                Ended::Itself(Ok(instance)) => return self.ready(store, meter, &instance),
+                Ended::Itself(Err(error)) if crash::is_full(&error) => self.make_room(&error)?,
+                ended => return Err(why(ended, &store, &meter, &self.limits)),
             }
-            ended => return Err(why(ended, &store, &meter, &self.limits)),
-        };
+        }
+    }
+
+    /// Drops the longest idle instance. Where none is idle there is no room, which is nobody's fault and passes.
+    pub(crate) fn make_room(&self, full: &wasmtime::Error) -> Result<(), Crash> {
+        match self.room.make() {
+            true => Ok(()),
+            false => Err(Crash::Host(format!("no room for another instance now: {}", crash::reason(full)))),
+        }
+    }
+
+    fn ready(&self, mut store: Store<State>, meter: Arc<CpuMeter>, instance: &component::Instance) -> Result<Instance, Crash> {
         let func = match self.entry.world {
-            World::Single => single::func(&mut store, &instance, &self.entry).map(Func::Single),
-            World::Batched => batched::func(&mut store, &instance, &self.entry).map(Func::Batched),
+            World::Single => single::func(&mut store, instance, &self.entry).map(Func::Single),
+            World::Batched => batched::func(&mut store, instance, &self.entry).map(Func::Batched),
             World::Job => return Err(Crash::Host("a job is not called with messages".into())),
         };
         let func = func.map_err(|error| Crash::Host(format!("the component's `handle` is of another type: {error:#}")))?;

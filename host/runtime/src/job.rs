@@ -88,6 +88,16 @@ impl Job {
     pub async fn run(&self, stop: CancellationToken) -> Result<Result<(), String>, Crash> {
         let _left = Left(self.by_name.clone());
         let mold = self.mold(stop);
+        loop {
+            match self.try_run(&mold).await {
+                Err(full) => mold.make_room(&full)?,
+                Ok(ended) => return ended,
+            }
+        }
+    }
+
+    /// What came of a run; the error says that there was no room for one.
+    async fn try_run(&self, mold: &Mold) -> Result<Result<Result<(), String>, Crash>, wasmtime::Error> {
         let (mut store, meter) = mold.store(Duration::MAX);
         store.data().log.begin(Current { call: None, deadline: LONGEST });
         let entry = mold.entry.func;
@@ -99,9 +109,7 @@ impl Job {
         let ended = guard::run(running, &meter, None, std::future::pending()).await;
         let result = match ended {
             Ended::Itself(Ok((result,))) => Ok(result),
-            Ended::Itself(Err(error)) if crash::is_full(&error) => {
-                Err(Crash::Host(format!("no room for another instance now: {}", crash::reason(&error))))
-            }
+            Ended::Itself(Err(error)) if crash::is_full(&error) => return Err(error),
             ended => {
                 let backtrace = match &ended {
                     Ended::Itself(Err(error)) => crash::backtrace(error),
@@ -113,7 +121,7 @@ impl Job {
             }
         };
         store.data().log.end();
-        result
+        Ok(result)
     }
 
     fn mold(&self, stop: CancellationToken) -> Mold {
@@ -132,6 +140,7 @@ impl Job {
             granted: Arc::new(granted),
             limits: Limits { memory: s.memory, ..Limits::default() },
             ticks: self.runtime.ticks(),
+            room: self.runtime.room(),
         }
     }
 }

@@ -24,6 +24,7 @@ mod metadata;
 mod module;
 mod pool;
 mod private;
+mod room;
 mod runtime;
 mod single;
 mod source;

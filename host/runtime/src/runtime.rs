@@ -12,6 +12,7 @@ use crate::compiled::Cache;
 use crate::engine::{self, EngineError, Settings};
 use crate::handler::SetupError;
 use crate::module::{self, Inner, LoadError, Module, World};
+use crate::room::Room;
 use crate::source::{Digest, Source};
 use crate::state::State;
 use crate::ticker::{self, Ticks};
@@ -23,6 +24,7 @@ pub struct Runtime(Arc<Shared>);
 struct Shared {
     engine: Engine,
     ticks: Ticks,
+    room: Arc<Room>,
     max_memory: usize,
     cache: Option<Cache>,
     handlers: Linker<State>,
@@ -43,7 +45,8 @@ impl Runtime {
         let ticks = ticker::start(engine.weak()).map_err(|e| EngineError(format!("no thread for the ticker: {e}")))?;
         let cache = settings.cache.as_deref().and_then(|folder| Cache::open(folder, &engine));
         let max_memory = settings.max_memory;
-        Ok(Runtime(Arc::new(Shared { engine, ticks, max_memory, cache, handlers, jobs, loaded: Mutex::default() })))
+        let (room, loaded) = (Arc::default(), Mutex::default());
+        Ok(Runtime(Arc::new(Shared { engine, ticks, room, max_memory, cache, handlers, jobs, loaded })))
     }
 
     /// Reads a component file, compiles it (or takes it from the cache), and checks that this host has all that it imports.
@@ -80,6 +83,10 @@ impl Runtime {
 
     pub(crate) fn ticks(&self) -> Ticks {
         self.0.ticks.clone()
+    }
+
+    pub(crate) fn room(&self) -> Arc<Room> {
+        self.0.room.clone()
     }
 
     pub(crate) fn check_memory(&self, name: &str, limit: usize) -> Result<(), SetupError> {

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 use crate::handler::Reuse;
 use crate::instance::{Instance, Mold, Reply};
 use crate::pool::{Seat, Staff};
+use crate::room::Ticket;
 use crate::stats::Stats;
 
 /// A worker that has had nothing to do for so long ends, and its instance with it.
@@ -44,17 +45,22 @@ impl Worker {
     /// Works until there is nothing to do for long, or nobody is left who could ask.
     pub(crate) async fn run(mut self) {
         let mut instance = None;
-        while let Some(work) = self.next().await {
+        loop {
+            let work = match self.queue.try_recv() {
+                Ok(work) => work,
+                Err(_) => {
+                    let parked = instance.take().map(|instance| self.mold.room.park(instance, self.stats.clone()));
+                    let Some(work) = self.next().await else { return };
+                    instance = parked.and_then(Ticket::back);
+                    work
+                }
+            };
             self.stats.waited(work.queued.elapsed());
             instance = self.answer(work, instance).await;
         }
-        self.stats.dropped(instance.is_some());
     }
 
     async fn next(&mut self) -> Option<Work> {
-        if let Ok(work) = self.queue.try_recv() {
-            return Some(work);
-        }
         loop {
             match timeout(IDLE, self.queue.recv()).await {
                 Ok(work) => return work.ok(),

@@ -2,7 +2,6 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{Call, Crash, Failure, Order};
@@ -97,20 +96,42 @@ async fn an_instance_is_replaced_after_its_calls() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn instances_grow_up_to_the_concurrency_and_not_beyond() {
-    let handler = Arc::new(handler(Guest::Echo, |s| s.concurrency = 4));
-    handle(&*handler, call(&["x"])).await.expect("an answer");
-    assert_eq!(handler.stats().created, 1, "one call after another needs one instance");
-    let calls = (0..64).map(|_| {
-        let handler = handler.clone();
-        async move { handle(&*handler, call(&["x"])).await.expect("an answer") }
+    let handler = handler(Guest::Hostile, |s| {
+        s.concurrency = 4;
+        s.limits.deadline = 2 * support::PATIENCE;
+        s.outlets = outlets(Mood::Fine).0;
     });
-    let done = futures::future::join_all(calls).await;
-    assert_eq!(done.len(), 64);
+    for _ in 0..3 {
+        handle(&handler, call(&["fine"])).await.expect("an answer");
+    }
+    assert_eq!(handler.stats().created, 1, "one call after another needs one instance");
+    let parked = futures::future::join_all((0..6).map(|_| handle(&handler, call(&["park"]))));
+    let grown = async {
+        while handler.stats().busy < 4 {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        handler.stats()
+    };
+    let stats = tokio::select! {
+        done = parked => panic!("they are parked for longer: {done:?}"),
+        stats = grown => stats,
+    };
+    assert_eq!((stats.busy, stats.created, stats.waits.iter().sum::<u64>()), (4, 4, 7), "two calls wait: {stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_calls_on_many_threads_are_all_answered() {
+    let handler = handler(Guest::Echo, |s| s.concurrency = 4);
+    let done = futures::future::join_all((0..64).map(|_| handle(&handler, call(&["x"])))).await;
+    assert!(done.iter().all(Result::is_ok) && done.len() == 64);
     let stats = handler.stats();
-    assert!((2..=4).contains(&stats.created), "{stats:?}");
-    assert_eq!((stats.busy, stats.waits.iter().sum::<u64>()), (0, 65), "{stats:?}");
+    assert!((1..=4).contains(&stats.created), "{stats:?}");
+    assert_eq!((stats.busy, stats.waits.iter().sum::<u64>()), (0, 64), "{stats:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,6 +183,27 @@ async fn no_room_for_another_instance_is_nobodys_fault_and_passes() {
         }
     };
     assert_eq!(outputs(&tokio::time::timeout(support::PATIENCE, again).await.expect("room again")), ["x"]);
+}
+
+#[tokio::test]
+async fn idle_instances_make_room_for_others_and_the_longest_idle_goes_first() {
+    let runtime = Runtime::new(&Settings { instances: 2, ..Settings::default() }).expect("starts");
+    let module = runtime.load(&guests::path(Guest::Echo)).expect("loads");
+    let [a, b, c] = ["a", "b", "c"].map(|name| WasmHandler::new(&runtime, &module, HandlerSettings::new(name)).expect("is set up"));
+    let idle = || [&a, &b, &c].map(|handler| handler.stats().idle);
+    for handler in [&a, &b, &a] {
+        handle(handler, call(&["x"])).await.expect("an answer");
+    }
+    assert_eq!(idle(), [1, 1, 0]);
+    for (handler, left) in [(&c, [1, 0, 1]), (&b, [0, 1, 1]), (&b, [0, 1, 1]), (&a, [1, 1, 0])] {
+        assert_eq!(outputs(&handle(handler, call(&["x"])).await.expect("room is made")), ["x"]);
+        assert_eq!(idle(), left);
+    }
+    assert_eq!([&a, &b, &c].map(|handler| handler.stats().created), [2, 2, 1]);
+    drop(a);
+    tokio::task::yield_now().await;
+    handle(&c, call(&["x"])).await.expect("room");
+    assert_eq!((b.stats().idle, c.stats().idle), (1, 1), "what a dropped handler had was free");
 }
 
 #[tokio::test]
