@@ -5,7 +5,14 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use longshore_core::BrokerError;
+
+/// How often a lock that somebody has is tried again, and the wait between: long enough for whoever only looks, or has just closed.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(25);
 
 /// Who holds a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,17 +29,21 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of `database`, or says who has it.
+    /// Takes the lock of `database`, or says who has it and keeps it for about half a second.
     pub(super) fn take(database: &Path, admin: Option<&str>) -> Result<Self, BrokerError> {
         let path = lock_path(database);
         let cannot = |error: std::io::Error| {
             BrokerError::give_up(format!("database {}: cannot write {}: {error}", database.display(), path.display()))
         };
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(cannot)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(in_use(database, read_holder(&mut file))),
-            Err(TryLockError::Error(error)) => return Err(cannot(error)),
+        let mut tries = 1..TRIES;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if tries.next().is_some() => sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(in_use(database, read_holder(&mut file))),
+                Err(TryLockError::Error(error)) => return Err(cannot(error)),
+            }
         }
         file.set_len(0).and_then(|()| writeln!(file, "{}\n{}", std::process::id(), admin.unwrap_or_default())).map_err(cannot)?;
         Ok(Lock { file })
@@ -96,6 +107,20 @@ mod tests {
         drop(lock);
         assert_eq!(holder(&database), None);
         Lock::take(&database, None).unwrap();
+    }
+
+    #[test]
+    fn whoever_only_looks_keeps_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("a.db");
+        let looking = File::create(lock_path(&database)).unwrap();
+        looking.try_lock_shared().unwrap();
+        std::thread::scope(|scope| {
+            let taking = scope.spawn(|| Lock::take(&database, None));
+            sleep(PAUSE * 2);
+            drop(looking);
+            taking.join().unwrap().unwrap();
+        });
     }
 
     #[test]
