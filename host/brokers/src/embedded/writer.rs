@@ -99,7 +99,8 @@ fn run(mut broker: Books, lock: Lock, mut inbox: mpsc::Receiver<Order>) {
     let mut group = Vec::with_capacity(GROUP);
     let mut close = None;
     while close.is_none() {
-        let Some(first) = inbox.blocking_recv() else { return };
+        // Nobody can order anything any more. Nobody holds anything either, since whoever has a lane keeps the broker.
+        let Some(first) = inbox.blocking_recv() else { break };
         let mut next = Some(first);
         while let Some(order) = next {
             match order {
@@ -113,9 +114,11 @@ fn run(mut broker: Books, lock: Lock, mut inbox: mpsc::Receiver<Order>) {
     inbox.close();
     let result = finish(broker);
     drop(lock);
-    if let Some(answer) = close {
+    match (close, result) {
         // Whoever closes may not care how it ended.
-        let _ = answer.send(result);
+        (Some(answer), result) => drop(answer.send(result)),
+        (None, Err(error)) => tracing::warn!(%error, "the database was left as after a crash"),
+        (None, Ok(())) => {}
     }
 }
 
