@@ -11,22 +11,12 @@ use std::time::Duration;
 use longshore_core::{Adapter, Clock, Connect, Roles, TopicInfo, TopicSettings};
 use serde_json::json;
 use support::work::{hand, publish};
-use support::{connect_in, open};
+use support::{connect_in, open, until};
 use tempfile::tempdir;
 
 async fn info(roles: &Roles, topic: &str) -> TopicInfo {
     let topics = roles.topics.as_ref().unwrap().list().await.unwrap();
     topics.into_iter().find(|info| info.name == topic).expect("the topic is listed")
-}
-
-/// Waits until `what` is so.
-async fn until(mut what: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !what().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it becomes so in time");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::path::Path;
 use longshore_core::{BrokerError, Fix, Message, Outbox, headers};
 use serde_json::json;
 use support::work::{hand, publish};
-use support::{connect_in, crash, open};
+use support::{connect_in, crash, open, until};
 use tempfile::tempdir;
 
 /// The database is refused with an error that says so, and not a byte of it has changed.
@@ -130,6 +130,54 @@ async fn each_crash_counts_a_delivery_until_there_is_an_outcome() {
     let mut held = hand(&roles, "t", "g").await;
     held.fetch(1).await;
     assert_eq!((held.got.facts(0).deliveries, held.got.facts(0).unanswered), (6, 1), "a retry that was held counts too");
+}
+
+#[tokio::test]
+async fn a_lane_that_nobody_reads_counts_no_crash() {
+    let mut folder = tempdir().unwrap();
+    let roles = open(folder.path(), json!({})).await.unwrap();
+    publish(&roles, "t", &["a"]).await.unwrap();
+    hand(&roles, "t", "g").await.fetch(1).await;
+    roles.connection.close().await.unwrap();
+    for _ in 0..25 {
+        let roles = open(folder.path(), json!({})).await.unwrap();
+        let left = crash(folder.path());
+        drop(roles);
+        folder = left;
+    }
+    let roles = open(folder.path(), json!({})).await.unwrap();
+    let mut held = hand(&roles, "t", "g").await;
+    held.fetch(1).await;
+    assert_eq!((held.got.facts(0).deliveries, held.got.facts(0).unanswered), (1, 0));
+}
+
+#[tokio::test]
+async fn a_lane_that_was_left_counts_no_crash() {
+    let folder = tempdir().unwrap();
+    let roles = open(folder.path(), json!({"tidy-interval": "5ms"})).await.unwrap();
+    publish(&roles, "t", &["a"]).await.unwrap();
+    hand(&roles, "t", "g").await.fetch(1).await;
+    let looking = rusqlite::Connection::open(folder.path().join("longshore.db")).unwrap();
+    until(async || looking.query_row("SELECT held FROM lanes", [], |row| row.get::<_, u32>(0)).unwrap() == 0).await;
+    let left = crash(folder.path());
+    let roles = open(left.path(), json!({})).await.unwrap();
+    let mut held = hand(&roles, "t", "g").await;
+    held.fetch(1).await;
+    assert_eq!(held.got.facts(0).unanswered, 0);
+}
+
+#[tokio::test]
+async fn a_broker_that_nobody_has_any_more_leaves_its_file_clean() {
+    let folder = tempdir().unwrap();
+    let roles = open(folder.path(), json!({})).await.unwrap();
+    publish(&roles, "t", &["a"]).await.unwrap();
+    let mut held = hand(&roles, "t", "g").await;
+    held.fetch(1).await;
+    drop((held, roles));
+    let roles = open(folder.path(), json!({})).await.expect("the file is free once the last user is gone");
+    let mut held = hand(&roles, "t", "g").await;
+    held.fetch(1).await;
+    assert_eq!(held.got.facts(0).unanswered, 0, "it was given back, and no crash took it");
 }
 
 #[tokio::test]

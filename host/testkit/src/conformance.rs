@@ -71,6 +71,7 @@ pub fn tests() -> Vec<Test> {
         groups::TESTS,
         acks::SETTLING,
         acks::GUARANTEES,
+        acks::PURGING,
         dead_letters::TESTS,
         replay::SUBSCRIBING,
         replay::GROUPS,

@@ -21,6 +21,8 @@ pub(super) fn recover(connection: &mut Connection, now: u64) -> Result<()> {
             count_retries(&transaction, lane, held, now)?;
         }
     }
+    // Nobody holds anything now. Whoever opens a lane says how much.
+    transaction.execute("UPDATE lanes SET held = 0", []).map_err(trouble)?;
     // Broadcast lanes are not stored; what waited for them has nobody to come to.
     transaction.execute("DELETE FROM retries WHERE lane NOT IN (SELECT id FROM lanes)", []).map_err(trouble)?;
     transaction.execute("UPDATE meta SET value = 0 WHERE name = 'clean'", []).map_err(trouble)?;

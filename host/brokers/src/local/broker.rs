@@ -38,6 +38,8 @@ pub(super) struct Entry {
     pub(super) safe_cursor: (u64, u64),
     /// When the next retry is due.
     pub(super) due: watch::Sender<u64>,
+    /// Closed to take the lane away from whoever has it.
+    pub(super) revoked: watch::Sender<()>,
     /// Highest position that was handed over; 0 = nobody reads.
     pub(super) read: Arc<AtomicU64>,
     /// Deliveries that ended with the process.
@@ -64,6 +66,8 @@ impl Default for Signals {
 pub(super) struct Wake {
     pub(super) topics: Vec<TopicId>,
     pub(super) lanes: Vec<LaneId>,
+    /// Lanes that are taken away.
+    pub(super) revoked: Vec<LaneId>,
     pub(super) catalog: bool,
     pub(super) delayed: bool,
 }
@@ -157,6 +161,11 @@ impl<T: Tables> Broker<T> {
                 entry.due.send_replace(due.unwrap_or(NEVER));
             }
         }
+        for id in self.wake.revoked.drain(..) {
+            if let Some(entry) = self.lanes.get_mut(&id) {
+                entry.revoked = watch::Sender::new(());
+            }
+        }
         if std::mem::take(&mut self.wake.catalog) {
             self.signals.catalog.send_modify(|count| *count += 1);
         }
@@ -196,6 +205,7 @@ impl Entry {
             cursor: (0, 0),
             safe_cursor: (0, 0),
             due: watch::Sender::new(NEVER),
+            revoked: watch::Sender::new(()),
             read: Arc::default(),
             crashes: Arc::default(),
         }

@@ -73,7 +73,8 @@ impl<T: Tables> Broker<T> {
         Ok(true)
     }
 
-    /// Removes a topic's messages, also those that wait for a retry or for their time. Says how many were in its log.
+    /// Removes a topic's messages, also those that wait for a retry or for their time. Says how many were in its log. Its lanes are revoked:
+    /// whoever has one waits for retries that will not come.
     pub(super) fn purge_topic(&mut self, name: &str) -> Result<Option<u64>> {
         let Some(id) = self.names.get(name).copied() else { return Ok(None) };
         let topic = self.topics.get_mut(&id).expect("names lead to topics");
@@ -84,6 +85,7 @@ impl<T: Tables> Broker<T> {
         self.tables.clear_delays(id)?;
         for lane in self.lanes_of(id) {
             self.put_behind(lane, mark)?;
+            self.wake.revoked.push(lane);
         }
         self.wake.delayed = true;
         Ok(Some(purged))

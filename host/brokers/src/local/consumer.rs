@@ -11,10 +11,10 @@ use super::acks::LaneAcks;
 use super::backend::Backend;
 use super::front::Local;
 use super::lanes::{OpenLane, Opened};
-use super::members::{Claim, Member};
+use super::members::{Claim, Member, Place};
 use super::read::{Beginning, Read};
 use super::source::LaneSource;
-use super::tables::TopicId;
+use super::tables::{LaneId, TopicId};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
@@ -42,6 +42,8 @@ struct Subscription<B> {
     catalog: watch::Receiver<u64>,
     /// Lanes of ours that somebody still holds.
     mine: HashMap<TopicId, Weak<Claim>>,
+    /// Where a broadcast goes on when it has lost a lane.
+    places: HashMap<TopicId, Arc<Place>>,
     /// Topics that were there when we came: for the others the beginning is the start, whatever was asked.
     old: HashSet<TopicId>,
     ready: VecDeque<Lane>,
@@ -53,8 +55,8 @@ impl<B: Backend> Subscription<B> {
         let group: Option<Arc<str>> = subscribe.group.as_deref().map(Into::into);
         let member = group.clone().map(|group| front.members.join(group, subscribe.topics.clone()));
         let catalog = front.signals.catalog.subscribe();
-        let (mine, old, ready) = (HashMap::new(), HashSet::new(), VecDeque::new());
-        Subscription { front, subscribe, group, catalog, mine, old, ready, _member: member }
+        let (mine, places, old, ready) = (HashMap::new(), HashMap::new(), HashSet::new(), VecDeque::new());
+        Subscription { front, subscribe, group, catalog, mine, places, old, ready, _member: member }
     }
 
     /// Opens what is there, so that a start at the end is fixed before `subscribe` answers.
@@ -104,11 +106,21 @@ impl<B: Backend> Subscription<B> {
         };
         let open = self.wish(topic);
         let opened = self.front.run(move |broker, now| broker.open_lane(&open, now)).await?;
-        claim.lane = Some(opened.lane);
+        match &self.group {
+            Some(_) => claim.lane = Some(opened.lane),
+            None => claim.place = Some(self.place(topic, opened.lane)),
+        }
         claim.read = opened.read.clone();
         let claim = Arc::new(claim);
         self.mine.insert(topic, Arc::downgrade(&claim));
         Ok(Some(self.lane(topic, opened, claim)))
+    }
+
+    fn place(&mut self, topic: TopicId, lane: LaneId) -> Arc<Place> {
+        let place = self.places.get(&topic).filter(|place| place.lane == lane).cloned();
+        let place = place.unwrap_or_else(|| self.front.members.place(lane));
+        self.places.insert(topic, place.clone());
+        place
     }
 
     fn wish(&self, topic: TopicId) -> OpenLane {
@@ -118,20 +130,21 @@ impl<B: Backend> Subscription<B> {
             (None, true) => Start::Latest,
         };
         let window = self.subscribe.max_in_flight as u64;
-        OpenLane { topic, group: self.group.clone(), start, window, order: self.subscribe.order }
+        let before = self.places.get(&topic).map(|place| place.lane);
+        OpenLane { topic, group: self.group.clone(), start, window, order: self.subscribe.order, before }
     }
 
     fn lane(&self, topic: TopicId, opened: Opened, claim: Arc<Claim>) -> Lane {
         let beginning = Arc::new(Beginning { finished: opened.finished.clone(), crashes: opened.crashes.clone() });
         let read = Read { from: opened.mark, beginning, ..Read::new(topic, opened.topic.clone()) };
-        let mut end = opened.newest.clone();
+        let mut revoked = opened.revoked.clone();
         let source = LaneSource::new(self.front.clone(), claim.clone(), &opened, read);
         Lane {
             id: opened.topic.to_string(),
             partition: None,
             source: Box::new(source),
             acks: Box::new(LaneAcks { front: self.front.clone(), lane: opened.lane, _claim: claim }),
-            revoked: Box::pin(async move { while end.changed().await.is_ok() {} }),
+            revoked: Box::pin(async move { while revoked.changed().await.is_ok() {} }),
             finished: opened.finished,
             waiting: opened.waiting,
         }

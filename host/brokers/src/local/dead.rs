@@ -78,7 +78,7 @@ impl<T: Tables> Broker<T> {
         if let Some(lane) = self.lane_of(origin.group, topic) {
             return Ok(lane);
         }
-        let open = OpenLane { topic, group: Some(origin.group.into()), start: Start::Latest, window: 0, order: Order::None };
+        let open = OpenLane { topic, group: Some(origin.group.into()), start: Start::Latest, window: 0, order: Order::None, before: None };
         self.lane_for(&open, now)
     }
 

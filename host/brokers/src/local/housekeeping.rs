@@ -45,13 +45,60 @@ async fn release<B: Backend>(backend: &B, now: u64) -> Result<(), BrokerError> {
     backend.write(move |broker| broker.release(now)).await
 }
 
-async fn clean<B: Backend>(backend: &B, clock: &Clock, members: &Members) -> Result<(), BrokerError> {
-    let gone = members.take_gone();
-    backend.write(move |broker| gone.iter().try_for_each(|lane| broker.forget_lane(*lane))).await?;
+async fn clean<B: Backend>(backend: &B, clock: &Clock, members: &Arc<Members>) -> Result<(), BrokerError> {
+    let left = members.take_left();
+    let forgotten = {
+        let (left, members) = (left.clone(), members.clone());
+        let is_held = move |group: &Arc<str>, topic| members.is_held(group, topic);
+        backend.write(move |broker| left.iter().try_for_each(|lane| broker.leave_lane(*lane, &is_held))).await
+    };
+    forgotten.inspect_err(|_| members.put_back(left))?;
     loop {
         let now = clock.now();
         if !backend.write(move |broker| broker.trim(now)).await? {
             return Ok(());
         }
+    }
+}
+
+#[cfg(all(test, feature = "memory"))]
+mod tests {
+    use std::future::ready;
+
+    use longshore_core::Batch;
+
+    use super::*;
+    use crate::local::{Broker, Got, Read};
+    use crate::memory::MemoryTables;
+
+    /// A backend that can do nothing now.
+    struct Broken;
+
+    impl Backend for Broken {
+        type Tables = MemoryTables;
+
+        fn write<R, W>(&self, _: W) -> impl Future<Output = Result<R, BrokerError>> + Send
+        where
+            R: Send + 'static,
+            W: FnMut(&mut Broker<MemoryTables>) -> Result<R, BrokerError> + Send + 'static,
+        {
+            ready(Err(BrokerError::retry("no room")))
+        }
+
+        fn read(&self, _: Read, _: Batch) -> impl Future<Output = Result<Got, BrokerError>> + Send {
+            ready(Err(BrokerError::retry("no room")))
+        }
+
+        fn close(&self) -> impl Future<Output = Result<(), BrokerError>> + Send {
+            ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_was_left_is_not_forgotten_over_an_error() {
+        let members = Arc::new(Members::default());
+        drop(members.place(7));
+        clean(&Broken, &Clock::system(), &members).await.unwrap_err();
+        assert_eq!(members.take_left(), [7]);
     }
 }

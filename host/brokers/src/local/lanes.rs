@@ -25,6 +25,8 @@ pub(super) struct OpenLane {
     pub(super) window: u64,
     /// Whether waiting retries are listed.
     pub(super) order: Order,
+    /// The lane that a broadcast had before, to go on with.
+    pub(super) before: Option<LaneId>,
 }
 
 /// A lane as its subscriber finds it.
@@ -37,6 +39,8 @@ pub(super) struct Opened {
     pub(super) crashes: Arc<HashMap<u64, u32>>,
     pub(super) newest: watch::Receiver<u64>,
     pub(super) due: watch::Receiver<u64>,
+    /// Closed when the lane is taken away.
+    pub(super) revoked: watch::Receiver<()>,
     pub(super) read: Arc<AtomicU64>,
 }
 
@@ -83,6 +87,7 @@ impl<T: Tables> Broker<T> {
             crashes: entry.crashes.clone(),
             newest: topic.newest.subscribe(),
             due: entry.due.subscribe(),
+            revoked: entry.revoked.subscribe(),
             read: entry.read.clone(),
         })
     }
@@ -91,6 +96,9 @@ impl<T: Tables> Broker<T> {
         let Some(topic) = self.topics.get(&open.topic) else { return Err(topic_gone()) };
         let (end, name) = (topic.record.next - 1, topic.record.name.clone());
         let Some(group) = &open.group else {
+            if let Some(before) = open.before.filter(|lane| self.lanes.contains_key(lane)) {
+                return Ok(before);
+            }
             let mark = if open.start == Start::Earliest { 0 } else { end };
             return self.add_lane(open, "", mark, true, now);
         };
@@ -176,13 +184,18 @@ impl<T: Tables> Broker<T> {
         Ok(())
     }
 
-    /// Forgets a broadcast lane whose subscriber is gone.
-    pub(super) fn forget_lane(&mut self, lane: LaneId) -> Result<()> {
-        if self.lanes.get(&lane).is_some_and(|entry| entry.ephemeral.is_some()) {
+    /// A lane was left. A broadcast's is forgotten; of a group's it is stored that nobody holds anything, unless it was taken again.
+    pub(super) fn leave_lane(&mut self, lane: LaneId, is_held: impl Fn(&Arc<str>, TopicId) -> bool) -> Result<()> {
+        let Some(entry) = self.lanes.get_mut(&lane) else { return Ok(()) };
+        if entry.ephemeral.is_some() {
             self.lanes.remove(&lane);
-            self.tables.drop_lane(lane)?;
+            return self.tables.drop_lane(lane);
         }
-        Ok(())
+        if entry.record.window == 0 || is_held(&entry.record.group, entry.record.topic) {
+            return Ok(());
+        }
+        entry.record.window = 0;
+        self.tables.put_lane(&entry.record)
     }
 
     /// What reads of a topic need to know; `None` when it is gone.

@@ -23,7 +23,8 @@ struct Floor {
     held: HashSet<(Arc<str>, TopicId)>,
     members: Vec<(u64, Arc<str>, Vec<Pattern>)>,
     last: u64,
-    gone: Vec<LaneId>,
+    /// Lanes that were left since housekeeping last looked.
+    left: Vec<LaneId>,
 }
 
 impl Members {
@@ -40,12 +41,22 @@ impl Members {
     pub(super) fn claim(self: &Arc<Self>, group: &Arc<str>, topic: TopicId, catalog: &watch::Sender<u64>) -> Option<Claim> {
         let what = (group.clone(), topic);
         let free = self.lock().held.insert(what.clone());
-        free.then(|| Claim { members: self.clone(), what: Some(what), lane: None, read: Arc::default(), catalog: catalog.clone() })
+        free.then(|| Claim::new(self, Some(what), catalog))
     }
 
     /// A claim on nothing: a broadcast has its lane for itself.
     pub(super) fn no_claim(self: &Arc<Self>, catalog: &watch::Sender<u64>) -> Claim {
-        Claim { members: self.clone(), what: None, lane: None, read: Arc::default(), catalog: catalog.clone() }
+        Claim::new(self, None, catalog)
+    }
+
+    /// The place of a broadcast, which it may come back to until the value is dropped.
+    pub(super) fn place(self: &Arc<Self>, lane: LaneId) -> Arc<Place> {
+        Arc::new(Place { members: self.clone(), lane })
+    }
+
+    /// Whether somebody has the lane of a group on a topic.
+    pub(super) fn is_held(&self, group: &Arc<str>, topic: TopicId) -> bool {
+        self.lock().held.contains(&(group.clone(), topic))
     }
 
     /// How many members of a group would read a topic.
@@ -55,9 +66,14 @@ impl Members {
         floor.members.iter().filter(reads).count() as u64
     }
 
-    /// Broadcast lanes whose subscribers went since the last call.
-    pub(super) fn take_gone(&self) -> Vec<LaneId> {
-        std::mem::take(&mut self.lock().gone)
+    /// Lanes that were left since the last call, and may have been taken again.
+    pub(super) fn take_left(&self) -> Vec<LaneId> {
+        std::mem::take(&mut self.lock().left)
+    }
+
+    /// What was taken with [`take_left`](Self::take_left), for another time.
+    pub(super) fn put_back(&self, left: Vec<LaneId>) {
+        self.lock().left.extend(left);
     }
 
     fn lock(&self) -> MutexGuard<'_, Floor> {
@@ -82,24 +98,42 @@ impl Drop for Member {
 pub(super) struct Claim {
     members: Arc<Members>,
     what: Option<(Arc<str>, TopicId)>,
-    /// The lane, once it is open.
+    /// The lane of a group, once it is open.
     pub(super) lane: Option<LaneId>,
+    /// The place of a broadcast, once its lane is open.
+    pub(super) place: Option<Arc<Place>>,
     /// The highest position that was handed over.
     pub(super) read: Arc<AtomicU64>,
     catalog: watch::Sender<u64>,
+}
+
+impl Claim {
+    fn new(members: &Arc<Members>, what: Option<(Arc<str>, TopicId)>, catalog: &watch::Sender<u64>) -> Self {
+        Claim { members: members.clone(), what, lane: None, place: None, read: Arc::default(), catalog: catalog.clone() }
+    }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         self.read.store(0, Ordering::Relaxed);
         let mut floor = self.members.lock();
-        match &self.what {
-            Some(what) => {
-                floor.held.remove(what);
-            }
-            None => floor.gone.extend(self.lane),
+        if let Some(what) = &self.what {
+            floor.held.remove(what);
         }
+        floor.left.extend(self.lane);
         drop(floor);
         self.catalog.send_modify(|count| *count += 1);
+    }
+}
+
+/// A broadcast's place on a topic. Its subscription and its lane share it, since either may outlive the other.
+pub(super) struct Place {
+    members: Arc<Members>,
+    pub(super) lane: LaneId,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.members.lock().left.push(self.lane);
     }
 }

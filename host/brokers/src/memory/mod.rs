@@ -14,6 +14,8 @@ use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Rol
 
 pub use config::Config;
 pub use faults::{Faults, When};
+#[cfg(test)]
+pub(crate) use tables::MemoryTables;
 
 /// The adapter.
 pub struct Memory;

@@ -30,6 +30,16 @@ pub(crate) async fn open_memory(config: Value) -> Roles {
     memory::Memory::connect(config, connect_in(Path::new("."))).await.expect("memory is always there")
 }
 
+/// Waits until `what` is so.
+pub(crate) async fn until(mut what: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !what().await {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), wait).await.expect("it becomes so in time");
+}
+
 /// Copies what a crash would leave of the database in `folder` to a new folder.
 pub(crate) fn crash(folder: &Path) -> TempDir {
     let copy = tempfile::tempdir().expect("a folder");

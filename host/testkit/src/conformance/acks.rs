@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use longshore_core::{Flag, Waiting};
+use longshore_core::{Flag, TopicSettings, Waiting};
 
-use super::bench::push;
-use super::{Bench, Test, suite};
+use super::bench::{SOON, next, push};
+use super::{Bench, Hand, Test, suite};
 
 pub(super) const SETTLING: &[Test] = suite!(Flag::AckNack =>
     what_is_settled_does_not_come_again,
@@ -20,6 +20,10 @@ pub(super) const GUARANTEES: &[Test] = suite!(Flag::DeliveryGuarantees =>
     a_retry_that_was_handed_over_and_not_settled_comes_again,
     waiting_retries_are_told_when_a_lane_begins,
     retries_and_new_messages_do_not_starve_each_other,
+);
+
+pub(super) const PURGING: &[Test] = suite!(Flag::DeliveryGuarantees, |roles| roles.topics.is_some() =>
+    a_purge_takes_lanes_away_that_wait_for_retries,
 );
 
 async fn what_is_settled_does_not_come_again(bench: Bench<'_>) {
@@ -172,4 +176,26 @@ async fn retries_and_new_messages_do_not_starve_each_other(bench: Bench<'_>) {
         kinds.extend((first..hand.got.len()).map(|i| hand.got.get(i).attempt));
     }
     assert!(kinds.contains(&1) && kinds.contains(&2), "only one kind came: {kinds:?}");
+}
+
+async fn a_purge_takes_lanes_away_that_wait_for_retries(bench: Bench<'_>) {
+    let broadcast = bench.subject.capabilities().has(Flag::Broadcast);
+    for (name, group) in [("t", bench.group("g"))].into_iter().chain(broadcast.then_some(("u", None))) {
+        let topic = bench.topic(name);
+        bench.topics().create(&topic, &TopicSettings::default()).await.expect("made");
+        let mut lanes = bench.subscribe(&[&topic], group).await;
+        let mut hand = Hand::new(next(&mut lanes).await, None);
+        bench.publish(&topic, &["a"]).await;
+        hand.fetch(1).await;
+        hand.again(0, Duration::from_secs(3600), 2, 1).settle().await;
+        bench.topics().purge(&topic).await.expect("emptied");
+        tokio::time::timeout(SOON, &mut hand.lane.revoked).await.expect("the lane is revoked");
+        // Between two lanes: it must not be missed.
+        bench.publish(&topic, &["b"]).await;
+        drop(hand);
+        let mut hand = Hand::new(next(&mut lanes).await, None);
+        assert_eq!(hand.lane.waiting, [], "what was purged is not waited for");
+        hand.fetch(1).await;
+        assert_eq!(hand.payloads(), ["b"]);
+    }
 }

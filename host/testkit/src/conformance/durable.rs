@@ -19,8 +19,8 @@ async fn messages_and_marks_outlive_a_crash(bench: Bench<'_>) {
     let mut hand = bench.hand(&topic, "g").await;
     hand.fetch(4).await;
     hand.done(0).done(2).settle().await;
-    drop(hand);
     let bench = bench.crash().await;
+    drop(hand);
     let mut next = bench.hand(&topic, "g").await;
     next.fetch(2).await;
     assert_eq!(next.payloads(), ["b", "d"]);
