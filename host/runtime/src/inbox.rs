@@ -235,3 +235,21 @@ impl Drop for Lent {
         self.settle(Err(Failure::NotTried));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_wait_does_not_overflow_and_ends_with_the_job() {
+        let (_inbox, outlook) = inbox("orders");
+        let stop = CancellationToken::new();
+        let begun = tokio::time::Instant::now();
+        let stops = async {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            stop.cancel();
+        };
+        let (lent, ()) = tokio::join!(outlook.receive(1, Duration::from_millis(u64::MAX), &stop), stops);
+        assert!(lent.is_empty() && begun.elapsed() >= Duration::from_secs(3600));
+    }
+}

@@ -12,6 +12,7 @@ use wasmtime::component::{self, InstancePre};
 
 use crate::answer;
 use crate::batched::{self, BatchedFunc};
+use crate::caps::publish::LONGEST;
 use crate::crash;
 use crate::current::{Current, Ids};
 use crate::guard::{self, Ended};
@@ -176,7 +177,7 @@ impl Instance {
         let state = self.store.data_mut();
         state.memory.renew();
         let deadline = u64::try_from(self.limits.deadline.as_millis()).unwrap_or(u64::MAX);
-        let deadline = state.granted.clock.now().saturating_add(deadline);
+        let deadline = state.granted.clock.now().saturating_add(deadline).min(LONGEST);
         state.log.begin(Current { call: Some(call), deadline });
     }
 

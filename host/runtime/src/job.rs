@@ -21,12 +21,14 @@ use crate::module::{Module, World};
 use crate::runtime::Runtime;
 use crate::state::Granted;
 
-/// What a job is given besides its component.
+/// What a job is given besides its component. Of the limits of a handler's call, those that bind what may run for ever.
 pub struct JobSettings {
     /// Its name in the configuration.
     pub name: String,
     /// Linear memory, bytes.
     pub memory: usize,
+    /// Bytes of outputs that it may settle one message with: the engine refuses more, and far more ends the job.
+    pub output_size: usize,
     /// Where it may publish.
     pub outlets: Outlets,
     /// Its own `config` table.
@@ -45,6 +47,7 @@ impl JobSettings {
         JobSettings {
             name: name.into(),
             memory: Limits::default().memory,
+            output_size: Limits::default().output_size,
             outlets: Outlets::default(),
             config: HashMap::new(),
             publish_timeout: Duration::from_secs(10),
@@ -138,7 +141,7 @@ impl Job {
             pre: self.module.inner.pre.clone(),
             entry: self.module.inner.entry.clone(),
             granted: Arc::new(granted),
-            limits: Limits { memory: s.memory, ..Limits::default() },
+            limits: Limits { memory: s.memory, output_size: s.output_size, ..Limits::default() },
             ticks: self.runtime.ticks(),
             room: self.runtime.room(),
         }

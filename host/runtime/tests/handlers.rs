@@ -207,6 +207,12 @@ async fn idle_instances_make_room_for_others_and_the_longest_idle_goes_first() {
 }
 
 #[tokio::test]
+async fn limits_without_end_do_not_overflow() {
+    let handler = handler(Guest::Echo, |s| (s.limits.deadline, s.limits.cpu) = (Duration::MAX, Duration::MAX));
+    assert_eq!(outputs(&handle(&handler, call(&["x"])).await.expect("an answer")), ["x"]);
+}
+
+#[tokio::test]
 async fn settings_that_cannot_work_are_refused() {
     let refused = |guest, change: fn(&mut HandlerSettings)| {
         let mut settings = HandlerSettings::new("billing");

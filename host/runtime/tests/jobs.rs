@@ -79,6 +79,23 @@ async fn what_a_job_leaves_when_it_ends_was_not_tried_whether_it_received_it_or_
 }
 
 #[tokio::test]
+async fn a_job_is_ended_over_outputs_by_its_own_limit() {
+    let payload = "x".repeat(8 << 20);
+    for (output_size, ends_well) in [(16 << 20, true), (1 << 20, false)] {
+        let (inbox, outlook) = inbox("orders");
+        let job = job(|settings| {
+            pulling(outlook)(settings);
+            settings.output_size = output_size;
+            settings.outlets.brokers[0].max_message_size = usize::MAX;
+        });
+        let payloads = [payload.as_str()];
+        let (ran, done) = tokio::join!(run(&job), offer(&inbox, &payloads));
+        assert_eq!(ran.is_ok(), ends_well, "{output_size}: {ran:?}");
+        assert_eq!(done.expect("an answer").failures.is_empty(), ends_well, "{output_size}");
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_waits_for_a_job_ends_with_the_job() {
     let (inbox, outlook) = inbox("orders");
     let job = job(pulling(outlook));
