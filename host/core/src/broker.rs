@@ -188,7 +188,8 @@ pub trait Groups: Send + Sync {
 /// What is done with dead letters. A dead letter is a message with `longshore-dead-*` headers on a topic like any other.
 pub trait DeadLetters: Send + Sync {
     /// Gives the dead letters at `positions` of `topic` back to the group that failed, in place of nothing else and to no other group:
-    /// attempt 1, dead-letter headers gone, redrives one more. Says how many were there. Killed half-way and run again, each goes once.
+    /// attempt 1, dead-letter headers gone, redrives one more. One that cannot be given back (damaged, or without the headers that say to
+    /// whom) stays where it is and keeps no other back. Says how many went. Killed half-way and run again, each goes once.
     fn redrive<'a>(&'a self, topic: &'a str, positions: &'a [u64]) -> BoxFuture<'a, Result<u64, BrokerError>>;
     /// Removes them. Says how many were there.
     fn remove<'a>(&'a self, topic: &'a str, positions: &'a [u64]) -> BoxFuture<'a, Result<u64, BrokerError>>;

@@ -9,7 +9,8 @@ use super::trouble::trouble;
 pub(super) const APPLICATION_ID: i32 = 0x4c6e_6773;
 
 /// `MIGRATIONS[n]` makes version n + 1 of version n. Logs are made with their topics: `log_<id>(position, at, row)`.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     INSERT INTO meta VALUES ('clean', 1), ('last-delay', 0);
     CREATE TABLE topics(
@@ -32,7 +33,10 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE INDEX retries_due ON retries(lane, due, id);
     CREATE TABLE delayed(id INTEGER PRIMARY KEY, due INTEGER NOT NULL, topic INTEGER NOT NULL, row BLOB NOT NULL);
     CREATE INDEX delayed_due ON delayed(due);
-"];
+",
+    // A position is looked up before a dead letter is given back to it.
+    "CREATE INDEX retries_position ON retries(lane, position)",
+];
 
 /// Refuses a file that is another application's, or newer than this program.
 pub(super) fn check(connection: &Connection) -> Result<(), BrokerError> {

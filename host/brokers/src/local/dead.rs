@@ -20,23 +20,20 @@ struct Origin<'a> {
 }
 
 impl<T: Tables> Broker<T> {
-    /// Gives dead letters back to the groups that failed, all or, when one of them is none, nothing. Says how many were there.
+    /// Gives dead letters back to the groups that failed. One that cannot be given back stays where it is. Says how many went.
     pub(super) fn redrive(&mut self, topic: &str, positions: &[u64], now: u64) -> Result<u64> {
         let Some(from) = self.names.get(topic).copied() else { return Ok(0) };
-        let mut rows = Vec::new();
-        for position in positions {
-            if let Some(bytes) = self.tables.row(from, *position)? {
-                origin_of(&bytes, topic, *position)?;
-                rows.push((*position, bytes));
-            }
-        }
         let mut count = 0;
-        for (position, bytes) in rows {
+        for position in positions {
             // A position that was named twice is gone the second time.
-            if self.take_out(from, position)? == 1 {
-                let (row, origin) = origin_of(&bytes, topic, position)?;
-                self.give_back(row, &origin, now)?;
-                count += 1;
+            let Some(bytes) = self.tables.row(from, *position)? else { continue };
+            let given = match origin_of(&bytes) {
+                Ok((row, origin)) => self.give_back(row, &origin, now)?,
+                Err(what) => Err(what),
+            };
+            match given {
+                Ok(()) => count += self.take_out(from, *position)?,
+                Err(what) => tracing::warn!("message {topic}/{position} is not given back: {what}"),
             }
         }
         self.save_counts(from)?;
@@ -54,22 +51,56 @@ impl<T: Tables> Broker<T> {
         Ok(count)
     }
 
-    fn give_back(&mut self, row: Row<'_>, origin: &Origin<'_>, now: u64) -> Result<()> {
+    /// Gives a dead letter back, or says why it cannot be.
+    fn give_back(&mut self, row: Row<'_>, origin: &Origin<'_>, now: u64) -> Result<std::result::Result<(), String>> {
         let lane = self.lane_of_origin(origin, now)?;
-        let entry = &self.lanes[&lane];
+        let Some(position) = self.free_position(lane, origin.position)? else {
+            return Ok(Err(format!(
+                "group {:?} has too many retries on topic {:?}; redrive it once they are done",
+                origin.group, origin.topic
+            )));
+        };
         let retry = Retry {
-            // An old position: the group has passed it, or would meet the message twice under one number.
-            position: origin.position.min(entry.record.mark),
-            due: now.max(entry.cursor.0 + 1),
+            position,
+            due: now.max(self.lanes[&lane].cursor.0 + 1),
             attempt: 1,
             deliveries: 0,
             unanswered: 0,
-            redrives: origin.redrives + 1,
+            redrives: origin.redrives.saturating_add(1),
             first_failed_at: 0,
         };
         self.tables.add_retry(lane, &retry, &revived(row, origin))?;
         self.wake.lanes.push(lane);
-        Ok(())
+        Ok(Ok(()))
+    }
+
+    /// A position that the group has passed and that nothing waits at, so that order never takes two messages for one: the message's own if
+    /// it is such a one, else the next below the mark, else a new one, if the group stands at the end.
+    fn free_position(&mut self, lane: LaneId, own: u64) -> Result<Option<u64>> {
+        let record = &self.lanes[&lane].record;
+        let (mark, passed) = (record.mark, own > 0 && (own <= record.mark || record.above.contains(own)));
+        let own = passed.then_some(own);
+        for position in own.into_iter().chain((1..=mark).rev()) {
+            if !self.tables.waits_at(lane, position)? {
+                return Ok(Some(position));
+            }
+        }
+        self.skip_position(lane)
+    }
+
+    /// A position of the log that no message will have, where the group has finished all of it.
+    fn skip_position(&mut self, lane: LaneId) -> Result<Option<u64>> {
+        let entry = self.lanes.get_mut(&lane).expect("the caller found it");
+        let topic = self.topics.get_mut(&entry.record.topic).expect("a lane has a topic");
+        if entry.record.mark + 1 != topic.record.next {
+            return Ok(None);
+        }
+        topic.record.next += 1;
+        entry.record.mark += 1;
+        self.tables.put_topic(&topic.record)?;
+        self.tables.put_lane(&entry.record)?;
+        self.wake.topics.push(topic.record.id);
+        Ok(Some(entry.record.mark))
     }
 
     /// The lane of the group that failed; made again, with nothing else to read, where somebody removed it.
@@ -89,12 +120,10 @@ impl<T: Tables> Broker<T> {
     }
 }
 
-/// A dead letter and where it comes from.
-fn origin_of<'a>(bytes: &'a [u8], topic: &str, position: u64) -> Result<(Row<'a>, Origin<'a>)> {
-    let row = Row::at(bytes, 0).ok_or_else(|| BrokerError::give_up(format!("message {topic}/{position} is damaged")))?;
-    let origin = origin(row).map_err(|what| {
-        BrokerError::give_up(format!("message {topic}/{position} is no dead letter: {what}; publish it where it should go instead"))
-    })?;
+/// A dead letter and where it comes from, or why it is none.
+fn origin_of(bytes: &[u8]) -> std::result::Result<(Row<'_>, Origin<'_>), String> {
+    let row = Row::at(bytes, 0).ok_or("it is damaged")?;
+    let origin = origin(row).map_err(|what| format!("it is no dead letter: {what}; publish it where it should go instead"))?;
     Ok((row, origin))
 }
 

@@ -127,7 +127,9 @@ pub(crate) trait Retries {
     fn due(&self, lane: LaneId, after: (u64, u64), now: u64, each: &mut dyn FnMut(u64, &Retry, &[u8]) -> bool) -> Result<()>;
     /// When the first behind `after` is due.
     fn next_due(&self, lane: LaneId, after: (u64, u64)) -> Result<Option<u64>>;
-    /// Position and key of all.
+    /// Whether one waits that has this position.
+    fn waits_at(&self, lane: LaneId, position: u64) -> Result<bool>;
+    /// Position and key of all that can be read.
     fn waiting(&self, lane: LaneId) -> Result<Vec<Waiting>>;
     /// How many.
     fn count_retries(&self, lane: LaneId) -> Result<u64>;

@@ -157,6 +157,10 @@ impl Retries for MemoryTables {
         Ok(self.waiters.get(&lane).and_then(|waiters| waiters.behind(after).next().map(|(_, retry, _)| retry.due)))
     }
 
+    fn waits_at(&self, lane: LaneId, position: u64) -> Result<bool> {
+        Ok(self.waiters.get(&lane).is_some_and(|waiters| waiters.has(position)))
+    }
+
     fn waiting(&self, lane: LaneId) -> Result<Vec<Waiting>> {
         Ok(self.waiters.get(&lane).map(Waiters::list).unwrap_or_default())
     }

@@ -1,5 +1,8 @@
 //! Flag `dead-letter-queue`: dead letters go back to the group that failed, or away.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use longshore_core::{DeadLetters, Flag, Outbox, Page, headers};
 
 use super::bench::push_with;
@@ -9,7 +12,8 @@ pub(super) const TESTS: &[Test] = suite!(Flag::DeadLetterQueue =>
     dead_letters_are_found_newest_first,
     a_redriven_message_goes_to_the_failing_group_alone_as_it_was,
     a_dead_letter_is_redriven_once,
-    what_is_no_dead_letter_is_not_redriven,
+    what_is_no_dead_letter_stays_and_keeps_no_other_back,
+    redriven_messages_never_share_a_position,
     removed_dead_letters_are_gone,
 );
 
@@ -95,16 +99,44 @@ async fn a_dead_letter_is_redriven_once(bench: Bench<'_>) {
     assert_eq!(got, ["a", "b"]);
 }
 
-async fn what_is_no_dead_letter_is_not_redriven(bench: Bench<'_>) {
+async fn what_is_no_dead_letter_stays_and_keeps_no_other_back(bench: Bench<'_>) {
     let topic = bench.topic("t");
+    let mut hand = bench.hand(&topic, "g").await;
     let graveyard = bury(&bench, &topic, "g", "1", "a").await;
     bench.publish(&graveyard, &["plain"]).await;
+    bury(&bench, &topic, "g", "2", "b").await;
     let there = positions(&bench, &graveyard).await;
-    for order in [there.clone(), there.iter().rev().copied().collect()] {
-        dead_letters(&bench).redrive(&graveyard, &order).await.expect_err("one of them has no group to go to");
-        assert_eq!(positions(&bench, &graveyard).await, there, "nothing was changed");
-    }
+    assert_eq!(dead_letters(&bench).redrive(&graveyard, &there).await.expect("the others go"), 2);
+    assert_eq!(positions(&bench, &graveyard).await, there[1..2], "what has no group to go to stays");
+    assert_eq!(dead_letters(&bench).redrive(&graveyard, &there).await.expect("asked again"), 0);
     assert_eq!(dead_letters(&bench).redrive(&bench.topic("none"), &[1]).await.expect("nothing there"), 0);
+    hand.fetch(2).await;
+}
+
+async fn redriven_messages_never_share_a_position(bench: Bench<'_>) {
+    let topic = bench.topic("t");
+    bench.publish(&topic, &["1", "2", "3", "4"]).await;
+    let mut hand = bench.hand(&topic, "g").await;
+    hand.fetch(4).await;
+    // All letters say that they come from the first message; the second waits for a retry.
+    hand.again(1, Duration::from_secs(3600), 2, 1).done(0).done(2).done(3).settle().await;
+    let mut graveyard = String::new();
+    for id in 0..10 {
+        graveyard = bury(&bench, &topic, "g", &id.to_string(), "dead").await;
+    }
+    let there = positions(&bench, &graveyard).await;
+    for step in there.chunks(4) {
+        assert_eq!(dead_letters(&bench).redrive(&graveyard, step).await.expect("redriven"), step.len() as u64);
+    }
+    bench.publish(&topic, &["fresh"]).await;
+    let first = hand.fetch(11).await;
+    let places: BTreeSet<u64> = (first..hand.got.len()).map(|i| hand.got.receipt(i).position).collect();
+    assert_eq!(places.len(), 11, "two messages have one position among {:?}", hand.got.receipts().positions());
+    assert!(!places.contains(&hand.got.receipt(1).position), "a message that waits was joined by another");
+    hand.all_done(first).settle().await;
+    bench.publish(&topic, &["last"]).await;
+    let last = hand.fetch(1).await;
+    assert_eq!(hand.payloads_from(last), ["last"], "nothing is lost, and nothing comes again");
 }
 
 async fn removed_dead_letters_are_gone(bench: Bench<'_>) {

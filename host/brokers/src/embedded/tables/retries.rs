@@ -66,11 +66,19 @@ impl Retries for SqliteTables {
         )
     }
 
+    fn waits_at(&self, lane: LaneId, position: u64) -> Result<bool> {
+        let found = self.first("SELECT 1 FROM retries WHERE lane = ?1 AND position = ?2", [lane, position], |_| Ok(()))?;
+        Ok(found.is_some())
+    }
+
     fn waiting(&self, lane: LaneId) -> Result<Vec<Waiting>> {
-        self.all("SELECT position, row FROM retries WHERE lane = ?1 ORDER BY due, id", [lane], |row| {
-            let packed = row.get_ref(1)?.as_blob()?;
-            Ok(Waiting { position: row.get(0)?, key: Packed::at(packed, 0).and_then(|row| row.key().map(<[u8]>::to_vec)) })
-        })
+        let read = |row: &Row<'_>| {
+            let (position, packed) = (row.get(0)?, Packed::at(row.get_ref(1)?.as_blob()?, 0));
+            Ok(packed.map(|packed| Waiting { position, key: packed.key().map(<[u8]>::to_vec) }))
+        };
+        let all = self.all("SELECT position, row FROM retries WHERE lane = ?1 ORDER BY due, id", [lane], read)?;
+        // What is damaged is never handed over, so nothing must wait for it.
+        Ok(all.into_iter().flatten().collect())
     }
 
     fn count_retries(&self, lane: LaneId) -> Result<u64> {
