@@ -3,8 +3,11 @@
 #![allow(clippy::disallowed_methods, reason = "the deadline of a process is real time")]
 
 mod host;
+mod jobs;
 mod kill;
+mod metrics;
 mod mistakes;
 mod poison;
+mod running;
 mod shutdown;
 mod story;

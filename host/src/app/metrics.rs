@@ -1,13 +1,39 @@
-//! The host's metrics as one text: the engine's own, and gauges that are read from what runs when somebody asks.
+//! The host's metrics as one text: the engine's own, what the runtime counts by itself, and what brokers were asked for.
 
-use std::fmt::Write as _;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+mod text;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+use longshore_core::Clock;
 use longshore_engine::Metrics;
+use longshore_runtime::{Snapshot, WAIT_BOUNDS};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-use super::running::Running;
+use super::running::{Running, RunningHandler};
+use text::Text;
+
+/// One value of a gauge with its labels.
+pub(super) struct Sample {
+    name: &'static str,
+    labels: String,
+    value: f64,
+}
+
+impl Sample {
+    pub(super) fn new(name: &'static str, labels: &[(&str, &str)], value: f64) -> Self {
+        Sample { name, labels: text::labels(labels), value }
+    }
+}
+
+/// Gauges that samples speak of, and what they mean. All are named from the start, with values or without.
+const SAMPLED: [(&str, &str); 4] = [
+    ("messaging_broker_health", "1 when the broker answered its last ping, else 0"),
+    ("longshore_lag", "Messages of a subscription that were never finished"),
+    ("longshore_topic_depth", "Messages kept by topic"),
+    ("longshore_dead_letter_depth", "Dead letters kept by topic"),
+];
 
 /// Shared with the admin server.
 #[derive(Clone)]
@@ -15,13 +41,23 @@ pub struct HostMetrics {
     engine: Metrics,
     registry: Arc<RwLock<Registry>>,
     running: Arc<OnceLock<Arc<Running>>>,
+    samples: Arc<Mutex<Vec<Sample>>>,
+    loaded: Arc<AtomicUsize>,
+    clock: Clock,
 }
 
 impl Default for HostMetrics {
     fn default() -> Self {
         let (engine, mut registry) = (Metrics::default(), Registry::default());
         engine.register(&mut registry);
-        HostMetrics { engine, registry: Arc::new(RwLock::new(registry)), running: Arc::default() }
+        HostMetrics {
+            engine,
+            registry: Arc::new(RwLock::new(registry)),
+            running: Arc::default(),
+            samples: Arc::default(),
+            loaded: Arc::default(),
+            clock: Clock::system(),
+        }
     }
 }
 
@@ -37,64 +73,85 @@ impl HostMetrics {
         drop(self.running.set(running));
     }
 
+    /// So many components were loaded and run.
+    pub(super) fn loaded(&self, handlers: usize) {
+        self.loaded.store(handlers, Ordering::Relaxed);
+    }
+
+    /// What brokers answered last.
+    pub(super) fn set_samples(&self, samples: Vec<Sample>) {
+        *self.samples.lock().unwrap_or_else(PoisonError::into_inner) = samples;
+    }
+
     /// Everything, in the text format of Prometheus.
     pub fn render(&self) -> String {
-        let mut text = String::new();
+        let mut text = Text::default();
+        self.sampled(&mut text);
         if let Some(running) = self.running.get() {
-            render_handlers(running, &mut text);
+            handlers(running, &mut text);
+            oldest_open(running, self.clock.now(), &mut text);
         }
+        text.family("longshore_deploys", "counter", "Components that began to run");
+        text.sample("longshore_deploys_total", r#"result="ok""#, self.loaded.load(Ordering::Relaxed) as f64);
         let mut counted = String::new();
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = encode(&mut counted, &registry) {
             tracing::error!("metrics cannot be written: {error}");
         }
-        text + &counted
+        text.into_string() + &counted
+    }
+
+    fn sampled(&self, text: &mut Text) {
+        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, help) in SAMPLED {
+            text.family(name, "gauge", help);
+            samples.iter().filter(|s| s.name == name).for_each(|s| text.sample(name, &s.labels, s.value));
+        }
     }
 }
 
-/// Gauges and counters that the runtime keeps by itself.
-fn render_handlers(running: &Running, text: &mut String) {
-    let mut family = |name: &str, kind: &str, help: &str, lines: Vec<(String, f64)>| {
-        let sample = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
-        let written = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} {kind}");
-        let lines = lines.iter().try_for_each(|(labels, value)| writeln!(text, "{sample}{{{labels}}} {value}"));
-        written.and(lines).expect("a string takes everything");
-    };
-    let each = |of: &dyn Fn(&super::running::RunningHandler) -> Vec<(String, f64)>| running.handlers.iter().flat_map(of).collect();
-    family(
-        "longshore_handler_info",
-        "gauge",
-        "What each handler runs",
-        each(&|h| {
-            let version = h.version.as_deref().unwrap_or_default();
-            let component = h.component.display().to_string();
-            let labels = [("handler", h.name.as_str()), ("component", &component), ("version", version), ("digest", &h.digest)];
-            vec![(labels.map(|(k, v)| format!("{k}=\"{}\"", escape(v))).join(","), 1.0)]
-        }),
-    );
-    let of = |h: &super::running::RunningHandler, label: &str, value: &str| format!("handler=\"{}\",{label}=\"{value}\"", escape(&h.name));
-    family(
-        "longshore_instances",
-        "gauge",
-        "Instances alive",
-        each(&|h| {
-            let s = h.instances.stats();
-            vec![(of(h, "state", "idle"), s.idle as f64), (of(h, "state", "busy"), s.busy as f64)]
-        }),
-    );
-    family(
-        "longshore_traps",
-        "counter",
-        "Calls without an answer",
-        each(&|h| {
-            let s = h.instances.stats();
-            let kinds = [("trap", s.traps), ("timeout", s.timeouts), ("memory", s.memory)];
-            kinds.iter().map(|(kind, n)| (of(h, "kind", kind), *n as f64)).collect()
-        }),
-    );
+/// What the runtime counts by itself.
+fn handlers(running: &Running, text: &mut Text) {
+    let all: Vec<(&RunningHandler, Snapshot)> = running.handlers.iter().map(|h| (h, h.instances.stats())).collect();
+    text.family("longshore_handler_info", "gauge", "What each handler runs");
+    for (h, _) in &all {
+        let (version, component) = (h.version.as_deref().unwrap_or_default(), h.component.display().to_string());
+        let labels = [("handler", h.name.as_str()), ("component", &component), ("version", version), ("digest", &h.digest)];
+        text.sample("longshore_handler_info", &text::labels(&labels), 1.0);
+    }
+    text.family("longshore_instances", "gauge", "Instances alive");
+    for (h, s) in &all {
+        for (state, n) in [("idle", s.idle), ("busy", s.busy)] {
+            text.sample("longshore_instances", &text::labels(&[("handler", &h.name), ("state", state)]), n as f64);
+        }
+    }
+    text.family("longshore_traps", "counter", "Calls without an answer");
+    for (h, s) in &all {
+        for (kind, n) in [("trap", s.traps), ("timeout", s.timeouts), ("memory", s.memory)] {
+            text.sample("longshore_traps_total", &text::labels(&[("handler", &h.name), ("kind", kind)]), n as f64);
+        }
+    }
+    text.family("longshore_queue_wait_seconds", "histogram", "How long calls waited for an instance");
+    all.iter().for_each(|(h, s)| queue_wait(&h.name, s, text));
 }
 
-/// A label's value as the text format wants it.
-fn escape(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+fn queue_wait(handler: &str, s: &Snapshot, text: &mut Text) {
+    let mut count = 0;
+    let bounds = WAIT_BOUNDS.iter().map(|micros| (*micros as f64 / 1e6).to_string()).chain(["+Inf".to_owned()]);
+    for (bound, n) in bounds.zip(&s.waits) {
+        count += n;
+        text.sample("longshore_queue_wait_seconds_bucket", &text::labels(&[("handler", handler), ("le", &bound)]), count as f64);
+    }
+    let labels = text::labels(&[("handler", handler)]);
+    text.sample("longshore_queue_wait_seconds_sum", &labels, s.wait.as_secs_f64());
+    text.sample("longshore_queue_wait_seconds_count", &labels, count as f64);
+}
+
+/// How long the oldest message that is held has been held.
+fn oldest_open(running: &Running, now: u64, text: &mut Text) {
+    text.family("longshore_oldest_open_seconds", "gauge", "How long the oldest message that is held has been held");
+    for s in running.subscriptions() {
+        let age = s.status.oldest_open_since().map_or(0, |since| now.saturating_sub(since));
+        text.sample("longshore_oldest_open_seconds", &text::labels(&[("subscription", &s.name)]), age as f64 / 1e3);
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use longshore_core::Pattern;
 use longshore_engine::{Gate, Status};
 use longshore_runtime::WasmHandler;
 
@@ -31,13 +33,43 @@ pub struct RunningSubscription {
     /// The group, where there is one.
     pub group: Option<String>,
     /// Topics and patterns, as configured.
-    pub topics: Vec<String>,
+    pub topics: Vec<Pattern>,
     /// The handler's name.
     pub handler: String,
     /// What it does.
     pub status: Arc<Status>,
     /// Pauses and resumes it.
     pub gate: Arc<Gate>,
+}
+
+/// One job that runs, or ran.
+#[derive(Clone)]
+pub struct RunningJob {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Whether it ends by itself.
+    ends: bool,
+    ended: Arc<AtomicBool>,
+}
+
+impl RunningJob {
+    pub(super) fn new(name: &str, ends: bool) -> Self {
+        RunningJob { name: name.to_owned(), ends, ended: Arc::default() }
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is over for good.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Whether it still does something of which there is an end.
+    pub(super) fn is_busy(&self) -> bool {
+        self.ends && !self.has_ended()
+    }
 }
 
 /// Everything that runs.
@@ -47,6 +79,8 @@ pub struct Running {
     pub handlers: Vec<RunningHandler>,
     /// Subscriptions that jobs pull from.
     pub pulled: Vec<RunningSubscription>,
+    /// Jobs.
+    pub jobs: Vec<RunningJob>,
 }
 
 impl Running {
@@ -54,9 +88,20 @@ impl Running {
     pub fn subscriptions(&self) -> impl Iterator<Item = &RunningSubscription> {
         self.handlers.iter().flat_map(|h| &h.subscriptions).chain(&self.pulled)
     }
+
+    /// Those that somebody still handles: not of a job that ended, and not paused.
+    pub(super) fn served(&self) -> impl Iterator<Item = &RunningSubscription> {
+        let over = |s: &&RunningSubscription| self.jobs.iter().any(|j| j.name == s.handler && j.has_ended());
+        self.subscriptions().filter(move |s| !over(s) && !s.gate.is_paused())
+    }
 }
 
 impl RunningSubscription {
+    /// Whether it reads that group on that topic.
+    pub(super) fn reads(&self, group: &str, topic: &str) -> bool {
+        self.group.as_deref() == Some(group) && self.topics.iter().any(|t| t.matches(topic))
+    }
+
     /// What became of its messages, for a person.
     pub fn summary(&self) -> String {
         let s = &self.status;

@@ -6,7 +6,7 @@ use super::App;
 use super::failure::Failure;
 use super::output::line;
 use super::session::{Need, Session};
-use crate::app::CACHE;
+use crate::app::cache_folder;
 use crate::config::{Config, KeyPath, Mistake, explain, hints};
 
 /// Finds mistakes.
@@ -44,7 +44,7 @@ struct Components {
 
 impl Components {
     fn of(config: &Config) -> Result<Self, Failure> {
-        let settings = Settings { cache: Some(config.folder.join(CACHE)), ..Settings::default() };
+        let settings = Settings { cache: cache_folder(), ..Settings::default() };
         let runtime = Runtime::new(&settings).map_err(|e| Failure::failed(e.to_string()))?;
         let mut components = Components { mistakes: Vec::new(), hints: Vec::new() };
         let handlers = config.handlers.values().map(|h| ("handlers", &h.name, &h.component, h.build.is_some()));

@@ -12,7 +12,7 @@ use longshore_runtime::{Runtime, Settings};
 use super::App;
 use super::failure::Failure;
 use super::output::{Output, json, line};
-use crate::app::CACHE;
+use crate::app::cache_folder;
 use crate::config::Config;
 use bench::Bench;
 use case::File;
@@ -42,7 +42,7 @@ struct Verdict {
 pub(super) async fn run(app: &App<'_>, args: Args) -> Result<(), Failure> {
     let config = app.config()?;
     let files = if args.files.is_empty() { found(&config)? } else { args.files };
-    let settings = Settings { cache: Some(config.folder.join(CACHE)), ..Settings::default() };
+    let settings = Settings { cache: cache_folder(), ..Settings::default() };
     let runtime = Runtime::new(&settings).map_err(|e| Failure::failed(e.to_string()))?;
     let (mut all, mut failed) = (0, 0);
     for file in &files {

@@ -113,6 +113,10 @@ impl Adapter for Embedded {
     const CAPABILITIES: Capabilities = Capabilities::of(&Flag::ALL);
     type Config = EmbeddedConfig;
 
+    fn check_topic(name: &str) -> Result<(), String> {
+        if name.contains([' ', '/']) { Err(format!("topic {name:?} has a space or a slash")) } else { Ok(()) }
+    }
+
     fn connect(_: EmbeddedConfig, _: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
         Box::pin(std::future::ready(Err(BrokerError::give_up("a stand-in"))))
     }

@@ -9,6 +9,7 @@ use longshore_core::{BrokerError, Connection, Consumer, DeadLetters, Groups, Pub
 
 use crate::config::BrokerConfig;
 use crate::opened::Opened;
+use crate::patient::Patient;
 
 /// A configured broker.
 pub(super) struct Asked {
@@ -44,6 +45,11 @@ impl Asked {
 
     pub(super) fn publisher(&self) -> Result<Arc<dyn Publisher>, ControlError> {
         self.role("takes no messages", |roles| roles.publisher.clone())
+    }
+
+    /// The publisher for whoever has nobody else that tries again.
+    pub(super) fn patient(&self) -> Result<Patient, ControlError> {
+        Ok(Patient::new(self.publisher()?, self.config.publish_timeout, self.config.publish_retry.clone()))
     }
 
     pub(super) fn consumer(&self) -> Result<Arc<dyn Consumer>, ControlError> {

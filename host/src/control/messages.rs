@@ -6,8 +6,7 @@ use longshore_admin::control::{Answer, MessageControl};
 use longshore_admin::model::{Browse, Line, MAX_PUBLISH, MAX_WAIT, Publish, Published, Received, Request, Take, ToPublish};
 use longshore_admin::{ControlError, Kind};
 use longshore_core::{Batch, BrokerError, Fix, Message, Outbox, Page, PublishError, Publisher};
-use longshore_engine::retry_delay;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 
 use super::asked::Asked;
 use super::topics::missing;
@@ -24,7 +23,7 @@ impl MessageControl for HostControl {
                 let message = format!("{} messages in one request, at most {MAX_PUBLISH} are taken", publish.messages.len());
                 return Err(ControlError::new(Kind::TooLarge, message));
             }
-            Sending::new(broker, publish.messages, self.clock.now()).run().await
+            self::publish(broker, &publish.messages, self.clock.now()).await
         })
     }
 
@@ -95,59 +94,19 @@ pub(super) fn received(batch: &Batch) -> Vec<Received> {
     (0..batch.len()).map(one).collect()
 }
 
-/// Messages on their way, each with its answer once it has one.
-struct Sending<'a> {
-    broker: &'a Asked,
-    now: u64,
-    messages: Vec<ToPublish>,
-    answers: Vec<Option<Result<String, ControlError>>>,
-}
-
-impl<'a> Sending<'a> {
-    fn new(broker: &'a Asked, messages: Vec<ToPublish>, now: u64) -> Self {
-        let answers = messages.iter().map(|message| check(broker, message).err().map(Err)).collect();
-        Sending { broker, now, messages, answers }
-    }
-
-    /// Publishes; what a later try may mend is tried again by `publish-retry`, then the last error stays.
-    async fn run(mut self) -> Result<Vec<Published>, ControlError> {
-        let publisher = self.broker.publisher()?;
-        let policy = &self.broker.config.publish_retry;
-        for attempt in 1..=policy.max_attempts {
-            let open: Vec<usize> = (0..self.messages.len()).filter(|i| self.is_open(*i)).collect();
-            if open.is_empty() {
-                break;
-            }
-            if attempt > 1 {
-                // No jitter: nobody else waits in step with a command.
-                sleep(retry_delay(policy, attempt - 1, 0.0)).await;
-            }
-            self.send(publisher.as_ref(), &open).await;
-        }
-        Ok(self.answers.into_iter().flatten().map(Published::of).collect())
-    }
-
-    /// No answer yet, or one that another try may mend.
-    fn is_open(&self, index: usize) -> bool {
-        match &self.answers[index] {
-            None => true,
-            Some(Ok(_)) => false,
-            Some(Err(error)) => matches!(error.kind, Kind::Unreachable | Kind::Timeout),
-        }
-    }
-
-    async fn send(&mut self, publisher: &dyn Publisher, open: &[usize]) {
-        let mut outbox = Outbox::default();
-        open.iter().for_each(|i| push(&mut outbox, &self.messages[*i], self.now));
-        let answers = match timeout(self.broker.config.publish_timeout, publisher.publish(&outbox)).await {
-            Ok(Ok(answers)) => answers,
-            Ok(Err(error)) => vec![Err(told_to_each(error)); open.len()],
-            Err(_) => vec![Err(PublishError::Timeout); open.len()],
-        };
-        for (index, answer) in open.iter().zip(answers) {
-            self.answers[*index] = Some(answer.map_err(|e| self.broker.told(e)));
-        }
-    }
+/// Publishes what can be, by `publish-timeout` and `publish-retry`, and answers for each.
+async fn publish(broker: &Asked, messages: &[ToPublish], now: u64) -> Result<Vec<Published>, ControlError> {
+    let publisher = broker.patient()?;
+    let checked: Vec<Result<(), ControlError>> = messages.iter().map(|message| check(broker, message)).collect();
+    let mut outbox = Outbox::default();
+    messages.iter().zip(&checked).filter(|(_, c)| c.is_ok()).for_each(|(message, _)| push(&mut outbox, message, now));
+    let answers = match publisher.publish(&outbox).await {
+        Ok(answers) => answers,
+        Err(error) => vec![Err(told_to_each(error)); outbox.len()],
+    };
+    let mut answers = answers.into_iter().map(|answer| answer.map_err(|e| broker.told(e)));
+    let lost = || Err(broker.told(ControlError::new(Kind::Failed, "it did not answer for every message")));
+    Ok(checked.into_iter().map(|c| Published::of(c.and_then(|()| answers.next().unwrap_or_else(lost)))).collect())
 }
 
 fn told_to_each(error: BrokerError) -> PublishError {

@@ -53,7 +53,7 @@ fn told(s: &RunningSubscription) -> SubscriptionStatus {
         name: s.name.clone(),
         handler: s.handler.clone(),
         broker: s.broker.clone(),
-        topics: s.topics.clone(),
+        topics: s.topics.iter().map(ToString::to_string).collect(),
         group: s.group.clone(),
         state,
         guarantee: String::new(),

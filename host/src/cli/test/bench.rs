@@ -103,6 +103,7 @@ impl<'a> Bench<'a> {
             Some((_, Said::Reject(reason))) => (Outcome::Reject, reason.clone()),
             Some((_, Said::Discard(reason))) => (Outcome::Discard, reason.clone()),
             Some((_, Said::Snooze(_))) => (Outcome::Snooze, String::new()),
+            Some((_, Said::NotTried)) => return Err("the message was given back untried".into()),
         };
         if outcome != Outcome::Ok {
             return Ok((outcome, reason, Vec::new()));

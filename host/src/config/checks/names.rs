@@ -10,12 +10,11 @@ pub(super) fn check(checking: &mut Checking<'_>) {
     for subscription in config.subscriptions() {
         let Some(broker) = config.brokers.get(&subscription.broker) else { continue };
         let refused = |name: &str| (broker.registration.check_topic)(name).err();
-        for topic in subscription.topics.iter().filter(|t| !t.is_wild()) {
-            if let Some(why) = refused(topic.as_str()) {
-                checking.tell(&subscription.path.key("topic"), why, "give it another name");
-            }
+        let bad: Vec<String> = subscription.topics.iter().filter(|t| !t.is_wild()).filter_map(|t| refused(t.as_str())).collect();
+        if bad.is_empty() {
+            dead_letters(checking, subscription, &refused);
         }
-        dead_letters(checking, subscription, &refused);
+        bad.into_iter().for_each(|why| checking.tell(&subscription.path.key("topic"), why, "give it another name"));
     }
 }
 

@@ -62,7 +62,7 @@ patterns = ["c.*"]
 group = "g"
 order = "key"
 start = "1970-01-01T00:00:01Z"
-fetch = { max-messages = 7, max-wait = "3s" }
+fetch = { max-messages = 7 }
 concurrency = 2
 [topics."orders.created"]
 retention = "7d"

@@ -1,0 +1,73 @@
+//! Gauges that have to be asked of brokers: health, lag, depth. Asked in the background, so that reading metrics never waits for a broker.
+
+use std::time::Duration;
+
+use longshore_core::headers::DEAD_REASON;
+use longshore_core::{GroupInfo, Page, TopicInfo, Topics};
+use tokio_util::sync::CancellationToken;
+
+use super::metrics::{HostMetrics, Sample};
+use super::running::Running;
+use crate::opened::{Brokers, Opened};
+
+/// How often brokers are asked.
+const ASK: Duration = Duration::from_secs(5);
+
+/// Asks until `stop`.
+pub(super) async fn run(
+    brokers: Brokers,
+    running: std::sync::Arc<Running>,
+    metrics: HostMetrics,
+    stop: CancellationToken,
+) -> Result<(), String> {
+    loop {
+        let mut samples = Vec::new();
+        for opened in brokers.values() {
+            ask(opened, &running, &mut samples).await;
+        }
+        metrics.set_samples(samples);
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(ASK) => {}
+        }
+    }
+}
+
+async fn ask(opened: &Opened, running: &Running, samples: &mut Vec<Sample>) {
+    let (name, bound) = (&opened.config.name, opened.config.ping_timeout);
+    let pinged = tokio::time::timeout(bound, opened.roles.connection.ping()).await;
+    let healthy = matches!(pinged, Ok(Ok(())));
+    samples.push(Sample::new("messaging_broker_health", &[("broker", name)], if healthy { 1.0 } else { 0.0 }));
+    // What a broker does not tell in time is absent, not 0.
+    if let Some(groups) = &opened.roles.groups
+        && let Ok(Ok(groups)) = tokio::time::timeout(bound, groups.list()).await
+    {
+        lags(name, &groups, running, samples);
+    }
+    if let Some(topics) = &opened.roles.topics
+        && let Ok(Ok(list)) = tokio::time::timeout(bound, topics.list()).await
+    {
+        depths(name, topics.as_ref(), &list, bound, samples).await;
+    }
+}
+
+fn lags(broker: &str, groups: &[GroupInfo], running: &Running, samples: &mut Vec<Sample>) {
+    for s in running.subscriptions().filter(|s| s.broker == broker) {
+        let mut mine = groups.iter().filter(|g| s.reads(&g.group, &g.topic)).peekable();
+        if mine.peek().is_some()
+            && let Some(lag) = mine.map(|g| g.lag).sum::<Option<u64>>()
+        {
+            samples.push(Sample::new("longshore_lag", &[("subscription", &s.name)], lag as f64));
+        }
+    }
+}
+
+/// Messages kept by topic; of dead letters apart.
+async fn depths(broker: &str, topics: &dyn Topics, list: &[TopicInfo], bound: Duration, samples: &mut Vec<Sample>) {
+    for topic in list {
+        let newest = tokio::time::timeout(bound, topics.browse(&topic.name, Page::Before(u64::MAX, 1))).await;
+        let dead = matches!(newest, Ok(Ok(batch)) if !batch.is_empty() && batch.row(0).header(DEAD_REASON).is_some());
+        let name = if dead { "longshore_dead_letter_depth" } else { "longshore_topic_depth" };
+        samples.push(Sample::new(name, &[("broker", broker), ("topic", &topic.name)], topic.messages as f64));
+    }
+}
