@@ -92,6 +92,22 @@ mod component {
     }
 }
 
+/// Name and version of the crate that this expands in, on two lines, in a custom section that the host shows them from.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_identity {
+    () => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            const IDENTITY: &str = ::core::concat!(::core::env!("CARGO_PKG_NAME"), "\n", ::core::env!("CARGO_PKG_VERSION"));
+
+            #[used]
+            #[unsafe(link_section = "longshore-crate")]
+            static SECTION: [u8; IDENTITY.len()] = *IDENTITY.as_bytes().first_chunk().expect("as long as itself");
+        };
+    };
+}
+
 /// Makes `$handler`, which has the trait [`Handler`], what the component exports. Natively there is nothing to export; the constant keeps
 /// the compiler from taking the handler for unused.
 #[doc(hidden)]
@@ -100,6 +116,7 @@ macro_rules! __export_handler {
     ($handler:ident) => {
         #[cfg(target_family = "wasm")]
         $crate::__private::export_batched_world!($handler with_types_in $crate::__private::batched);
+        $crate::__private::export_identity!();
         #[cfg(not(target_family = "wasm"))]
         const _: fn(&$crate::Message<'_>) -> ::core::result::Result<(), $crate::Failure> =
             <$handler as $crate::__private::Handler>::handle;
@@ -113,6 +130,7 @@ macro_rules! __export_job {
     ($job:ident) => {
         #[cfg(target_family = "wasm")]
         $crate::__private::export_job_world!($job with_types_in $crate::__private::job);
+        $crate::__private::export_identity!();
         #[cfg(not(target_family = "wasm"))]
         const _: fn() -> ::core::result::Result<(), ::std::string::String> = <$job as $crate::__private::Job>::run;
     };

@@ -69,7 +69,7 @@ pub mod __private {
         job::{self, export_job_world},
     };
     pub use crate::{
-        __export_handler as export_handler, __export_job as export_job,
+        __export_handler as export_handler, __export_identity as export_identity, __export_job as export_job,
         export::{Handler, Job},
     };
 }

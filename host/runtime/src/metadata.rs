@@ -1,6 +1,7 @@
 //! Name and version that a component tells about itself, read from its custom sections.
 //!
-//! Only the outermost level is looked at, and anything odd is passed over: the compiler has the say about what is valid.
+//! The outermost level has the say: tools write there what a person asked for. Else it is what the Rust SDK leaves in the core module, the
+//! handler's crate. Anything odd is passed over: the compiler has the say about what is valid.
 
 /// What is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -9,27 +10,45 @@ pub(crate) struct Metadata {
     pub(crate) version: Option<String>,
 }
 
-/// Bytes of magic number, version and layer.
-const PREAMBLE: usize = 8;
+/// Magic number, version and layer of a core module; of a component they are as long.
+const CORE_MODULE: &[u8; 8] = b"\0asm\x01\0\0\0";
+/// Ids of a custom section, and of the section of a component that is a core module.
+const CUSTOM: u8 = 0;
+const MODULE: u8 = 1;
+/// Where the SDK leaves name and version of the handler's crate, on two lines.
+const CRATE: &[u8] = b"longshore-crate";
 /// Longest name or version that is believed.
 const LONGEST: usize = 256;
 
 impl Metadata {
     pub(crate) fn of(component: &[u8]) -> Self {
-        let mut metadata = Metadata::default();
-        let mut rest = component.get(PREAMBLE..).unwrap_or_default();
+        let (mut outer, mut inner) = (Metadata::default(), Metadata::default());
+        let mut rest = component.get(CORE_MODULE.len()..).unwrap_or_default();
         while let Some((id, mut content)) = section(&mut rest) {
-            if id != 0 {
-                continue;
-            }
-            match sized(&mut content) {
-                Some(b"component-name") => metadata.name = component_name(content),
-                Some(b"version") => metadata.version = text(content),
+            match id {
+                CUSTOM => match sized(&mut content) {
+                    Some(b"component-name") => outer.name = component_name(content),
+                    Some(b"version") => outer.version = text(content),
+                    _ => {}
+                },
+                MODULE => inner = of_crate(content).unwrap_or(inner),
                 _ => {}
             }
         }
-        metadata
+        Metadata { name: outer.name.or(inner.name), version: outer.version.or(inner.version) }
     }
+}
+
+/// What the SDK left in a core module.
+fn of_crate(module: &[u8]) -> Option<Metadata> {
+    let mut rest = module.strip_prefix(CORE_MODULE)?;
+    while let Some((id, mut content)) = section(&mut rest) {
+        if id == CUSTOM && sized(&mut content) == Some(CRATE) {
+            let (name, version) = std::str::from_utf8(content).ok()?.split_once('\n')?;
+            return Some(Metadata { name: text(name.as_bytes()), version: text(version.as_bytes()) });
+        }
+    }
+    None
 }
 
 fn section<'a>(rest: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
@@ -88,5 +107,27 @@ mod tests {
         bytes.extend(b"\xff\xff\xff\xff\xff\xff");
         assert_eq!(Metadata::of(&bytes).name.as_deref(), Some("orders"));
         assert_eq!(Metadata::of(b"\0as"), Metadata::default());
+    }
+
+    #[test]
+    fn the_crate_of_a_core_module_is_read_where_the_component_says_nothing() {
+        let custom = |name: &[u8], content: &[u8]| {
+            let length = |bytes: usize| u8::try_from(bytes).expect("short");
+            [&[CUSTOM, length(1 + name.len() + content.len()), length(name.len())], name, content].concat()
+        };
+        let component = |section: &[u8], outer: &[u8]| {
+            let module = [CORE_MODULE, section].concat();
+            let length = u8::try_from(module.len()).expect("short");
+            [b"\0asm\x0d\0\x01\0", outer, &[MODULE, length], &module].concat()
+        };
+        let of = |section: &[u8], outer: &[u8]| {
+            let Metadata { name, version } = Metadata::of(&component(section, outer));
+            (name.unwrap_or_default(), version.unwrap_or_default())
+        };
+        let orders = custom(CRATE, b"orders\n1.2.3");
+        assert_eq!(of(&orders, b""), ("orders".into(), "1.2.3".into()));
+        assert_eq!(of(&orders, &custom(b"version", b"v2")), ("orders".into(), "v2".into()));
+        assert_eq!(of(&custom(CRATE, b"no second line"), b""), Default::default());
+        assert_eq!(of(&custom(b"other", b"orders\n1.2.3"), b""), Default::default());
     }
 }

@@ -76,6 +76,9 @@ fn a_module_tells_what_it_is() {
     assert_eq!(support::module(Guest::Single).world(), World::Single);
     assert_eq!(support::module(Guest::PullJob).world(), World::Job);
     assert_eq!(stores.digest().to_string().len(), 64);
+    assert_eq!((stores.name(), stores.version()), (Some("stores"), Some("0.0.0")), "its crate, by the SDK");
+    assert_eq!(support::module(Guest::PullJob).name(), Some("pull-job"));
+    assert_eq!(support::module(Guest::Single).version(), None, "made without the SDK");
 }
 
 /// A cache folder and the means to load through it.
