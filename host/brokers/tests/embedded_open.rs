@@ -6,10 +6,12 @@ mod support;
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use longshore_core::{BrokerError, Fix, Message, Outbox, headers};
+use longshore_core::{BrokerError, Fix, Message, Order, Outbox, headers};
+use longshore_testkit::conformance::Hand;
 use serde_json::json;
-use support::work::{hand, publish};
+use support::work::{hand, lane, publish, push};
 use support::{connect_in, crash, open, until};
 use tempfile::tempdir;
 
@@ -122,7 +124,7 @@ async fn each_crash_counts_a_delivery_until_there_is_an_outcome() {
     let roles = open(folder.path(), json!({})).await.unwrap();
     let mut held = hand(&roles, "t", "g").await;
     held.fetch(2).await;
-    held.done(1).again(0, std::time::Duration::ZERO, 2, 1).settle().await;
+    held.done(1).again(0, Duration::ZERO, 2, 1).settle().await;
     let again = held.fetch(1).await;
     assert_eq!((held.got.facts(again).deliveries, held.got.facts(again).unanswered), (5, 0), "an outcome ends the row");
     let folder = crash(folder.path());
@@ -178,6 +180,50 @@ async fn a_broker_that_nobody_has_any_more_leaves_its_file_clean() {
     let mut held = hand(&roles, "t", "g").await;
     held.fetch(1).await;
     assert_eq!(held.got.facts(0).unanswered, 0, "it was given back, and no crash took it");
+}
+
+#[tokio::test]
+async fn a_damaged_message_is_set_aside_and_the_others_come() {
+    let folder = tempdir().unwrap();
+    let roles = open(folder.path(), json!({})).await.unwrap();
+    publish(&roles, "t", &["a", "b"]).await.unwrap();
+    let mut held = hand(&roles, "t", "g").await;
+    held.fetch(2).await;
+    held.again(0, Duration::ZERO, 2, 1).again(1, Duration::ZERO, 2, 1).settle().await;
+    let mut outbox = Outbox::default();
+    ["c", "d"].iter().for_each(|payload| push(&mut outbox, "later", payload, 300));
+    roles.publisher.as_ref().unwrap().publish(&outbox).await.unwrap();
+    roles.connection.close().await.unwrap();
+    let file = rusqlite::Connection::open(folder.path().join("longshore.db")).unwrap();
+    let damage = "UPDATE retries SET row = x'00' WHERE position = 1; UPDATE delayed SET row = x'00' WHERE id = 1";
+    file.execute_batch(damage).unwrap();
+    drop(file);
+
+    let roles = open(folder.path(), json!({})).await.unwrap();
+    let mut held = Hand::new(lane(&roles, "t", "g", Order::Lane).await, None);
+    assert_eq!(held.lane.waiting.iter().map(|w| w.position).collect::<Vec<_>>(), [2], "nothing waits for what cannot come");
+    held.fetch(1).await;
+    assert_eq!(held.payloads(), ["b"]);
+    let mut later = hand(&roles, "later", "g").await;
+    later.fetch(1).await;
+    assert_eq!(later.payloads(), ["d"]);
+}
+
+#[tokio::test]
+async fn a_retry_whose_time_could_not_be_read_comes_all_the_same() {
+    let folder = tempdir().unwrap();
+    let roles = open(folder.path(), json!({})).await.unwrap();
+    publish(&roles, "t", &["a"]).await.unwrap();
+    let mut held = hand(&roles, "t", "g").await;
+    held.fetch(1).await;
+    held.again(0, Duration::ZERO, 2, 1).settle().await;
+    drop(held);
+    let file = rusqlite::Connection::open(folder.path().join("longshore.db")).unwrap();
+    file.execute_batch("ALTER TABLE retries RENAME TO away").unwrap();
+    let mut held = Hand::new(lane(&roles, "t", "g", Order::None).await, None);
+    file.execute_batch("ALTER TABLE away RENAME TO retries").unwrap();
+    held.fetch(1).await;
+    assert_eq!(held.payloads(), ["a"]);
 }
 
 #[tokio::test]

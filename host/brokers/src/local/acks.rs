@@ -22,8 +22,7 @@ impl<B: Backend> Acks for LaneAcks<B> {
         let (lane, round) = (self.lane, Arc::new(round.clone()));
         Box::pin(async move {
             let settled = round.clone();
-            let answer = self.front.run(move |broker, now| broker.settle(lane, &settled, now)).await?;
-            answer.map_err(|(index, error)| SettleError::Output { index, error })?;
+            self.front.run(move |broker, now| broker.settle(lane, &settled, now)).await??;
             self.front.inboxes.deliver_all(&round.outputs);
             Ok(())
         })

@@ -15,6 +15,9 @@ use super::tables::{LaneId, LaneRecord, Tables, TopicId, TopicRecord};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
+/// What was asked for, or why it is refused. A refusal is an answer: the transaction stands, and with it what others do in it.
+pub(super) type Checked<T> = std::result::Result<T, BrokerError>;
+
 /// A value that no time or position reaches.
 pub(super) const NEVER: u64 = u64::MAX;
 
@@ -157,8 +160,7 @@ impl<T: Tables> Broker<T> {
                 if let Some(safe) = &mut entry.ephemeral {
                     safe.clone_from(&entry.record);
                 }
-                let due = self.tables.next_due(id, entry.cursor).ok().flatten();
-                entry.due.send_replace(due.unwrap_or(NEVER));
+                entry.due.send_replace(or_now(self.tables.next_due(id, entry.cursor)));
             }
         }
         for id in self.wake.revoked.drain(..) {
@@ -170,7 +172,7 @@ impl<T: Tables> Broker<T> {
             self.signals.catalog.send_modify(|count| *count += 1);
         }
         if std::mem::take(&mut self.wake.delayed) {
-            self.signals.delayed.send_replace(self.tables.next_delayed().ok().flatten().unwrap_or(NEVER));
+            self.signals.delayed.send_replace(or_now(self.tables.next_delayed()));
         }
     }
 
@@ -188,6 +190,11 @@ impl<T: Tables> Broker<T> {
         let found = self.lanes.values().find(|e| e.record.topic == topic && e.ephemeral.is_none() && &*e.record.group == group);
         found.map(|entry| entry.record.id)
     }
+}
+
+/// When something is due, or never. Now where that cannot be read: whoever looks then finds nothing, waits a little and looks again.
+fn or_now(due: Result<Option<u64>>) -> u64 {
+    due.map_or(0, |due| due.unwrap_or(NEVER))
 }
 
 impl Topic {
@@ -209,5 +216,15 @@ impl Entry {
             read: Arc::default(),
             crashes: Arc::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_looked_at_again() {
+        assert_eq!([or_now(Ok(Some(7))), or_now(Ok(None)), or_now(Err(BrokerError::retry("busy")))], [7, NEVER, 0]);
     }
 }

@@ -3,7 +3,7 @@
 use longshore_core::{BrokerError, TopicInfo, TopicSettings};
 
 use super::admit::check_name;
-use super::broker::Broker;
+use super::broker::{Broker, Checked};
 use super::tables::{LaneId, Tables, TopicId};
 
 type Result<T> = std::result::Result<T, BrokerError>;
@@ -31,12 +31,14 @@ impl<T: Tables> Broker<T> {
     }
 
     /// Makes a topic, or changes how it is kept. Says whether it is new.
-    pub(super) fn create_topic(&mut self, name: &str, settings: &TopicSettings, now: u64) -> Result<bool> {
-        check_name(name).map_err(BrokerError::give_up)?;
+    pub(super) fn create_topic(&mut self, name: &str, settings: &TopicSettings, now: u64) -> Result<Checked<bool>> {
+        if let Err(what) = check_name(name) {
+            return Ok(Err(BrokerError::give_up(what)));
+        }
         let new = !self.names.contains_key(name);
         let id = self.topic_or_new(name, now)?;
         self.set(id, settings)?;
-        Ok(new)
+        Ok(Ok(new))
     }
 
     /// Applies what the configuration says of topics that exist already.

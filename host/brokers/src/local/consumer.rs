@@ -88,7 +88,7 @@ impl<B: Backend> Subscription<B> {
     async fn matching(&mut self) -> Result<Vec<(Arc<str>, TopicId)>> {
         self.catalog.borrow_and_update();
         let patterns = self.subscribe.topics.clone();
-        self.front.run(move |broker, now| broker.matching(&patterns, now)).await
+        self.front.ask(move |broker, now| broker.matching(&patterns, now)).await
     }
 
     /// Opens the lane of a topic unless somebody has it.
@@ -105,7 +105,7 @@ impl<B: Backend> Subscription<B> {
             },
         };
         let open = self.wish(topic);
-        let opened = self.front.run(move |broker, now| broker.open_lane(&open, now)).await?;
+        let opened = self.front.ask(move |broker, now| broker.open_lane(&open, now)).await?;
         match &self.group {
             Some(_) => claim.lane = Some(opened.lane),
             None => claim.place = Some(self.place(topic, opened.lane)),

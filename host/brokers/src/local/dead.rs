@@ -110,7 +110,7 @@ impl<T: Tables> Broker<T> {
             return Ok(lane);
         }
         let open = OpenLane { topic, group: Some(origin.group.into()), start: Start::Latest, window: 0, order: Order::None, before: None };
-        self.lane_for(&open, now)
+        self.lane_for(&open, now)?
     }
 
     fn take_out(&mut self, topic: super::TopicId, position: u64) -> Result<u64> {

@@ -7,7 +7,7 @@ use longshore_core::{BrokerError, Clock, Roles};
 use tokio::task::JoinSet;
 
 use super::backend::Backend;
-use super::broker::{Broker, Signals};
+use super::broker::{Broker, Checked, Signals};
 use super::housekeeping;
 use super::inboxes::Inboxes;
 use super::members::Members;
@@ -53,6 +53,15 @@ impl<B: Backend> Local<B> {
     {
         let now = self.clock.now();
         self.backend.write(move |broker| work(broker, now)).await
+    }
+
+    /// The same for work that may refuse.
+    pub(super) async fn ask<R, W>(&self, work: W) -> Result<R, BrokerError>
+    where
+        R: Send + 'static,
+        W: FnMut(&mut Broker<B::Tables>, u64) -> Result<Checked<R>, BrokerError> + Send + 'static,
+    {
+        self.run(work).await?
     }
 
     /// Ends the housekeeping.

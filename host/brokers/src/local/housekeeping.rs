@@ -11,7 +11,7 @@ use super::backend::Backend;
 use super::members::Members;
 use super::source::sleep_until;
 
-/// Wait after an error before the same is tried again.
+/// Wait before the same is tried again, after an error or without a result.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs until it is aborted.
@@ -42,7 +42,11 @@ pub(super) async fn run<B: Backend>(
 }
 
 async fn release<B: Backend>(backend: &B, now: u64) -> Result<(), BrokerError> {
-    backend.write(move |broker| broker.release(now)).await
+    if backend.write(move |broker| broker.release(now)).await? == 0 {
+        // Something was due and is not there: what is due could not be read, perhaps, and must not be read without a pause.
+        sleep(PAUSE).await;
+    }
+    Ok(())
 }
 
 async fn clean<B: Backend>(backend: &B, clock: &Clock, members: &Arc<Members>) -> Result<(), BrokerError> {

@@ -6,7 +6,7 @@ use longshore_core::row::{self, Row};
 use longshore_core::{BrokerError, Outbox, PublishError};
 
 use super::admit::{admit, check_name, is_inbox};
-use super::broker::{Broker, Topic};
+use super::broker::{Broker, NEVER, Topic};
 use super::tables::{Tables, TopicId, TopicRecord};
 
 type Result<T> = std::result::Result<T, BrokerError>;
@@ -120,16 +120,21 @@ impl<T: Tables> Broker<T> {
         Ok(id)
     }
 
-    /// Moves some delayed messages whose time has come into their logs.
-    pub(crate) fn release(&mut self, now: u64) -> Result<()> {
-        for (topic, row) in self.tables.take_due(now, RELEASE_STEP)? {
-            let row = Row::at(&row, 0).ok_or_else(|| BrokerError::give_up("a delayed message is damaged"))?;
-            if self.topics.contains_key(&topic) {
-                self.append(topic, now, std::iter::once(row))?;
+    /// Moves some delayed messages whose time has come into their logs. Says how many there were.
+    pub(crate) fn release(&mut self, now: u64) -> Result<usize> {
+        let taken = self.tables.take_due(now, RELEASE_STEP)?;
+        for (topic, bytes) in &taken {
+            let Some(record) = self.topics.get(topic).map(|topic| &topic.record) else { continue };
+            if let Some(row) = Row::at(bytes, 0) {
+                self.append(*topic, now, std::iter::once(row))?;
+            } else {
+                tracing::error!(topic = %record.name, "a delayed message is damaged and is left where it is");
+                let id = self.tables.next_delay()?;
+                self.tables.add_delay(id, *topic, NEVER, bytes)?;
             }
         }
         self.wake.delayed = true;
-        Ok(())
+        Ok(taken.len())
     }
 
     /// The topic of that name, made if it is not there.

@@ -34,7 +34,7 @@ impl<B: Backend> Topics for Local<B> {
 
     fn create<'a>(&'a self, topic: &'a str, settings: &'a TopicSettings) -> Answer<'a, bool> {
         let (topic, settings) = (topic.to_owned(), settings.clone());
-        Box::pin(self.run(move |broker, now| broker.create_topic(&topic, &settings, now)))
+        Box::pin(self.ask(move |broker, now| broker.create_topic(&topic, &settings, now)))
     }
 
     fn delete<'a>(&'a self, topic: &'a str) -> Answer<'a, bool> {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use longshore_core::row::Row;
-use longshore_core::{Again, BrokerError, Outbox, PublishError, Receipt, Settled, headers};
+use longshore_core::{Again, BrokerError, Outbox, Receipt, SettleError, Settled, headers};
 
 use super::admit::{admit, check_name, is_inbox};
 use super::broker::Broker;
@@ -15,17 +15,14 @@ use super::tables::{LaneId, Retry, Tables};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
-/// Index of the output that cannot be accepted, and why.
-pub(crate) type Refused = (usize, PublishError);
-
 impl<T: Tables> Broker<T> {
-    /// Settles a round of a lane, or names the output for which nothing of it was.
-    pub(crate) fn settle(&mut self, lane: LaneId, round: &Settled, now: u64) -> Result<std::result::Result<(), Refused>> {
+    /// Settles a round of a lane, or says why nothing of it was.
+    pub(super) fn settle(&mut self, lane: LaneId, round: &Settled, now: u64) -> Result<std::result::Result<(), SettleError>> {
         if let Err(refused) = self.check_outputs(&round.outputs) {
             return Ok(Err(refused));
         }
         if !self.lanes.contains_key(&lane) {
-            return Err(BrokerError::reconnect("the lane's topic was removed"));
+            return Ok(Err(BrokerError::reconnect("the lane's topic was removed").into()));
         }
         for receipt in round.finished.iter().filter(|r| !r.token.is_empty()) {
             self.tables.end_retry(lane, retry_id(receipt.token)?)?;
@@ -38,7 +35,7 @@ impl<T: Tables> Broker<T> {
         Ok(Ok(()))
     }
 
-    fn check_outputs(&self, outputs: &Outbox) -> std::result::Result<(), Refused> {
+    fn check_outputs(&self, outputs: &Outbox) -> std::result::Result<(), SettleError> {
         let mut topic = "";
         for i in 0..outputs.len() {
             let row = outputs.row(i);
@@ -48,7 +45,7 @@ impl<T: Tables> Broker<T> {
             } else {
                 self.route(row, outputs.delay(i)).map(|_| ())
             };
-            checked.or_else(|error| self.admit_dead_letter(row).then_some(()).ok_or((i, error)))?;
+            checked.or_else(|error| self.admit_dead_letter(row).then_some(()).ok_or(SettleError::Output { index: i, error }))?;
             topic = row.topic();
         }
         Ok(())

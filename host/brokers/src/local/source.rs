@@ -20,6 +20,9 @@ type Result<T> = std::result::Result<T, BrokerError>;
 /// A reading under way. It is kept between fetches, so that a dropped fetch loses nothing.
 type Reading = BoxFuture<'static, Result<Brought>>;
 
+/// Milliseconds before retries are looked for again that were due and not there.
+const PAUSE: u64 = 100;
+
 /// What a reading brought.
 enum Brought {
     New(Got),
@@ -47,6 +50,8 @@ pub(super) struct LaneSource<B> {
     handed: usize,
     /// Whether retries come first where both are there.
     retries_first: bool,
+    /// Time before which retries are not looked for, after some were due and none was there.
+    not_before: u64,
 }
 
 impl<B> LaneSource<B> {
@@ -63,6 +68,7 @@ impl<B> LaneSource<B> {
             chunk: Batch::default(),
             handed: 0,
             retries_first: true,
+            not_before: 0,
         }
     }
 }
@@ -90,7 +96,7 @@ impl<B: Backend> LaneSource<B> {
     /// Waits for something to read. When both new messages and retries are there, they take turns.
     async fn wait(&mut self) -> Result<Next> {
         loop {
-            let (newest, due) = (*self.newest.borrow_and_update(), *self.due.borrow_and_update());
+            let (newest, due) = (*self.newest.borrow_and_update(), self.not_before.max(*self.due.borrow_and_update()));
             let new = newest > self.read.from;
             let retries = due <= self.front.clock.now();
             if self.newest.has_changed().is_err() {
@@ -126,9 +132,9 @@ impl<B: Backend> LaneSource<B> {
                 let (lane, now) = (self.lane, self.front.clock.now());
                 let work = move |broker: &mut super::broker::Broker<B::Tables>| {
                     let mut batch = Batch::default();
-                    broker.due(lane, room, now, &mut batch).map(|()| batch)
+                    Ok(broker.due(lane, room, now, &mut batch)?.map(|()| batch))
                 };
-                Box::pin(async move { backend.write(work).await.map(Brought::Retries) })
+                Box::pin(async move { backend.write(work).await?.map(Brought::Retries) })
             }
         }
     }
@@ -140,7 +146,10 @@ impl<B: Backend> LaneSource<B> {
                 self.claim.read.store(self.read.from, Ordering::Relaxed);
                 got.batch
             }
-            Brought::Retries(batch) => batch,
+            Brought::Retries(batch) => {
+                self.not_before = if batch.is_empty() { self.front.clock.now() + PAUSE } else { 0 };
+                batch
+            }
         };
     }
 

@@ -22,12 +22,12 @@ pub(crate) async fn publish(roles: &Roles, topic: &str, payloads: &[impl AsRef<s
 }
 
 /// The lane of a group on a topic.
-pub(crate) async fn lane(roles: &Roles, topic: &str, group: &str) -> Lane {
+pub(crate) async fn lane(roles: &Roles, topic: &str, group: &str, order: Order) -> Lane {
     let subscribe = Subscribe {
         topics: vec![Pattern::new(topic).expect("a name")],
         group: Some(group.into()),
         start: Start::Earliest,
-        order: Order::Key,
+        order,
         fetch: Fetch { max_messages: 100, max_wait: Duration::from_secs(1) },
         max_in_flight: 100,
     };
@@ -37,5 +37,5 @@ pub(crate) async fn lane(roles: &Roles, topic: &str, group: &str) -> Lane {
 
 /// The same in a hand.
 pub(crate) async fn hand(roles: &Roles, topic: &str, group: &str) -> Hand {
-    Hand::new(lane(roles, topic, group).await, None)
+    Hand::new(lane(roles, topic, group, Order::Key).await, None)
 }
