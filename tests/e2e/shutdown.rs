@@ -1,8 +1,8 @@
 //! How a host ends.
 
-use super::host::{Guest, Project, eventually, guest};
+use super::host::{Guest, Host, Project, eventually, guest};
 
-fn project(more: &str) -> Project {
+fn project() -> Project {
     Project::new(&format!(
         r#"
 shutdown-grace = "20s"
@@ -12,7 +12,6 @@ component = "{}"
 subscribe = [{{ topic = "in" }}]
 output = "out"
 publish = ["out"]
-{more}
 "#,
         guest(Guest::Echo)
     ))
@@ -20,7 +19,7 @@ publish = ["out"]
 
 #[test]
 fn sigterm_within_the_grace_leaves_nothing_unsettled_that_could_be_settled() {
-    let project = project("");
+    let project = project();
     let messages = 3000;
     project.publish("in", (0..messages).map(|n| (format!("key-{n}"), format!("payload {n}"), None)));
     let mut host = project.start(&[]);
@@ -38,11 +37,11 @@ fn sigterm_within_the_grace_leaves_nothing_unsettled_that_could_be_settled() {
     assert_eq!(keys.len(), messages, "doubled");
 }
 
-#[test]
-fn not_ready_from_sigterm_on_and_a_second_signal_ends_at_once() {
+/// A project whose one message makes its guest spin, and its host, once the guest does.
+fn spinning(grace: &str) -> (Project, Host) {
     let project = Project::new(&format!(
         r#"
-shutdown-grace = "10m"
+shutdown-grace = "{grace}"
 
 [handlers.hostile]
 component = "{}"
@@ -52,8 +51,14 @@ limits = {{ deadline = "10m", cpu = "10m" }}
         guest(Guest::Hostile)
     ));
     project.publish("in", [("k".to_owned(), "spin".to_owned(), None)]);
-    let mut host = project.start(&[]);
+    let host = project.start(&[]);
     eventually("the guest spins", || host.get("/metrics").is_some_and(|(_, text)| text.contains(r#"state="busy"} 1"#)));
+    (project, host)
+}
+
+#[test]
+fn not_ready_from_sigterm_on_and_a_second_signal_ends_at_once() {
+    let (_project, mut host) = spinning("10m");
     host.signal("TERM");
     eventually("not ready", || host.get("/readyz").is_some_and(|(status, _)| status == 503));
     assert_eq!(host.get("/livez").map(|(status, _)| status), Some(200));
@@ -63,20 +68,7 @@ limits = {{ deadline = "10m", cpu = "10m" }}
 
 #[test]
 fn a_guest_that_spins_past_the_grace_is_interrupted_and_its_message_comes_again() {
-    let project = Project::new(&format!(
-        r#"
-shutdown-grace = "200ms"
-
-[handlers.hostile]
-component = "{}"
-subscribe = [{{ topic = "in" }}]
-limits = {{ deadline = "10m", cpu = "10m" }}
-"#,
-        guest(Guest::Hostile)
-    ));
-    project.publish("in", [("k".to_owned(), "spin".to_owned(), None)]);
-    let mut host = project.start(&[]);
-    eventually("the guest spins", || host.get("/metrics").is_some_and(|(_, text)| text.contains(r#"state="busy"} 1"#)));
+    let (project, mut host) = spinning("200ms");
     host.signal("TERM");
     assert_eq!(host.ended(), Some(0), "{}", host.log());
     let groups = project.ok(&["groups", "list", "--output", "json"]);
