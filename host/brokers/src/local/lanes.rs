@@ -14,6 +14,9 @@ use super::tables::{LaneId, LaneRecord, Tables, TopicId};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
+/// A topic by its name.
+type Named = (Arc<str>, TopicId);
+
 /// What a subscriber asks of a lane.
 #[derive(Debug, Clone)]
 pub(super) struct OpenLane {
@@ -46,7 +49,7 @@ pub(super) struct Opened {
 
 impl<T: Tables> Broker<T> {
     /// Topics that a pattern means, by name. A plain name is made where that is allowed.
-    pub(super) fn matching(&mut self, patterns: &[Pattern], now: u64) -> Result<Checked<Vec<(Arc<str>, TopicId)>>> {
+    pub(super) fn matching(&mut self, patterns: &[Pattern], now: u64) -> Result<Checked<Vec<Named>>> {
         let new = |name: &&str| !self.names.contains_key(*name);
         let new: Vec<&str> = patterns.iter().filter(|p| !p.is_wild()).map(Pattern::as_str).filter(new).collect();
         for name in &new {
@@ -231,7 +234,7 @@ mod tests {
     fn broker() -> Broker<MemoryTables> {
         let retention = Duration::from_secs(60);
         let limits = Limits { auto_create: true, max_message_size: 1000, retention, max_size: None, until_finished: false };
-        Broker::new(MemoryTables::default(), limits, Vec::new(), Signals::default()).unwrap()
+        Broker::new(MemoryTables::default(), limits, Vec::new(), Signals::default()).expect("memory is always there")
     }
 
     #[test]
