@@ -45,22 +45,24 @@ impl Worker {
     /// Works until there is nothing to do for long, or nobody is left who could ask.
     pub(crate) async fn run(mut self) {
         let mut instance = None;
-        loop {
-            let work = match self.queue.try_recv() {
-                Ok(work) => work,
-                Err(_) => {
-                    let parked = instance.take().map(|instance| self.mold.room.park(instance, self.stats.clone()));
-                    let Some(work) = self.next().await else { return };
-                    instance = parked.and_then(Ticket::back);
-                    work
-                }
-            };
+        while let Some(work) = self.next(&mut instance).await {
             self.stats.waited(work.queued.elapsed());
             instance = self.answer(work, instance).await;
         }
     }
 
-    async fn next(&mut self) -> Option<Work> {
+    /// The next call. While there is none, the instance is parked, and may have to make room for another.
+    async fn next(&mut self, instance: &mut Option<Instance>) -> Option<Work> {
+        if let Ok(work) = self.queue.try_recv() {
+            return Some(work);
+        }
+        let parked = instance.take().map(|instance| self.mold.room.park(instance, self.stats.clone()));
+        let work = self.wait().await?;
+        *instance = parked.and_then(Ticket::back);
+        Some(work)
+    }
+
+    async fn wait(&mut self) -> Option<Work> {
         loop {
             match timeout(IDLE, self.queue.recv()).await {
                 Ok(work) => return work.ok(),
