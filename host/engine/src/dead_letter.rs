@@ -13,17 +13,33 @@ const MAX_MESSAGE: usize = 1024;
 /// Bytes of any other fact.
 const MAX_FACT: usize = 256;
 
+/// How much of what is known a dead letter carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Facts {
+    All,
+    /// What a redrive cannot do without, for a message that is almost as large as its broker takes.
+    Brief,
+}
+
+/// Headers of a brief one.
+const BRIEF: [&str; 6] =
+    [headers::DEAD_REASON, headers::DEAD_CLASS, headers::DEAD_ID, headers::DEAD_TOPIC, headers::DEAD_GROUP, headers::DEAD_REDRIVES];
+
 /// Appends the dead letter of the message at `index` of `batch` to `outbox`, addressed to `topic`.
 pub(crate) fn append(
     outbox: &mut Outbox,
     topic: &str,
     policy: &Policy,
     (batch, index): (&Batch, usize),
-    (reason, fault): (DeadReason, &Fault),
+    (reason, fault, how_much): (DeadReason, &Fault, Facts),
     now: u64,
 ) {
     let original = batch.get(index);
-    let facts = facts(policy, batch, index, reason, fault, now);
+    let mut facts = facts(policy, batch, index, reason, fault, now);
+    if how_much == Facts::Brief {
+        let untold = batch.facts(index).redrives == 0;
+        facts.retain(|(name, _)| BRIEF.contains(name) && !(untold && *name == headers::DEAD_REDRIVES));
+    }
     let added = facts.iter().map(|(name, value)| (*name, value.as_bytes()));
     // Facts of an earlier death that a redrive left behind would stand twice.
     let kept = original.headers.clone().filter(|(name, _)| !name.starts_with(headers::DEAD_PREFIX));

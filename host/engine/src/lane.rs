@@ -3,7 +3,10 @@
 //! One loop waits for whatever comes first: a call's end, a settlement's end, messages, time. What each of them means stands in
 //! [`calls`] and [`settling`]; what becomes of a message in `verdict`. There is no lock here but the breaker's, which lanes share.
 
+mod age;
 mod calls;
+mod parking;
+mod recall;
 mod settling;
 mod trouble;
 
@@ -28,14 +31,17 @@ use crate::policy::Policy;
 use crate::random::Random;
 use crate::round::Record;
 use crate::sizing::Sizing;
-use crate::status::Status;
+use crate::status::{LaneStatus, Status};
 
+use age::Arrivals;
 use calls::{Finished, Running};
 use settling::Settlement;
 use trouble::{Doing, Trouble};
 
 /// How long a lane that ends waits for its last settlement, and then for the broker to take back the rest.
 const LAST_SETTLEMENT: Duration = Duration::from_secs(2);
+/// What stands for ever: thirty years.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 /// Empty buffers that a lane keeps for later batches.
 const SPARE_BATCHES: usize = 4;
 
@@ -108,20 +114,25 @@ pub(crate) struct LaneTask<H: Handler> {
     incoming: Batch,
     spare: Vec<Batch>,
     trouble: Option<Trouble>,
+    told: LaneStatus,
+    arrivals: Arrivals,
     /// No fetch and no call before then.
     resting_until: Option<Instant>,
+    /// Nothing can move before then: see [`parking`].
+    stuck_until: Option<Instant>,
     /// Since when messages wait that a fixed batch holds back.
     holding_back: Option<Instant>,
     next_extension: Option<Instant>,
     /// Whether a message of this lane was given up because hosts died over it: one at most, see [`LaneTask::suspects`](Self::suspects).
     judged: bool,
+    /// Whether a message was sent away while later ones of its key may run: those come again too.
+    recalled: bool,
 }
 
 impl<H: Handler> LaneTask<H> {
     pub(crate) fn new(shared: Arc<Shared<H>>, lane: Lane) -> Self {
         let policy = &shared.policy;
         LaneTask {
-            id: lane.id,
             partition: lane.partition,
             phase: Phase::Running,
             source: lane.source,
@@ -130,7 +141,9 @@ impl<H: Handler> LaneTask<H> {
             queue: Queue::new(policy.order(), &lane.waiting),
             ledger: Ledger::new(lane.finished),
             sizing: Sizing::new(policy.batching),
-            random: Random::new(policy.seed),
+            random: Random::of_lane(policy.seed, &lane.id),
+            told: LaneStatus::new(Arc::clone(&shared.status)),
+            arrivals: Arrivals::default(),
             calls: FuturesUnordered::new(),
             running: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(0)),
             next_call: 0,
@@ -142,9 +155,12 @@ impl<H: Handler> LaneTask<H> {
             spare: Vec::new(),
             trouble: None,
             resting_until: None,
+            stuck_until: None,
             holding_back: None,
-            next_extension: policy.lease.map(|lease| Instant::now() + lease / 3),
+            next_extension: policy.lease.map(|lease| after(lease / 3)),
+            id: lane.id,
             judged: false,
+            recalled: false,
             shared,
         }
     }
@@ -177,6 +193,7 @@ impl<H: Handler> LaneTask<H> {
                 return Ok(());
             }
             self.park_if_stuck();
+            self.tell_oldest_open();
             let room = self.room();
             let wake = self.wake(now);
             let semaphore = &self.shared.calls;
@@ -235,6 +252,7 @@ impl<H: Handler> LaneTask<H> {
             first.get_or_insert(seq);
         }
         let first = first.expect("it is not empty");
+        self.arrivals.came(first, self.shared.clock.now());
         if self.shared.policy.delivery == Delivery::AtMostOnce {
             self.acknowledge_first(batch, first);
         } else {
@@ -291,8 +309,9 @@ impl<H: Handler> LaneTask<H> {
 
     /// When the lane has to look again though nothing happened. What was due at `now`, when it looked last, waits for something else.
     fn wake(&self, now: Instant) -> Option<Instant> {
-        let times = [self.resting_until, self.holding_back, self.settlement.wakes_at(), self.next_extension, self.breaker_opens_at()];
-        times.into_iter().flatten().filter(|at| *at > now).min()
+        let rests = [self.resting_until, self.stuck_until, self.holding_back];
+        let times = [self.settlement.wakes_at(), self.next_extension, self.breaker_opens_at()];
+        rests.into_iter().chain(times).flatten().filter(|at| *at > now).min()
     }
 
     fn resting(&self) -> bool {
@@ -304,7 +323,7 @@ impl<H: Handler> LaneTask<H> {
         self.phase = Phase::Closing;
         self.forget_probe();
         self.calls.clear();
-        self.settlement.give_up_at(Instant::now() + LAST_SETTLEMENT);
+        self.settlement.give_up_at(after(LAST_SETTLEMENT));
     }
 
     fn is_over(&self) -> bool {
@@ -354,6 +373,12 @@ impl<H: Handler> Drop for LaneTask<H> {
         self.shared.held_bytes.fetch_sub(self.held_bytes, Ordering::Relaxed);
         self.shared.metrics.in_flight.dec_by(self.held as i64);
     }
+}
+
+/// The instant after that wait. One that no clock can hold is far enough away.
+fn after(wait: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(wait).unwrap_or_else(|| now + FAR)
 }
 
 /// A permit to call, and what takes it.

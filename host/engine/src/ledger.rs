@@ -67,6 +67,11 @@ impl Ledger {
         true
     }
 
+    /// Sequence number of the oldest delivery that has not ended; the next one's where all have.
+    pub(crate) fn oldest_open(&self) -> u64 {
+        self.first
+    }
+
     /// Everything received at or below it is finished, but for redeliveries. `None` as long as nothing is.
     pub(crate) fn up_to(&self) -> Option<u64> {
         self.mark

@@ -130,6 +130,38 @@ impl Queue {
         }
     }
 
+    /// How many messages were taken by [`park`](Self::park) and have not come again.
+    pub(crate) fn parked(&self) -> usize {
+        match self {
+            Queue::Free(_) => 0,
+            Queue::Keyed(keyed) => keyed.parked(),
+        }
+    }
+
+    /// When the first message comes again that others wait behind, as far as known; milliseconds since the Unix epoch.
+    pub(crate) fn waits_until(&self) -> Option<u64> {
+        match self {
+            Queue::Free(_) => None,
+            Queue::Keyed(keyed) => keyed.waits_until(),
+        }
+    }
+
+    /// Whether an earlier message of its key is away.
+    pub(crate) fn is_behind(&self, picked: &Picked, index: usize) -> bool {
+        match self {
+            Queue::Free(_) => false,
+            Queue::Keyed(keyed) => keyed.is_behind(picked, index),
+        }
+    }
+
+    /// Whether the message at `index` of `later` must not overtake that of `earlier`.
+    pub(crate) fn must_follow(&self, (later, index): (&Picked, usize), (earlier, at): (&Picked, usize)) -> bool {
+        match self {
+            Queue::Free(_) => false,
+            Queue::Keyed(keyed) => keyed.must_follow((&later.batch, later.from + index), (&earlier.batch, earlier.from + at)),
+        }
+    }
+
     /// Deliveries that ended without a call because there was another of the same position: sequence number, and bytes.
     pub(crate) fn take_replaced(&mut self) -> Vec<(u64, usize)> {
         match self {

@@ -18,15 +18,21 @@ pub(crate) struct Record {
     pub(crate) acknowledge: bool,
     /// Under at-most-once a record is settled before its call: the sequence number of its first message, which is called then.
     pub(crate) before_call: Option<u64>,
+    /// Lowest sequence number of its messages.
+    pub(crate) oldest: u64,
     /// Whether what does not leave in the settlement's transaction has left already.
     published: bool,
-    /// Messages that were given up after that: their dead letters are still to leave.
+    /// Messages whose dead letters are still to leave after that.
     late: Vec<usize>,
+    /// Messages whose dead letters are too large with all their facts.
+    brief: Vec<usize>,
 }
 
 impl Record {
     pub(crate) fn new(picked: Picked, verdicts: Verdicts, outputs: Outputs, acknowledge: bool) -> Self {
-        Record { picked, verdicts, outputs, acknowledge, before_call: None, published: false, late: Vec::new() }
+        let oldest = (0..picked.len()).map(|i| picked.seq(i)).min().unwrap_or_default();
+        let (late, brief) = (Vec::new(), Vec::new());
+        Record { picked, verdicts, outputs, acknowledge, before_call: None, oldest, published: false, late, brief }
     }
 
     pub(crate) fn verdict(&self, index: usize) -> &Verdict {
@@ -57,6 +63,12 @@ impl Record {
             each[index] = verdict;
         }
     }
+
+    /// Makes the message's dead letter smaller after it was refused as too large.
+    pub(crate) fn shorten(&mut self, index: usize) {
+        self.late.push(index);
+        self.brief.push(index);
+    }
 }
 
 /// What an entry of an outbox was made from: record and index of the message, and whether it is its dead letter.
@@ -82,19 +94,22 @@ impl Mail {
     }
 }
 
-/// An output that its broker refuses for good.
+/// What a broker refuses for good, and what mends it.
 #[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) record: usize,
-    pub(crate) index: usize,
-    pub(crate) why: String,
+pub(crate) enum Refusal {
+    /// An output: its message fails.
+    Output { record: usize, index: usize, why: String },
+    /// A dead letter that is too large: it may fit with fewer facts.
+    DeadLetter { record: usize, index: usize },
 }
 
 /// Why a round is not settled.
 #[derive(Debug)]
 pub(crate) enum NotSettled {
-    /// These messages' outputs were refused; the round is to be built anew with other verdicts on them.
+    /// These were refused; the round is to be built anew without them.
     Refused(Vec<Refusal>),
+    /// A dead letter is refused for good, and it must not be dropped: the same round again, later; but a human has to do something.
+    Stuck(BrokerError),
     /// A broker that outputs leave through is in trouble: the same round again, later.
     Publish(BrokerError),
     /// The source is.
@@ -112,6 +127,8 @@ pub(crate) struct Round {
     writer: Writer,
     /// Outputs that were refused while others are still to leave.
     refused: Vec<Refusal>,
+    /// What was confirmed and not counted yet.
+    sent: Vec<(Route, u64)>,
 }
 
 impl Round {
@@ -203,34 +220,81 @@ impl Round {
             let group = policy.info.group.as_deref().unwrap_or(&policy.info.handler);
             let Some(destination) = policy.dead_letter.destination(topic, group) else { continue };
             let outbox = add(&mut self.mail, Route::Home, Tag { record: r, index, dead_letter: true });
-            dead_letter::append(outbox, &destination, policy, (&record.picked.batch, at), (*reason, fault), now);
+            let facts = if record.brief.contains(&index) { dead_letter::Facts::Brief } else { dead_letter::Facts::All };
+            dead_letter::append(outbox, &destination, policy, (&record.picked.batch, at), (*reason, fault, facts), now);
         }
     }
 
     /// Publishes what has to be out before, then tells the broker.
     pub(crate) async fn settle(&mut self, acks: &mut dyn Acks, policy: &Policy) -> Result<(), NotSettled> {
         while let Some((route, mail)) = self.mail.last_mut() {
-            publish(*route, mail, policy, &mut self.refused).await.map_err(NotSettled::Publish)?;
+            publish(*route, mail, policy, &self.records, &mut self.refused, &mut self.sent).await?;
             self.mail.pop();
         }
+        // What was not refused is out: whatever becomes of the round now, it is not published again.
+        for record in &mut self.records {
+            record.published = true;
+            record.late.clear();
+        }
         if !self.refused.is_empty() {
-            // What was not refused is out. The round is built anew without it.
-            self.records.iter_mut().for_each(|r| r.published = true);
             return Err(NotSettled::Refused(std::mem::take(&mut self.refused)));
         }
         if self.settled.is_empty() && self.settled.outputs.is_empty() {
             return Ok(());
         }
         match acks.settle(&self.settled).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.sent.push((Route::Home, self.settled.outputs.len() as u64));
+                Ok(())
+            }
             Err(SettleError::Broker(error)) => Err(NotSettled::Source(error)),
-            Err(SettleError::Output { index, error }) => match self.tags.get(index) {
-                Some(tag) if !tag.dead_letter => {
-                    Err(NotSettled::Refused(vec![Refusal { record: tag.record, index: tag.index, why: error.to_string() }]))
-                }
-                _ => Err(NotSettled::Publish(BrokerError::retry(format!("a dead letter cannot be written: {error}")))),
-            },
+            Err(SettleError::Output { index, error }) => Err(match self.tags.get(index) {
+                Some(tag) => match refusal(*tag, &self.records, self.settled.outputs.row(index).topic(), &error) {
+                    Answer::Refused(refusal) => NotSettled::Refused(vec![refusal]),
+                    Answer::Stuck(what) => NotSettled::Stuck(BrokerError::retry(what)),
+                    Answer::Later(what) => NotSettled::Publish(BrokerError::retry(what)),
+                },
+                None => NotSettled::Publish(BrokerError::retry(format!("output {index}, which the round does not have: {error}"))),
+            }),
         }
+    }
+
+    /// What was confirmed since the last time, by the way it left.
+    pub(crate) fn take_sent(&mut self) -> Vec<(Route, u64)> {
+        std::mem::take(&mut self.sent)
+    }
+
+    /// Lowest sequence number of its messages.
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        self.records.iter().map(|record| record.oldest).min()
+    }
+}
+
+/// What an error of one message of a publish means.
+enum Answer {
+    Refused(Refusal),
+    Stuck(String),
+    Later(String),
+}
+
+fn refusal(tag: Tag, records: &[Record], topic: &str, error: &PublishError) -> Answer {
+    let Tag { record, index, dead_letter } = tag;
+    match error {
+        PublishError::Timeout | PublishError::Unavailable(_) if dead_letter => {
+            Answer::Later(format!("a dead letter cannot be written to {topic:?}: {error}"))
+        }
+        PublishError::Timeout | PublishError::Unavailable(_) => {
+            Answer::Later(format!("an output cannot be published to {topic:?}: {error}"))
+        }
+        PublishError::TooLarge(_) if dead_letter && !records[record].brief.contains(&index) => {
+            Answer::Refused(Refusal::DeadLetter { record, index })
+        }
+        _ if dead_letter => Answer::Stuck(format!(
+            "topic {topic:?} refuses the dead letter of {:?} for good ({error}): nothing is lost, and nothing of this lane is settled until \
+             the topic takes it or the subscription's `dead-letter` names another topic or is false",
+            records[record].picked.batch.row(records[record].picked.from + index).id()
+        )),
+        _ => Answer::Refused(Refusal::Output { record, index, why: error.to_string() }),
     }
 }
 
@@ -246,27 +310,39 @@ fn add(mail: &mut Vec<(Route, Mail)>, route: Route, tag: Tag) -> &mut Outbox {
 }
 
 /// Publishes `mail`. After an error it holds what did not leave: nothing goes twice that was confirmed.
-async fn publish(route: Route, mail: &mut Mail, policy: &Policy, refused: &mut Vec<Refusal>) -> Result<(), BrokerError> {
-    let outlet = policy.outlet(route).ok_or_else(|| BrokerError::retry(format!("broker {:?} cannot publish", policy.info.broker)))?;
-    let answers = outlet.publisher.publish(&mail.outbox).await?;
-    let (mut left, mut trouble) = (Mail::default(), None);
+async fn publish(
+    route: Route,
+    mail: &mut Mail,
+    policy: &Policy,
+    records: &[Record],
+    refused: &mut Vec<Refusal>,
+    sent: &mut Vec<(Route, u64)>,
+) -> Result<(), NotSettled> {
+    let no_way = || NotSettled::Publish(BrokerError::retry(format!("broker {:?} cannot publish", policy.info.broker)));
+    let outlet = policy.outlet(route).ok_or_else(no_way)?;
+    let answers = outlet.publisher.publish(&mail.outbox).await.map_err(NotSettled::Publish)?;
+    let (mut left, mut trouble, mut confirmed) = (Mail::default(), None, 0);
     for (i, tag) in mail.tags.iter().enumerate() {
         let error = match answers.get(i) {
-            Some(Ok(_)) => continue,
-            Some(Err(error)) => error.clone(),
-            None => PublishError::Timeout,
-        };
-        match error {
-            PublishError::Timeout => trouble = Some(format!("broker {:?} did not confirm in time", outlet.broker)),
-            PublishError::Unavailable(what) => trouble = Some(what),
-            error if tag.dead_letter => trouble = Some(format!("a dead letter cannot be written: {error}")),
-            error => {
-                refused.push(Refusal { record: tag.record, index: tag.index, why: error.to_string() });
+            Some(Ok(_)) => {
+                confirmed += 1;
                 continue;
             }
+            Some(Err(error)) => error,
+            None => &PublishError::Timeout,
+        };
+        match refusal(*tag, records, mail.outbox.row(i).topic(), error) {
+            Answer::Refused(refusal) => {
+                refused.push(refusal);
+                continue;
+            }
+            Answer::Stuck(what) => trouble = Some(NotSettled::Stuck(BrokerError::retry(what))),
+            // What only a human mends is what is told.
+            Answer::Later(what) => trouble = trouble.or_else(|| Some(NotSettled::Publish(BrokerError::retry(what)))),
         }
         left.take(mail, i);
     }
+    sent.push((route, confirmed));
     *mail = left;
-    trouble.map_or(Ok(()), |what| Err(BrokerError::retry(what)))
+    trouble.map_or(Ok(()), Err)
 }

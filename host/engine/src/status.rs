@@ -1,10 +1,15 @@
 //! What a subscription is doing, for whoever asks, and the switch that pauses it.
 
+mod lane;
+
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 use crate::breaker::BreakerState;
+
+pub(crate) use lane::LaneStatus;
 
 /// What a subscription is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,9 +35,9 @@ pub struct Status {
     retried: AtomicU64,
     dead: AtomicU64,
     discarded: AtomicU64,
-    /// Milliseconds since the Unix epoch since when nothing could be settled; 0 = all is well.
-    troubled_since: AtomicU64,
-    breaker: std::sync::Mutex<BreakerState>,
+    /// What each lane tells of itself, as long as it lives.
+    by_lane: Mutex<Vec<Arc<lane::Told>>>,
+    breaker: Mutex<BreakerState>,
 }
 
 impl Default for Status {
@@ -45,8 +50,8 @@ impl Default for Status {
             retried: AtomicU64::default(),
             dead: AtomicU64::default(),
             discarded: AtomicU64::default(),
-            troubled_since: AtomicU64::default(),
-            breaker: std::sync::Mutex::new(BreakerState::Closed),
+            by_lane: Mutex::default(),
+            breaker: Mutex::new(BreakerState::Closed),
         }
     }
 }
@@ -89,16 +94,32 @@ impl Status {
 
     /// Milliseconds since the Unix epoch since when the lanes are in trouble; `None` = all is well.
     pub fn troubled_since(&self) -> Option<u64> {
-        Some(self.troubled_since.load(Ordering::Relaxed)).filter(|t| *t > 0)
+        self.trouble().map(|(since, _)| since)
+    }
+
+    /// The oldest trouble that a lane is in: since when, in milliseconds since the Unix epoch, and what it is. `None` = all is well.
+    pub fn trouble(&self) -> Option<(u64, String)> {
+        let lanes = self.by_lane();
+        let troubles = lanes.iter().filter_map(|told| told.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        troubles.min_by_key(|(since, _)| *since)
+    }
+
+    /// Milliseconds since the Unix epoch since when the oldest message is held that is not settled; `None`: none is held.
+    pub fn oldest_open_since(&self) -> Option<u64> {
+        self.by_lane().iter().filter_map(|told| told.oldest_open()).min()
+    }
+
+    fn by_lane(&self) -> MutexGuard<'_, Vec<Arc<lane::Told>>> {
+        self.by_lane.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The circuit breaker as of the last call.
     pub fn breaker(&self) -> BreakerState {
-        *self.breaker.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set_breaker(&self, state: BreakerState) {
-        *self.breaker.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = state;
+        *self.breaker.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
     pub(crate) fn set_activity(&self, activity: Activity) {
@@ -132,14 +153,6 @@ impl Status {
             if n > 0 {
                 counter.fetch_add(n, Ordering::Relaxed);
             }
-        }
-    }
-
-    pub(crate) fn set_trouble(&self, since: Option<u64>) {
-        match since {
-            // The first of a row says since when.
-            Some(at) => drop(self.troubled_since.compare_exchange(0, at, Ordering::Relaxed, Ordering::Relaxed)),
-            None => self.troubled_since.store(0, Ordering::Relaxed),
         }
     }
 }

@@ -77,6 +77,20 @@ pub(crate) enum Verdicts {
     Host(String),
 }
 
+impl Verdicts {
+    /// The message at `index` of `len` waits in the lane again, whatever was said of it.
+    pub(crate) fn requeue(&mut self, index: usize, len: usize) {
+        if *self == Verdicts::AllDone {
+            *self = Verdicts::Each(vec![Verdict::Done; len]);
+        }
+        if let Verdicts::Each(each) = self
+            && !matches!(each[index], Verdict::Requeue { .. })
+        {
+            each[index] = Verdict::Requeue { alone: false };
+        }
+    }
+}
+
 /// What a verdict depends on besides the call.
 pub(crate) struct Judge<'a> {
     pub(crate) retry: &'a RetryPolicy,

@@ -20,6 +20,7 @@ mod random;
 mod settling;
 mod watched;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use longshore_core::{Capabilities, Consumer, Flag, Outlet};
@@ -71,6 +72,15 @@ pub(crate) struct State {
     /// Ids of everything that was published, in order.
     pub(crate) published: Vec<Stored>,
     pub(crate) dead_letters_down: bool,
+    pub(crate) refusals: Refusals,
+}
+
+/// What is refused for good, besides what faults draw.
+#[derive(Default)]
+pub(crate) struct Refusals {
+    pub(crate) ids: BTreeSet<String>,
+    /// Bytes of a row above which a message is too large; `None`: anything fits.
+    pub(crate) above: Option<usize>,
 }
 
 impl Broker {
@@ -85,6 +95,7 @@ impl Broker {
             group: Group::default(),
             published: Vec::new(),
             dead_letters_down: false,
+            refusals: Refusals::default(),
         };
         Broker { name: name.into(), state: Arc::new(Mutex::new(state)), changed: Arc::new(Notify::new()), history: history.clone() }
     }
@@ -133,6 +144,16 @@ impl Broker {
     pub fn set_dead_letters_down(&self, down: bool) {
         self.state().dead_letters_down = down;
         self.history.record(Event::Note(format!("dead letters {}", if down { "down" } else { "up" })));
+    }
+
+    /// Refuses messages of that id from now on, for good.
+    pub fn refuse(&self, id: &str) {
+        self.state().refusals.ids.insert(id.to_owned());
+    }
+
+    /// Refuses messages whose packed row takes more bytes, as too large; `None`: takes all again.
+    pub fn refuse_above(&self, bytes: Option<usize>) {
+        self.state().refusals.above = bytes;
     }
 
     /// Takes away the lane that is `nth` of those assigned now, counted round. `lost`: without notice, what it settles from now on is stale.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Batch, Call, Crash, Delivery, Done, Handler, Order, Outputs};
+use longshore_core::{Batch, Call, Crash, Delivery, Done, Handler, Outputs};
 use tokio::time::Instant;
 
 use crate::breaker::{BreakerState, Permit as Pass};
@@ -13,10 +13,7 @@ use crate::round::Record;
 use crate::verdict::{DeadReason, Fault, Judge, Verdict, Verdicts};
 
 use super::trouble::Doing;
-use super::{LaneTask, Permit, Phase};
-
-/// Messages are parked at least so long: the one they wait for may be due and still on its way.
-const PARKED_AT_LEAST: Duration = Duration::from_millis(100);
+use super::{LaneTask, Permit, Phase, after};
 
 /// A call that runs.
 pub(super) struct Running {
@@ -62,7 +59,7 @@ impl<H: Handler> LaneTask<H> {
             return false;
         }
         if let Some(wait) = self.sizing.hold_back(ready)
-            && Instant::now() < *self.holding_back.get_or_insert_with(|| Instant::now() + wait)
+            && Instant::now() < *self.holding_back.get_or_insert_with(|| after(wait))
         {
             return false;
         }
@@ -113,7 +110,8 @@ impl<H: Handler> LaneTask<H> {
             Ok(done) if !done.outputs.is_empty() => outputs::refused(&done.outputs, &picked, &shared.policy),
             _ => Vec::new(),
         };
-        let verdicts = self.judge().call(&picked, &finished.result, &refused);
+        let mut verdicts = self.judge().call(&picked, &finished.result, &refused);
+        self.recall_answered(&picked, &mut verdicts);
         self.count_for_breaker(&verdicts, probe);
         self.apply(&picked, &verdicts);
         self.queue.close(&picked);
@@ -156,7 +154,7 @@ impl<H: Handler> LaneTask<H> {
         }
     }
 
-    fn end(&mut self, picked: &Picked, index: usize) {
+    pub(super) fn end(&mut self, picked: &Picked, index: usize) {
         let first_time = self.ledger.finish(picked.seq(index));
         if !first_time && self.shared.policy.delivery == Delivery::AtLeastOnce {
             self.shared.metrics.stale.inc();
@@ -171,7 +169,7 @@ impl<H: Handler> LaneTask<H> {
 
     /// When a message comes again that goes back to the broker now, milliseconds since the Unix epoch.
     pub(super) fn due(&self, delay: Duration) -> u64 {
-        self.shared.clock.now() + u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 2)
+        self.shared.clock.now().saturating_add(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX))
     }
 
     fn count_for_breaker(&mut self, verdicts: &Verdicts, probe: bool) {
@@ -180,14 +178,14 @@ impl<H: Handler> LaneTask<H> {
         let before = circuit.state(now);
         let mut opened = false;
         match verdicts {
-            Verdicts::AllDone => circuit.success(),
-            Verdicts::Host(_) => opened = circuit.failure(now),
+            Verdicts::AllDone => circuit.success(probe),
+            Verdicts::Host(_) => opened = circuit.failure(now, probe),
             Verdicts::Each(each) => {
                 for verdict in each {
                     match verdict {
-                        Verdict::Done => circuit.success(),
+                        Verdict::Done => circuit.success(probe),
                         Verdict::Again { counted: true, .. } | Verdict::Dead(DeadReason::Exhausted | DeadReason::Expired, _) => {
-                            opened |= circuit.failure(now);
+                            opened |= circuit.failure(now, probe);
                         }
                         _ => {}
                     }
@@ -220,7 +218,7 @@ impl<H: Handler> LaneTask<H> {
     pub(super) fn breaker_opens_at(&self) -> Option<Instant> {
         let now = self.shared.clock.now();
         match self.shared.circuit().state(now) {
-            BreakerState::Open(until) => Some(Instant::now() + Duration::from_millis(until - now)),
+            BreakerState::Open(until) => Some(after(Duration::from_millis(until.saturating_sub(now)))),
             _ => None,
         }
     }
@@ -271,26 +269,5 @@ impl<H: Handler> LaneTask<H> {
             self.shared.circuit().probe(false);
             self.shared.moved.send_replace(());
         }
-    }
-
-    /// When nothing can move because everything here waits behind messages that are away, gives it back to the broker until then.
-    pub(super) fn park_if_stuck(&mut self) {
-        let stuck = self.is_full() && self.queue.ready() == 0 && self.running.is_empty() && self.settlement.is_idle();
-        if !stuck || self.phase != Phase::Running {
-            return;
-        }
-        let (now, whole_lane) = (self.shared.clock.now(), self.shared.policy.order() == Order::Lane);
-        for (picked, due) in self.queue.park() {
-            let fault = Fault { class: "parked", message: "it waits behind an earlier message of its key".into() };
-            let delay = Duration::from_millis(due.saturating_sub(now)).max(PARKED_AT_LEAST);
-            if whole_lane {
-                // Nothing here can run before that: more messages would be parked too.
-                self.resting_until = self.resting_until.max(Some(Instant::now() + delay));
-            }
-            self.end(&picked, 0);
-            let verdict = Verdict::Again { delay, counted: false, fault };
-            self.pending.push(Record::new(picked, Verdicts::Each(vec![verdict]), Outputs::default(), true));
-        }
-        self.start_settling();
     }
 }

@@ -10,7 +10,7 @@ use crate::round::{NotSettled, Record, Refusal, Round};
 use crate::verdict::{Verdict, Verdicts};
 
 use super::trouble::Doing;
-use super::{LAST_SETTLEMENT, LaneTask, Phase, SPARE_BATCHES};
+use super::{LAST_SETTLEMENT, LaneTask, Phase, SPARE_BATCHES, after};
 
 /// The settlements of a lane: at most one with the broker, and at most one that failed and waits.
 #[derive(Default)]
@@ -25,6 +25,8 @@ struct Under {
     future: BoxFuture<'static, Settling>,
     /// When the lane waits no longer for it.
     give_up: Option<Instant>,
+    /// Lowest sequence number of its messages.
+    oldest: Option<u64>,
 }
 
 /// A settlement that came back, with the acks that it borrowed.
@@ -70,6 +72,13 @@ impl Settlement {
         }
     }
 
+    /// Lowest sequence number of what is being settled or waits for it.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        let under = self.under.as_ref().and_then(|under| under.oldest);
+        let later = self.later.as_ref().and_then(|(round, _)| round.oldest());
+        under.into_iter().chain(later).min()
+    }
+
     /// What failed to be settled and waits.
     pub(super) fn waiting(&self) -> &[Record] {
         self.later.as_ref().map_or(&[], |(round, _)| &round.records)
@@ -96,13 +105,13 @@ impl<H: Handler> LaneTask<H> {
 
     fn settle(&mut self, mut round: Box<Round>) {
         let mut acks = self.acks.take().expect("nothing is with the broker, so its acks are here");
-        let shared = Arc::clone(&self.shared);
+        let (shared, oldest) = (Arc::clone(&self.shared), round.oldest());
         let future = Box::pin(async move {
             let result = round.settle(acks.as_mut(), &shared.policy).await;
             Settling { acks, round: Some(round), result }
         });
-        let give_up = (self.phase == Phase::Closing).then(|| Instant::now() + LAST_SETTLEMENT);
-        self.settlement.under = Some(Under { future, give_up });
+        let give_up = (self.phase == Phase::Closing).then(|| after(LAST_SETTLEMENT));
+        self.settlement.under = Some(Under { future, give_up, oldest });
     }
 
     /// Extends the leases of everything that is held, every third of a lease. `true`: that is under way.
@@ -111,7 +120,7 @@ impl<H: Handler> LaneTask<H> {
         if Instant::now() < at || self.phase == Phase::Closing {
             return false;
         }
-        self.next_extension = Some(Instant::now() + lease / 3);
+        self.next_extension = Some(after(lease / 3));
         let held = self.unsettled();
         if held.is_empty() {
             return false;
@@ -121,29 +130,47 @@ impl<H: Handler> LaneTask<H> {
             let result = acks.extend(&held).await.map_err(NotSettled::Source);
             Settling { acks, round: None, result }
         });
-        self.settlement.under = Some(Under { future, give_up: None });
+        self.settlement.under = Some(Under { future, give_up: None, oldest: None });
         true
     }
 
     /// A settlement came back.
     pub(super) fn settled(&mut self, settling: Settling) -> Result<(), BrokerError> {
         self.acks = Some(settling.acks);
-        let Some(round) = settling.round else { return self.extended(settling.result) };
+        let Some(mut round) = settling.round else { return self.extended(settling.result) };
+        self.count_sent(&mut round);
         match settling.result {
             Ok(()) => self.round_is_settled(*round),
             Err(NotSettled::Refused(refusals)) => self.settle_without(round, &refusals),
-            Err(NotSettled::Source(error)) if error.fix != Fix::Retry => return Err(error),
-            Err(NotSettled::Source(error) | NotSettled::Publish(error)) => {
-                let wait = self.trouble(Doing::Settle, &error.what);
-                self.settlement.later = Some((round, Instant::now() + wait));
+            // The lane is on its way out: that it settles nothing any more is nothing that the other lanes have to end for.
+            Err(NotSettled::Source(error)) if error.fix != Fix::Retry && self.phase != Phase::Closing => return Err(error),
+            Err(NotSettled::Source(error) | NotSettled::Publish(error)) => self.settle_later(round, &error.what),
+            Err(NotSettled::Stuck(error)) => {
+                tracing::error!(subscription = %self.shared.policy.info.name, lane = %self.id, "{error}");
+                self.settle_later(round, &error.what);
             }
         }
         Ok(())
     }
 
+    fn settle_later(&mut self, round: Box<Round>, what: &str) {
+        let wait = self.trouble(Doing::Settle, what);
+        self.settlement.later = Some((round, after(wait)));
+    }
+
+    /// Counts what really left, by the broker that it left through.
+    fn count_sent(&self, round: &mut Round) {
+        let policy = &self.shared.policy;
+        for (route, messages) in round.take_sent() {
+            if let Some(outlet) = policy.outlet(route).filter(|_| messages > 0) {
+                self.shared.metrics.published(&outlet.broker, "ok", messages);
+            }
+        }
+    }
+
     fn extended(&mut self, result: Result<(), NotSettled>) -> Result<(), BrokerError> {
         match result {
-            Err(NotSettled::Source(error)) if error.fix != Fix::Retry => Err(error),
+            Err(NotSettled::Source(error)) if error.fix != Fix::Retry && self.phase != Phase::Closing => Err(error),
             Err(NotSettled::Source(error)) => {
                 self.trouble(Doing::ExtendLeases, &error.what);
                 Ok(())
@@ -158,16 +185,10 @@ impl<H: Handler> LaneTask<H> {
     /// Messages whose outputs were refused fail; the round goes without their outputs.
     fn settle_without(&mut self, mut round: Box<Round>, refusals: &[Refusal]) {
         for refusal in refusals {
-            let record = &mut round.records[refusal.record];
-            if *record.verdict(refusal.index) != Verdict::Done {
-                continue;
+            match refusal {
+                Refusal::Output { record, index, why } => self.output_refused(&mut round, *record, *index, why),
+                Refusal::DeadLetter { record, index } => round.records[*record].shorten(*index),
             }
-            let verdict = self.judge().output_refused(&record.picked, refusal.index, &refusal.why);
-            self.log(&record.picked, refusal.index, &verdict);
-            if let Verdict::Again { delay, .. } = &verdict {
-                self.queue.away(&record.picked, refusal.index, self.due(*delay));
-            }
-            record.set_verdict(refusal.index, verdict);
         }
         round.build(&self.shared.policy, self.shared.clock.now());
         self.settle(round);
@@ -191,9 +212,6 @@ impl<H: Handler> LaneTask<H> {
             return;
         }
         let (metrics, status) = (&self.shared.metrics, &self.shared.status);
-        if !record.outputs.is_empty() {
-            metrics.published(&self.shared.policy.info.broker, "ok", record.outputs.len() as u64);
-        }
         let Verdicts::Each(each) = &record.verdicts else {
             metrics.done(record.picked.len() as u64);
             return status.count(record.picked.len() as u64, 0, 0, 0);

@@ -36,7 +36,7 @@ impl<H: Handler> LaneTask<H> {
         self.trouble = Some(Trouble { doing, times });
         let wait = TROUBLE.delay(times);
         self.resting_until = Some(Instant::now() + wait);
-        self.shared.status.set_trouble(Some(self.shared.clock.now()));
+        self.told.troubled(self.shared.clock.now(), what);
         self.shared.metrics.error("host");
         tracing::warn!(subscription = %self.shared.policy.info.name, lane = %self.id, ?doing, ?wait, "{what}; no attempt is used, trying again");
         wait
@@ -47,7 +47,7 @@ impl<H: Handler> LaneTask<H> {
         if self.trouble.is_some_and(|t| t.doing == doing) {
             self.trouble = None;
             self.resting_until = None;
-            self.shared.status.set_trouble(None);
+            self.told.well();
             tracing::info!(subscription = %self.shared.policy.info.name, lane = %self.id, "trouble is over");
         }
     }

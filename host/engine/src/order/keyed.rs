@@ -31,8 +31,17 @@ struct Held {
 #[derive(Debug)]
 enum Place {
     Here(Held),
-    /// With the broker, until about that time in milliseconds since the Unix epoch.
-    Away(u64),
+    /// With the broker.
+    Away(Away),
+}
+
+/// A message that is with the broker.
+#[derive(Debug, Clone, Copy)]
+struct Away {
+    /// Until about that time in milliseconds since the Unix epoch.
+    due: u64,
+    /// Not for its own sake: to make room.
+    parked: bool,
 }
 
 /// One key's messages by position.
@@ -65,16 +74,19 @@ pub(crate) struct Keyed {
     ready: VecDeque<Ready>,
     /// Messages that are here, whether they may run or not.
     here: usize,
+    /// Messages that are away to make room.
+    parked: usize,
     /// Deliveries that ended because there was another of the same position: sequence number, and bytes.
     replaced: Vec<(u64, usize)>,
 }
 
 impl Keyed {
     pub(super) fn new(whole_lane: bool, waiting: &[Waiting]) -> Self {
-        let mut keyed = Keyed { whole_lane, lines: HashMap::with_hasher(HASH), ready: VecDeque::new(), here: 0, replaced: Vec::new() };
+        let (lines, ready) = (HashMap::with_hasher(HASH), VecDeque::new());
+        let mut keyed = Keyed { whole_lane, lines, ready, here: 0, parked: 0, replaced: Vec::new() };
         for w in waiting {
             if let Some(key) = keyed.key(w.key.as_deref()) {
-                keyed.lines.entry(key).or_default().places.insert(w.position, Place::Away(UNKNOWN_DUE));
+                keyed.lines.entry(key).or_default().places.insert(w.position, Place::Away(Away { due: UNKNOWN_DUE, parked: false }));
             }
         }
         keyed
@@ -112,10 +124,10 @@ impl Keyed {
         let at = picked.from + index;
         if let Some(key) = self.key(picked.batch.row(at).key()) {
             let position = picked.batch.receipt(at).position;
-            let place = self.lines.entry(key).or_default().places.entry(position).or_insert(Place::Away(due));
+            let place = self.lines.entry(key).or_default().places.entry(position).or_insert(Place::Away(Away { due, parked: false }));
             // A second delivery of it that is here already stays: it is what came again.
-            if let Place::Away(until) = place {
-                *until = due;
+            if let Place::Away(away) = place {
+                away.due = due;
             }
         }
     }
@@ -125,7 +137,8 @@ impl Keyed {
         let Some(key) = self.key(picked.batch.row(at).key()) else { return };
         let Some(line) = self.lines.get_mut(&key) else { return };
         let position = picked.batch.receipt(at).position;
-        if matches!(line.places.get(&position), Some(Place::Away(_))) {
+        if let Some(Place::Away(away)) = line.places.get(&position) {
+            self.parked -= usize::from(away.parked);
             line.places.remove(&position);
         }
         self.go_on(key);
@@ -160,15 +173,36 @@ impl Keyed {
         held.sort_unstable();
         for key in held {
             let line = self.lines.get_mut(&key).expect("it was just listed");
-            let due = line.places.values().map(|p| if let Place::Away(due) = p { *due } else { 0 }).max().unwrap_or(UNKNOWN_DUE);
-            for place in line.places.values_mut() {
-                if let Place::Here(held) = std::mem::replace(place, Place::Away(due)) {
+            let due = line.places.values().map(|p| if let Place::Away(away) = p { away.due } else { 0 }).max().unwrap_or(UNKNOWN_DUE);
+            for place in line.places.values_mut().filter(|p| matches!(p, Place::Here(_))) {
+                if let Place::Here(held) = std::mem::replace(place, Place::Away(Away { due, parked: true })) {
                     parked.extend(gather(vec![held]).map(|p| (p, due)));
                 }
             }
         }
         self.here -= parked.len();
+        self.parked += parked.len();
         parked
+    }
+
+    pub(super) fn parked(&self) -> usize {
+        self.parked
+    }
+
+    pub(super) fn waits_until(&self) -> Option<u64> {
+        let waited_for = self.lines.values().filter(|l| l.places.values().any(|p| matches!(p, Place::Here(_))));
+        waited_for.filter_map(|l| if let (_, Place::Away(away)) = l.places.first_key_value()? { Some(away.due) } else { None }).min()
+    }
+
+    pub(super) fn is_behind(&self, picked: &Picked, index: usize) -> bool {
+        let at = picked.from + index;
+        let Some(line) = self.key(picked.batch.row(at).key()).and_then(|key| self.lines.get(&key)) else { return false };
+        line.places.range(..picked.batch.receipt(at).position).any(|(_, place)| matches!(place, Place::Away(_)))
+    }
+
+    pub(super) fn must_follow(&self, (later, index): (&Batch, usize), (earlier, at): (&Batch, usize)) -> bool {
+        let line = self.key(later.row(index).key());
+        line.is_some() && line == self.key(earlier.row(at).key()) && later.receipt(index).position > earlier.receipt(at).position
     }
 
     pub(super) fn take_replaced(&mut self) -> Vec<(u64, usize)> {
@@ -227,7 +261,9 @@ impl Keyed {
         };
         let position = held.batch.receipt(held.index).position;
         let line = self.lines.entry(key).or_default();
-        let (kept, dropped) = match line.places.remove(&position) {
+        let before = line.places.remove(&position);
+        self.parked -= usize::from(matches!(before, Some(Place::Away(Away { parked: true, .. }))));
+        let (kept, dropped) = match before {
             // The newer delivery's receipt is the one that counts; what was requeued is older than what came meanwhile.
             Some(Place::Here(other)) if front => (other, Some(held)),
             Some(Place::Here(other)) => (held, Some(other)),

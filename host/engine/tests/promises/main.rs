@@ -6,7 +6,10 @@ mod dead_letters;
 mod lanes;
 mod order;
 mod outputs;
+mod parking;
+mod refusals;
 mod settling;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -91,11 +91,13 @@ fn answer(random: &mut Random, call: &Call, handled: u32, chaos: bool, kind: imp
 }
 
 fn failure(random: &mut Random) -> Failure {
-    match random.below(10) {
+    match random.below(12) {
         0..5 => Failure::Retry("flaky".into()),
         5 => Failure::RetryAfter(Duration::from_millis(random.below(10_000)), "busy".into()),
         6 | 7 => Failure::Snooze(Duration::from_millis(random.below(5_000))),
         8 => Failure::Reject("bad".into()),
+        9 => Failure::NotTried,
+        10 => Failure::Snooze(Duration::ZERO),
         _ => Failure::Discard("old".into()),
     }
 }

@@ -96,6 +96,8 @@ pub(crate) struct Oracle {
     entitled: BTreeMap<Vec<u8>, (u32, usize)>,
     /// How often each output was published.
     published: BTreeMap<Vec<u8>, u32>,
+    /// Outputs that were published and not failed to be confirmed, by broker: none of them may be published once more.
+    out: BTreeSet<(String, Vec<u8>)>,
 }
 
 impl Oracle {
@@ -155,13 +157,14 @@ impl Oracle {
                 self.told(published::number(id)?)?.refused = true;
                 Ok(())
             }
+            Event::PublishFailed { broker, .. } => {
+                self.out.retain(|(of, _)| of != broker);
+                Ok(())
+            }
             Event::Settled { ended, again, forgotten, .. } => self.settled(now, ended, again, forgotten),
-            Event::Revoked { .. }
-            | Event::FetchFailed { .. }
-            | Event::PublishFailed { .. }
-            | Event::SettleFailed { .. }
-            | Event::Extended { .. }
-            | Event::Note(_) => Ok(()),
+            Event::Revoked { .. } | Event::FetchFailed { .. } | Event::SettleFailed { .. } | Event::Extended { .. } | Event::Note(_) => {
+                Ok(())
+            }
         }
     }
 

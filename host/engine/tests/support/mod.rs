@@ -68,6 +68,7 @@ pub(crate) fn policy(broker: &Broker, far: Option<&Broker>, order: Order) -> Pol
 pub(crate) struct Host {
     pub(crate) gate: Arc<Gate>,
     pub(crate) status: Arc<Status>,
+    pub(crate) metrics: Metrics,
     drain: CancellationToken,
     abort: CancellationToken,
     task: JoinSet<Result<(), BrokerError>>,
@@ -78,19 +79,20 @@ impl Host {
     pub(crate) fn start<H: Handler>(number: u32, broker: &Broker, policy: Policy, handler: H) -> Self {
         let history: &History = broker.history();
         let (gate, status) = (Arc::new(Gate::default()), Arc::new(Status::default()));
+        let metrics = Metrics::default();
         let (drain, abort) = (CancellationToken::new(), CancellationToken::new());
         let subscription = Subscription {
             policy,
             handler: Arc::new(Watched { host: number, history: history.clone(), handler }),
             consumer: broker.consumer(number),
             clock: history.clock(),
-            metrics: Metrics::default(),
+            metrics: metrics.clone(),
             status: Arc::clone(&status),
             gate: Arc::clone(&gate),
         };
         let mut task = JoinSet::new();
         task.spawn(subscription.run(drain.clone(), abort.clone()));
-        Host { gate, status, drain, abort, task }
+        Host { gate, status, metrics, drain, abort, task }
     }
 
     /// Tells it to stop; it finishes what runs.

@@ -5,6 +5,9 @@ use longshore_core::{BoxFuture, BrokerError, Outbox, PublishError, Publisher};
 use super::Broker;
 use super::event::Event;
 
+/// What every address begins with that an answer may go to.
+const INBOX: &str = "_inbox.";
+
 pub(crate) struct ScriptedPublisher {
     pub(crate) broker: Broker,
 }
@@ -20,6 +23,10 @@ impl Publisher for ScriptedPublisher {
             answers
         })
     }
+
+    fn is_reply_address(&self, topic: &str) -> bool {
+        topic.starts_with(INBOX)
+    }
 }
 
 impl Broker {
@@ -33,7 +40,7 @@ impl Broker {
         let mut answers = Vec::with_capacity(outbox.len());
         for index in 0..outbox.len() {
             let message = outbox.get(index);
-            answers.push(match self.refusal(&mut state, message.topic, message.id) {
+            answers.push(match self.refusal(&mut state, &message, outbox.row(index).size()) {
                 Some(error) => Err(error),
                 None if state.fails(|f| f.publish / 2) => Err(PublishError::Unavailable("no room now".into())),
                 None => {

@@ -1,6 +1,6 @@
 //! What a settlement does to the log, and what of it is refused.
 
-use longshore_core::{Outbox, PublishError, Ranges, SettleError, Settled};
+use longshore_core::{Message, Outbox, PublishError, Ranges, SettleError, Settled, row};
 
 use super::event::{Event, Stored};
 use super::log::Entry;
@@ -54,7 +54,7 @@ impl Broker {
     fn check_outputs(&self, state: &mut State, outputs: &Outbox, open: &[usize]) -> Result<(), SettleError> {
         for index in open.iter().copied() {
             let message = outputs.get(index);
-            if let Some(error) = self.refusal(state, message.topic, message.id) {
+            if let Some(error) = self.refusal(state, &message, outputs.row(index).size()) {
                 return Err(SettleError::Output { index, error });
             }
         }
@@ -62,12 +62,16 @@ impl Broker {
     }
 
     /// Why a message cannot be taken, if it cannot.
-    pub(crate) fn refusal(&self, state: &mut State, topic: &str, id: &str) -> Option<PublishError> {
+    pub(crate) fn refusal(&self, state: &mut State, message: &Message<'_, row::Headers<'_>>, bytes: usize) -> Option<PublishError> {
+        let (topic, id) = (message.topic, message.id);
+        if let Some(above) = state.refusals.above.filter(|above| bytes > *above) {
+            return Some(PublishError::TooLarge(format!("{bytes} bytes are over {above}")));
+        }
         let dead_letter = topic.ends_with(".dlq");
         if dead_letter && state.dead_letters_down {
             return Some(PublishError::Unavailable("the dead letters are down".into()));
         }
-        if state.fails(|f| f.refuse) {
+        if state.fails(|f| f.refuse) || state.refusals.ids.contains(id) {
             if !dead_letter {
                 self.history.record(Event::Refused { broker: self.name.to_string(), id: id.into() });
             }

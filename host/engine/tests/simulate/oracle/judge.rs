@@ -60,14 +60,15 @@ impl Known {
 
     fn said(&self, now: u64, appended_at: u64, attempt: u32, failure: &Failure) -> Says {
         let millis = |d: &std::time::Duration| d.as_millis() as u64;
+        let left = || (self.retry.max_age.as_millis() as u64).saturating_sub(now - appended_at);
         match failure {
             Failure::NotTried => Says::Nothing,
             Failure::Discard(_) => Says::Discard,
             Failure::Reject(_) => Says::Failed(Licence::Dead { reason: "rejected", attempt }),
             Failure::Retry(_) => Says::Failed(self.failed(now, appended_at, attempt, 0)),
-            Failure::RetryAfter(delay, _) => Says::Failed(self.failed(now, appended_at, attempt, millis(delay))),
+            Failure::RetryAfter(delay, _) => Says::Failed(self.failed(now, appended_at, attempt, millis(delay).min(left()))),
             Failure::Snooze(delay) => match self.failed(now, appended_at, 0, 0) {
-                Licence::Again { .. } => Says::Failed(Licence::Again { delay: millis(delay), attempt }),
+                Licence::Again { .. } => Says::Failed(Licence::Again { delay: millis(delay).min(left()), attempt }),
                 Licence::Dead { reason, .. } => Says::Failed(Licence::Dead { reason, attempt }),
             },
         }
@@ -77,21 +78,27 @@ impl Known {
 impl Oracle {
     /// What the answer says of each message of a call.
     pub(crate) fn judge(&self, now: u64, messages: &[(u32, u32)], answer: &Result<Answer, Crash>) -> Vec<Says> {
-        let known = self.known();
+        let (known, once) = (self.known(), self.known().delivery == Delivery::AtMostOnce);
         let appended_at = |message: u32| self.messages[&message].appended_at;
         let answer = match answer {
             Ok(answer) => answer,
-            Err(Crash::Timeout(_)) if messages.len() == 1 && known.retry.reject_timeouts => {
-                return vec![Says::Failed(Licence::Dead { reason: "rejected", attempt: messages[0].1 })];
+            Err(Crash::Timeout(_)) if (once || messages.len() == 1) && known.retry.reject_timeouts => {
+                let dead = |attempt| Says::Failed(Licence::Dead { reason: "rejected", attempt });
+                return messages.iter().map(|(_, attempt)| dead(*attempt)).collect();
             }
             Err(Crash::Host(_)) => return vec![Says::Nothing; messages.len()],
-            Err(_) if messages.len() > 1 => return vec![Says::Nothing; messages.len()],
-            Err(_) => return vec![Says::Failed(known.failed(now, appended_at(messages[0].0), messages[0].1, 0))],
+            Err(_) if messages.len() > 1 && !once => return vec![Says::Nothing; messages.len()],
+            Err(_) => return messages.iter().map(|(m, attempt)| Says::Failed(known.failed(now, appended_at(*m), *attempt, 0))).collect(),
         };
         let mut says: Vec<Says> = Vec::new();
         for (i, (message, attempt)) in (0u32..).zip(messages) {
             let failure = answer.failures.iter().find(|(at, _)| *at == i).map(|(_, f)| f);
-            let held_back = says.iter().zip(messages).any(|(s, (earlier, _))| s.comes_again() && self.share_order(*earlier, *message));
+            let behind = |such: &dyn Fn(&Says) -> bool| {
+                says.iter().zip(messages).any(|(s, (earlier, _))| such(s) && self.share_order(*earlier, *message))
+            };
+            // An SDK says by a zero snooze that it held a message back.
+            let untried = matches!(failure, Some(Failure::Snooze(d)) if d.is_zero()) && behind(&|s| *s != Says::Done);
+            let held_back = untried || behind(&Says::comes_again);
             says.push(match failure {
                 _ if i >= answer.handled || held_back => Says::Nothing,
                 Some(failure) => known.said(now, appended_at(*message), *attempt, failure),

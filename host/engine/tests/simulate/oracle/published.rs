@@ -16,12 +16,12 @@ impl Oracle {
     pub(crate) fn published(&mut self, _now: u64, broker: &str, message: &Stored) -> Result {
         match (broker, message.topic.as_str()) {
             ("home", DEAD_LETTERS) => self.dead_letter(message),
-            ("home", OUT) | ("away", FAR) => self.output(message),
+            ("home", OUT) | ("away", FAR) => self.output(broker, message),
             (broker, topic) => Err(format!("{:?} was published to {topic:?} of {broker}", message.id)),
         }
     }
 
-    fn output(&mut self, message: &Stored) -> Result {
+    fn output(&mut self, broker: &str, message: &Stored) -> Result {
         let payload = message.payload.clone().unwrap_or_default();
         let Some((origin, ordinal)) = self.entitled.get(&payload) else {
             return Err(format!("{:?} was published for a message that is not done", message.id));
@@ -29,6 +29,9 @@ impl Oracle {
         let expected = format!("orders/{origin}/{ordinal}");
         if message.id != expected {
             return Err(format!("{expected:?} was published as {:?}", message.id));
+        }
+        if !self.out.insert((broker.to_owned(), payload.clone())) {
+            return Err(format!("{:?} was published to {broker} again, though it was confirmed", message.id));
         }
         *self.published.entry(payload).or_default() += 1;
         Ok(())

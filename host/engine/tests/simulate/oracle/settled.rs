@@ -10,6 +10,9 @@ impl Oracle {
         if !forgotten.is_empty() {
             return Err(format!("{forgotten:?} were settled, and the mark does not cover them"));
         }
+        for (message, earlier) in ended.iter().flat_map(|m| again.iter().map(move |(earlier, _, _)| (*m, *earlier))) {
+            self.may_end_while(message, earlier)?;
+        }
         for message in ended {
             self.may_end(*message)?;
             self.told(*message)?.ended += 1;
@@ -20,6 +23,17 @@ impl Oracle {
             let told = self.told(*message)?;
             (told.attempt, told.not_before) = (*attempt, now + delay);
             self.held.remove(message);
+        }
+        Ok(())
+    }
+
+    /// No message is done while an earlier one of its key comes again.
+    fn may_end_while(&self, message: u32, earlier: u32) -> Result {
+        let (told, before) = (&self.messages[&message], &self.messages[&earlier]);
+        let given_up = told.dead_letters > 0 || told.discarded || told.licences.iter().any(Licence::is_dead);
+        let done = !told.done.is_empty() && !given_up && told.most_unanswered <= self.known().max_deliveries;
+        if done && before.position < told.position && self.share_order(message, earlier) {
+            return Err(format!("message {message} ends as done while {earlier} of its key comes again"));
         }
         Ok(())
     }
