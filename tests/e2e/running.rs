@@ -31,6 +31,15 @@ fn commands_reach_the_host_that_holds_the_database() {
 }
 
 #[test]
+fn a_request_is_answered_by_the_handler_that_replies() {
+    let project = project();
+    let _host = project.start(&[]);
+    assert!(project.ok(&["request", "in", "reply"]).contains("reply"));
+    let error = project.fails(1, &["request", "in", "no answer to this", "--timeout", "300ms"]);
+    assert!(error.contains("nobody answered"), "{error}");
+}
+
+#[test]
 fn a_paused_handler_gets_nothing_and_goes_on_when_it_is_resumed() {
     let project = project();
     let _host = project.start(&[]);

@@ -24,6 +24,9 @@ fn a_new_handler_is_built_tested_run_and_used_as_the_readme_says() {
     assert!(test.status.success(), "the created handler's own test:\n{}{}", text(&test.stdout), text(&test.stderr));
     longshore(&["build"]);
     longshore(&["check"]);
+    assert!(longshore(&["test"]).contains("passed"), "the created cases");
+    assert!(longshore(&["explain"]).contains("effectively once"));
+    assert!(longshore(&["inspect", "target/wasm32-wasip2/release/greeter.wasm"]).contains("batched"));
     longshore(&["publish", "names", "Ada"]);
     longshore(&["run", "--until-idle"]);
     eventually("the greeting is there", || longshore(&["consume", "greetings", "--from-start"]).contains("Ada"));
