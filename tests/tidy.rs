@@ -139,6 +139,17 @@ fn every_relative_link_of_the_pages_leads_somewhere() {
     assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
 }
 
+#[test]
+fn every_test_that_the_readme_names_exists() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("a README");
+    let promises = readme.split("## What is guaranteed").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("the promises");
+    let named: Vec<&str> = promises.split('`').skip(1).step_by(2).filter(|word| word.matches('_').count() > 2).collect();
+    assert!(named.len() >= 6, "the promises name their tests: {named:?}");
+    let sources: String = all_sources().iter().map(|p| std::fs::read_to_string(p).expect("UTF-8")).collect();
+    let missing: Vec<_> = named.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "no test is called {missing:?}");
+}
+
 const TABLE_START: &str = "<!-- capabilities: generated from the adapters; `UPDATE=1 cargo test -p longshore --test tidy` -->\n";
 const TABLE_END: &str = "<!-- end of capabilities -->";
 
