@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use longshore_core::{Adapter, Clock, Connect, Roles, TopicInfo, TopicSettings};
+use futures::StreamExt;
+use longshore_core::{Adapter, Clock, Connect, Order, Roles, Subscribe, TopicInfo, TopicSettings};
+use longshore_testkit::conformance::Hand;
 use serde_json::json;
-use support::work::{hand, publish};
+use support::work::{hand, publish, wish};
 use support::{connect_in, open, until};
 use tempfile::tempdir;
 
@@ -91,6 +93,25 @@ async fn messages_go_once_every_group_has_finished_them() {
     roles.connection.close().await.unwrap();
     let roles = open(folder.path(), json!({})).await.unwrap();
     assert_eq!(publish(&roles, "t", &["d"]).await.unwrap(), ["t/4"], "positions are never used twice");
+}
+
+#[tokio::test]
+async fn a_broadcast_that_left_keeps_nothing() {
+    let folder = tempdir().unwrap();
+    let roles = open(folder.path(), json!({"tidy-interval": "5ms", "until-finished": true})).await.unwrap();
+    let mut held = hand(&roles, "t", "g").await;
+    let broadcast = Subscribe { group: None, ..wish("t", "", Order::None) };
+    let mut lanes = roles.consumer.as_ref().unwrap().subscribe(broadcast).await.unwrap();
+    let lane = lanes.next().await.unwrap().unwrap();
+    publish(&roles, "t", &["a"]).await.unwrap();
+    held.fetch(1).await;
+    held.done(0).settle().await;
+    drop(lane);
+    // It may come back as long as it is subscribed, and finds what it has not seen.
+    let mut lane = Hand::new(lanes.next().await.unwrap().unwrap(), None);
+    lane.fetch(1).await;
+    drop((lane, lanes));
+    until(async || info(&roles, "t").await.messages == 0).await;
 }
 
 #[tokio::test]

@@ -72,6 +72,17 @@ async fn a_newer_schema_is_refused_naming_both_versions() {
 }
 
 #[tokio::test]
+async fn an_older_schema_is_brought_up_to_date() {
+    let folder = used().await;
+    let older = rusqlite::Connection::open(folder.path().join("longshore.db")).unwrap();
+    older.execute_batch("DROP INDEX retries_position; PRAGMA user_version = 1").unwrap();
+    let roles = open(folder.path(), json!({})).await.unwrap();
+    older.execute_batch("SELECT 1 FROM retries INDEXED BY retries_position WHERE lane = 1 AND position = 1").unwrap();
+    let mut held = hand(&roles, "t", "g").await;
+    held.fetch(200).await;
+}
+
+#[tokio::test]
 async fn a_damaged_file_is_refused_with_what_to_do() {
     let folder = used().await;
     let path = folder.path().join("longshore.db");

@@ -21,17 +21,22 @@ pub(crate) async fn publish(roles: &Roles, topic: &str, payloads: &[impl AsRef<s
     answers.into_iter().collect()
 }
 
-/// The lane of a group on a topic.
-pub(crate) async fn lane(roles: &Roles, topic: &str, group: &str, order: Order) -> Lane {
-    let subscribe = Subscribe {
+/// A usual subscription.
+pub(crate) fn wish(topic: &str, group: &str, order: Order) -> Subscribe {
+    Subscribe {
         topics: vec![Pattern::new(topic).expect("a name")],
         group: Some(group.into()),
         start: Start::Earliest,
         order,
         fetch: Fetch { max_messages: 100, max_wait: Duration::from_secs(1) },
         max_in_flight: 100,
-    };
-    let mut lanes = roles.consumer.as_ref().expect("it consumes").subscribe(subscribe).await.expect("subscribed");
+    }
+}
+
+/// The lane of a group on a topic.
+pub(crate) async fn lane(roles: &Roles, topic: &str, group: &str, order: Order) -> Lane {
+    let consumer = roles.consumer.as_ref().expect("it consumes");
+    let mut lanes = consumer.subscribe(wish(topic, group, order)).await.expect("subscribed");
     lanes.next().await.expect("a lane").expect("no error")
 }
 
