@@ -182,7 +182,7 @@ impl Round {
                     self.settled.again.push(batch.receipt(at));
                     self.settled.again_how.push(Again {
                         delay: *delay,
-                        attempt: attempt + u32::from(*counted),
+                        attempt: attempt.saturating_add(u32::from(*counted)),
                         first_failed_at: if *counted && facts.first_failed_at == 0 { now } else { facts.first_failed_at },
                     });
                 }

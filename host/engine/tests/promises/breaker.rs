@@ -56,6 +56,29 @@ async fn every_lane_goes_on_when_another_ones_probe_closes_the_breaker() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_called_before_the_breaker_opened_decides_nothing() {
+    let broker = broker(Settling::Transaction);
+    append(&broker, 10, |_| message("", "m"));
+    let mut policy = policy(&broker, None, Order::None);
+    policy.breaker = Some(Breaker { threshold: 1, reset_after: Duration::from_secs(5) });
+    policy.concurrency = 2;
+    policy.batching = longshore_core::Batching::Fixed { max_messages: 1, max_wait: Duration::ZERO };
+    // Message 1 opens it while 2 runs for seven seconds; the probe runs from 5 to 15.
+    let handler = closure(|call: Call| async move {
+        let row = call.batch.row(call.from);
+        if (row.id(), row.attempt()) == ("orders/1", 1) {
+            return answer(&call, |_| retry());
+        }
+        tokio::time::sleep(Duration::from_secs(if row.id() == "orders/2" { 7 } else { 10 })).await;
+        all_done(&call)
+    });
+    let _host = Host::start(0, &broker, policy, handler);
+    tokio::time::sleep(Duration::from_secs(14)).await;
+    assert_eq!(called(&broker).len(), 3, "two, and the probe");
+    assert!(broker.finished_within(120).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_paused_subscription_calls_nobody_and_goes_on_where_it_was() {
     let broker = broker(Settling::Mark);
     let host = Host::start(0, &broker, policy(&broker, None, Order::None), at_once(|call, _| all_done(call)));
