@@ -89,6 +89,7 @@ fn load_job(config: &Config, runtime: &Runtime, brokers: &Brokers, job: &JobConf
     }
     let settings = JobSettings {
         memory: job.limits.memory,
+        output_size: job.limits.output_size,
         outlets: outlets(brokers, &job.publish, None, Opened::patient_outlet),
         config: values(&job.config),
         publish_timeout: longest_send(brokers, &job.publish),
