@@ -54,8 +54,7 @@ pub use root::schema;
 pub use secret::Secret;
 pub use source::{Place, Source};
 pub use trusted::{
-    AdminConfig, BrokerConfig, BuildConfig, Config, HandlerConfig, JobConfig, PublishConfig, ReconnectConfig, Reuse, SubscriptionConfig,
-    TopicConfig,
+    AdminConfig, BrokerConfig, BuildConfig, Config, HandlerConfig, JobConfig, PublishConfig, Reuse, SubscriptionConfig, TopicConfig,
 };
 pub use unknown::did_you_mean;
 

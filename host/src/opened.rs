@@ -80,13 +80,14 @@ pub async fn open(config: &Config, broker: &BrokerConfig, admin: Option<String>,
 
 /// Opens one broker, however long it takes, as long as trying again can help.
 pub async fn open_patiently(config: &Config, broker: &BrokerConfig, admin: Option<String>, clock: Clock) -> Result<Opened, OpenError> {
-    let mut wait = broker.reconnect.initial_delay;
+    let mut failures = 0;
     loop {
         match open(config, broker, admin.clone(), clock.clone()).await {
             Err(error) if error.error.fix != Fix::GiveUp => {
+                failures += 1;
+                let wait = broker.reconnect.delay(failures);
                 tracing::warn!(?wait, "{error}; trying again");
                 tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(broker.reconnect.max_delay);
             }
             outcome => return outcome,
         }

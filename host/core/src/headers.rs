@@ -1,7 +1,5 @@
 //! Names of the headers that the host itself writes and reads.
 
-/// Prefix of every header of ours.
-pub const PREFIX: &str = "longshore-";
 /// Prefix of the facts that a dead letter carries; they are taken off again when it is redriven.
 pub const DEAD_PREFIX: &str = "longshore-dead-";
 /// Why: exhausted, rejected, expired, undecodable, oversize, crashed.
@@ -36,8 +34,6 @@ pub const DEAD_TRACEPARENT: &str = "longshore-dead-traceparent";
 pub const DEAD_REDRIVES: &str = "longshore-dead-redrives";
 /// Where the answer to a request goes.
 pub const REPLY_TO: &str = "longshore-reply-to";
-/// The pattern of a subscription that a message's topic matched.
-pub const PATTERN: &str = "longshore-pattern";
 /// W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
 /// Made for the first message of a chain, carried on to what a handler publishes.

@@ -36,7 +36,7 @@ impl Default for Reconnect {
 
 impl Reconnect {
     /// The wait after that many failures in a row, from 1.
-    pub(crate) fn delay(self, failures: u32) -> Duration {
+    pub fn delay(self, failures: u32) -> Duration {
         self.initial.saturating_mul(1 << (failures.max(1) - 1).min(20)).min(self.max)
     }
 }

@@ -92,11 +92,6 @@ impl Status {
         self.discarded.load(Ordering::Relaxed)
     }
 
-    /// Milliseconds since the Unix epoch since when the lanes are in trouble; `None` = all is well.
-    pub fn troubled_since(&self) -> Option<u64> {
-        self.trouble().map(|(since, _)| since)
-    }
-
     /// The oldest trouble that a lane is in: since when, in milliseconds since the Unix epoch, and what it is. `None` = all is well.
     pub fn trouble(&self) -> Option<(u64, String)> {
         let lanes = self.by_lane();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{Clock, Grant, Outlet, Outlets, SubscriptionInfo};
-use longshore_engine::{Policy, Reconnect};
+use longshore_engine::Policy;
 use longshore_runtime::{HandlerSettings, Inbox, Job, JobSettings, Module, Reuse as Instances, Runtime, WasmHandler, inbox};
 
 use crate::config::{Config, HandlerConfig, JobConfig, KeyPath, Mistake, PublishConfig, Reuse, Secret, SubscriptionConfig};
@@ -175,7 +175,7 @@ fn policy(s: &SubscriptionConfig, brokers: &Brokers, outlets: &Outlets, limits: 
         home: opened.and_then(Opened::outlet),
         component: component.to_owned(),
         lease: None,
-        reconnect: reconnect.map_or_else(Reconnect::default, |r| Reconnect { initial: r.initial_delay, max: r.max_delay }),
+        reconnect: reconnect.unwrap_or_default(),
         seed: Clock::system().now(),
     }
 }

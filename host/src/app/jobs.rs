@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
+use longshore_engine::Reconnect;
 use longshore_runtime::Job;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Restart;
 
-/// The first wait before a job that ended is run again.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The longest.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Waits before a job that ended is run again.
+const WAITS: Reconnect = Reconnect { initial: Duration::from_secs(1), max: Duration::from_secs(60) };
 
 /// Runs the job until its policy says that it is over, or until `stop`, after which it has until `abort`. An error is the last failure.
 pub(super) async fn run(name: &str, job: &Job, restart: Restart, stop: CancellationToken, abort: CancellationToken) -> Result<(), String> {
-    let mut wait = FIRST_WAIT;
+    let mut failures = 0;
     loop {
         let ended = tokio::select! {
             ended = job.run(stop.clone()) => ended,
@@ -37,9 +36,9 @@ pub(super) async fn run(name: &str, job: &Job, restart: Restart, stop: Cancellat
         if !again || stop.is_cancelled() {
             return failure.map_or(Ok(()), Err);
         }
-        wait = if failure.is_some() { wait } else { FIRST_WAIT };
+        failures = if failure.is_some() { failures + 1 } else { 1 };
         tokio::select! {
-            () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
+            () = tokio::time::sleep(WAITS.delay(failures)) => {}
             () = stop.cancelled() => return Ok(()),
         }
     }

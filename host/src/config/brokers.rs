@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use longshore_core::Registration;
 use serde_json::{Value as Json, json};
 
+use longshore_engine::Reconnect;
+
 use super::assemble::{Assembly, DEFAULT_BROKER};
 use super::elements::{self, keys};
 use super::mistake::Mistake;
 use super::node::Node;
 use super::path::KeyPath;
-use super::trusted::{BrokerConfig, ReconnectConfig};
+use super::trusted::BrokerConfig;
 
 /// Adapter of the broker that is there when none is configured.
 const DEFAULT_ADAPTER: &str = "embedded";
@@ -78,7 +80,7 @@ fn trusted(name: &str, registration: Registration, raw: &elements::Broker, setti
         shown,
         publish_timeout: raw.publish_timeout.get(),
         publish_retry: raw.publish_retry.policy(),
-        reconnect: ReconnectConfig { initial_delay: raw.reconnect.initial_delay.get(), max_delay: raw.reconnect.max_delay.get() },
+        reconnect: Reconnect { initial: raw.reconnect.initial_delay.get(), max: raw.reconnect.max_delay.get() },
         ping_timeout: raw.ping_timeout.get(),
         max_message_size: raw.max_message_size.length(),
     }

@@ -10,6 +10,7 @@ use longshore_core::{
     Batching, Breaker, DeadLetterPolicy, Delivery, Fetch, Limits, Order, Pattern, Registration, RetryPolicy, Start, Subscribe,
     TopicSettings,
 };
+use longshore_engine::Reconnect;
 use serde_json::Value as Json;
 
 use super::elements::Restart;
@@ -60,20 +61,11 @@ pub struct BrokerConfig {
     /// For `send`, commands and HTTP; outputs are tried by their lane.
     pub publish_retry: RetryPolicy,
     /// Waits before connecting again.
-    pub reconnect: ReconnectConfig,
+    pub reconnect: Reconnect,
     /// How long the broker may take to answer a ping.
     pub ping_timeout: Duration,
     /// Bytes of payload, key and headers that a message may have.
     pub max_message_size: usize,
-}
-
-/// Waits before connecting again: doubling from the first to the cap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReconnectConfig {
-    /// The first wait.
-    pub initial_delay: Duration,
-    /// Cap of every wait.
-    pub max_delay: Duration,
 }
 
 /// One handler.

@@ -21,7 +21,7 @@ fn publishing(call: &Call, outputs: &[(&str, &[u8])]) -> Result<Done, Crash> {
 }
 
 /// The class and message that the dead letter of message 1 carries.
-fn death(broker: &Broker) -> (String, String) {
+pub(crate) fn death(broker: &Broker) -> (String, String) {
     let dead = broker.published(DEAD_LETTERS);
     assert_eq!(dead.len(), 1, "{}", broker.history().render());
     let fact = |name| dead[0].header(name).unwrap_or_default().to_owned();

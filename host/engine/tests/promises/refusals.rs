@@ -6,6 +6,7 @@ use std::time::Duration;
 use longshore_core::{Call, Crash, Delivery, Destination, Done, Failure, NewOutput, Order, Outputs, headers};
 use longshore_testkit::scripted::{Broker, Event, History, NewMessage, Personality, Random, Settling, closure};
 
+use crate::outputs::death;
 use crate::support::{DEAD_LETTERS, FAR, Host, OUT, policy};
 use crate::{again, all_done, answer, append, at_once, broker, called, ended, message, numbers};
 
@@ -18,14 +19,6 @@ fn answering(call: &Call, to: Destination<'_>, headers: &[(&str, &[u8])]) -> Res
         NewOutput { origin, destination: to, key: None, payload: Some(b"p"), headers, delay: 0 }.append(&mut rows);
     }
     Ok(Done { handled, failures: Vec::new(), outputs: Outputs::check(rows, handled).expect("just packed") })
-}
-
-/// Class and message of the only dead letter.
-fn death(broker: &Broker) -> (String, String) {
-    let dead = broker.published(DEAD_LETTERS);
-    assert_eq!(dead.len(), 1, "{}", broker.history().render());
-    let fact = |name| dead[0].header(name).unwrap_or_default().to_owned();
-    (fact(headers::DEAD_CLASS), fact(headers::DEAD_MESSAGE))
 }
 
 #[tokio::test(start_paused = true)]

@@ -81,7 +81,7 @@ metrics = false
     .good();
     let broker = &config.brokers["default"];
     assert_eq!(broker.settings, serde_json::json!({ "path": "other.db", "max-message-size": "2MiB" }));
-    assert_eq!((broker.publish_timeout.as_secs(), broker.reconnect.max_delay.as_secs(), broker.max_message_size), (3, 60, 2 << 20));
+    assert_eq!((broker.publish_timeout.as_secs(), broker.reconnect.max.as_secs(), broker.max_message_size), (3, 60, 2 << 20));
     let handler = &config.handlers["h"];
     assert_eq!((handler.reuse, handler.limits.memory, handler.limits.cpu), (Reuse::Fresh, 1 << 20, Duration::from_secs(1)));
     assert_eq!(handler.build.as_ref().map(|build| build.watch.clone()), Some(vec![config.folder.join("src")]));
