@@ -21,6 +21,7 @@ mod layers;
 mod mask;
 mod mistake;
 mod node;
+mod own_keys;
 mod path;
 mod range;
 mod read;

@@ -14,7 +14,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Connection, Flag, Roles, Span};
+use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Connection, Flag, NoKeys, Roles, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -50,6 +50,8 @@ impl Adapter for Spool {
     const CAPABILITIES: Capabilities = Capabilities::of(&[Flag::Publish, Flag::Subscribe, Flag::MessageOrdering, Flag::Broadcast]);
 
     type Config = Config;
+    type Subscription = NoKeys;
+    type Topic = NoKeys;
 
     fn connect(config: Config, connect: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
         Box::pin(async move {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use longshore_brokers::{embedded::Embedded, memory::Memory};
 use longshore_core::{
-    Adapter, Batch, Clock, Connect, Fetch, Lane, Message, Order, Outbox, Pattern, Roles, Room, Settled, Start, Subscribe, row,
+    Adapter, Batch, Clock, Connect, Fetch, Lane, Message, Order, Outbox, OwnKeys, Pattern, Roles, Room, Settled, Start, Subscribe, row,
 };
 use rusqlite::{Connection, params};
 use tokio::time::Instant;
@@ -147,6 +147,7 @@ async fn subscribe(roles: &Roles) -> Lane {
         order: Order::None,
         fetch: Fetch { max_messages: ROUND, max_wait: Duration::from_secs(1) },
         max_in_flight: ROUND,
+        own: OwnKeys::default(),
     };
     let mut lanes = roles.consumer.as_ref().expect("it consumes").subscribe(subscribe).await.expect("subscribed");
     lanes.next().await.expect("a lane").expect("no error")

@@ -6,7 +6,7 @@ mod support;
 
 use futures::StreamExt;
 use longshore_core::{
-    Batch, Fetch, Fix, Message, Order, Outbox, Pattern, PublishError, Roles, Room, SettleError, Settled, Start, Subscribe,
+    Batch, Fetch, Fix, Message, Order, Outbox, OwnKeys, Pattern, PublishError, Roles, Room, SettleError, Settled, Start, Subscribe,
 };
 use serde_json::json;
 use support::open_memory;
@@ -30,6 +30,7 @@ async fn lane(roles: &Roles) -> longshore_core::Lane {
         order: Order::None,
         fetch: Fetch { max_messages: 10, max_wait: std::time::Duration::from_secs(1) },
         max_in_flight: 10,
+        own: OwnKeys::default(),
     };
     let mut lanes = roles.consumer.as_ref().unwrap().subscribe(subscribe).await.unwrap();
     lanes.next().await.unwrap().unwrap()

@@ -7,10 +7,11 @@ use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 
 use crate::BoxFuture;
-use crate::broker::{Connection, Consumer, DeadLetters, Groups, Publisher, Role, Topics};
+use crate::broker::{Connection, Consumer, DeadLetters, Groups, Publisher, Role, Subscribe, Topics};
 use crate::capabilities::Capabilities;
 use crate::clock::Clock;
 use crate::error::BrokerError;
+use crate::own_keys::{OwnKeys, Refused};
 
 /// What the host tells an adapter besides its configuration.
 #[derive(Debug, Clone)]
@@ -52,11 +53,22 @@ pub trait Adapter: 'static {
     const CAPABILITIES: Capabilities;
     /// Its keys in `[brokers.<name>]`, `type` aside. Refuses unknown ones.
     type Config: DeserializeOwned + JsonSchema + Send + 'static;
+    /// Its own keys in a subscription, besides the common ones, with a default for each. Refuses unknown ones.
+    type Subscription: DeserializeOwned + JsonSchema + Default;
+    /// Its own keys in `[topics.<name>]`, besides the common ones, with a default for each. Refuses unknown ones.
+    type Topic: DeserializeOwned + JsonSchema + Default;
 
     /// Whether a topic can have that name, or why not, as a sentence. Asked when the configuration is checked, also about dead-letter topics.
     fn check_topic(name: &str) -> Result<(), String> {
         let _ = name;
         Ok(())
+    }
+
+    /// Keys of a subscription that cannot mean anything here, or not together. Asked when the configuration is checked, so no connection is
+    /// there; what only the broker knows, `subscribe` answers.
+    fn check_subscription(subscribe: &Subscribe, own: &Self::Subscription) -> Vec<Refused> {
+        let _ = (subscribe, own);
+        Vec::new()
     }
 
     /// Connects, once: the engine decides about trying again.
@@ -75,10 +87,31 @@ pub struct Registration {
     pub capabilities: Capabilities,
     /// JSON schema of [`Adapter::Config`].
     pub schema: fn() -> Schema,
+    /// [`Adapter::Subscription`].
+    pub subscription: Table,
+    /// [`Adapter::Topic`].
+    pub topic: Table,
+    /// [`Adapter::check_subscription`], once its own keys have been read.
+    pub check_subscription: fn(&Subscribe) -> Result<Vec<Refused>, BrokerError>,
     /// [`Adapter::check_topic`].
     pub check_topic: fn(&str) -> Result<(), String>,
     /// [`Adapter::connect`]; an error when the configuration does not fit.
     pub connect: ConnectFn,
+}
+
+/// The keys that an adapter adds to a table of the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// Their schema.
+    pub schema: fn() -> Schema,
+    /// Whether such keys with such values can be read.
+    pub check: fn(&OwnKeys) -> Result<(), BrokerError>,
+}
+
+impl Table {
+    const fn of<T: DeserializeOwned + JsonSchema>() -> Self {
+        Table { schema: || schemars::schema_for!(T), check: |own| own.read::<T>().map(drop) }
+    }
 }
 
 impl Registration {
@@ -88,6 +121,9 @@ impl Registration {
             name: A::NAME,
             capabilities: A::CAPABILITIES,
             schema: || schemars::schema_for!(A::Config),
+            subscription: Table::of::<A::Subscription>(),
+            topic: Table::of::<A::Topic>(),
+            check_subscription: |subscribe| Ok(A::check_subscription(subscribe, &subscribe.own.read()?)),
             check_topic: A::check_topic,
             connect: |config, connect| Ok(A::connect(serde_json::from_value(config)?, connect)),
         }

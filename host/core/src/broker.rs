@@ -10,6 +10,7 @@ use crate::batch::Batch;
 use crate::error::{BrokerError, PublishError};
 use crate::lane::Lane;
 use crate::outbox::Outbox;
+use crate::own_keys::OwnKeys;
 use crate::pattern::Pattern;
 use crate::policy::Order;
 
@@ -62,6 +63,8 @@ pub struct Subscribe {
     pub fetch: Fetch,
     /// Most messages that will be held, over all lanes.
     pub max_in_flight: usize,
+    /// Keys that only this kind of broker knows: an [`Adapter::Subscription`](crate::Adapter::Subscription).
+    pub own: OwnKeys,
 }
 
 /// Lanes as they are assigned. An error ends the stream unless its fix is `Retry`.
@@ -118,6 +121,8 @@ pub struct TopicSettings {
     pub max_size: Option<u64>,
     /// Whether messages go once every group has finished them.
     pub until_finished: bool,
+    /// Keys that only this kind of broker knows: an [`Adapter::Topic`](crate::Adapter::Topic).
+    pub own: OwnKeys,
 }
 
 /// Administration of topics.

@@ -2,6 +2,8 @@
 //!
 //! A lane is a value. A rebalance is "a task starts, a task ends", and a late ack has nowhere to go.
 
+use std::time::Duration;
+
 use crate::BoxFuture;
 use crate::batch::Batch;
 use crate::error::{BrokerError, SettleError};
@@ -71,4 +73,7 @@ pub struct Lane {
     pub finished: Ranges,
     /// Retries that wait in the broker; needed only for `order = "key"` and `"lane"`.
     pub waiting: Vec<Waiting>,
+    /// For how long the broker lends a message before it is another's; `None` where it does not take back what a living lane has. A third
+    /// of it is the interval at which [`Acks::extend`] is called.
+    pub lease: Option<Duration>,
 }

@@ -16,6 +16,7 @@ mod lane;
 mod outbox;
 mod outcome;
 mod outputs;
+mod own_keys;
 mod pattern;
 mod policy;
 mod ranges;
@@ -25,7 +26,7 @@ mod settled;
 mod size;
 mod span;
 
-pub use adapter::{Adapter, Connect, Registration, Roles};
+pub use adapter::{Adapter, Connect, Registration, Roles, Table};
 pub use batch::{Batch, Facts};
 pub use broker::{
     Connection, Consumer, DeadLetters, Fetch, GroupInfo, Groups, Lanes, Page, Publisher, SeekTo, Start, Subscribe, TopicInfo,
@@ -40,6 +41,7 @@ pub use lane::{Acks, Lane, Room, Source, Waiting};
 pub use outbox::Outbox;
 pub use outcome::{Crash, Done, Failure};
 pub use outputs::{Destination, Malformed, NewOutput, Output, Outputs};
+pub use own_keys::{NoKeys, OwnKeys, Refused};
 pub use pattern::Pattern;
 pub use policy::{Backoff, Batching, Breaker, DeadLetterPolicy, Delivery, Limits, Order, RetryPolicy};
 pub use ranges::Ranges;

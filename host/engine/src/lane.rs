@@ -122,6 +122,8 @@ pub(crate) struct LaneTask<H: Handler> {
     stuck_until: Option<Instant>,
     /// Since when messages wait that a fixed batch holds back.
     holding_back: Option<Instant>,
+    /// For how long the broker lends a message.
+    lease: Option<Duration>,
     next_extension: Option<Instant>,
     /// Whether a message of this lane was given up because hosts died over it: one at most, see [`LaneTask::suspects`](Self::suspects).
     judged: bool,
@@ -157,7 +159,8 @@ impl<H: Handler> LaneTask<H> {
             resting_until: None,
             stuck_until: None,
             holding_back: None,
-            next_extension: policy.lease.map(|lease| after(lease / 3)),
+            next_extension: lane.lease.map(|lease| after(lease / 3)),
+            lease: lane.lease,
             id: lane.id,
             judged: false,
             recalled: false,

@@ -1,7 +1,6 @@
 //! Everything that is configured for one subscription, as trusted values.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use longshore_core::{
     Batching, Breaker, DeadLetterPolicy, Delivery, Flag, Limits, Order, Outlet, Outlets, RetryPolicy, Subscribe, SubscriptionInfo,
@@ -49,8 +48,6 @@ pub struct Policy {
     pub home: Option<Outlet>,
     /// Name, version and digest of the component, for dead letters.
     pub component: String,
-    /// The lease of the broker, where it lends messages for a time: a third of it is the interval at which leases are extended.
-    pub lease: Option<Duration>,
     /// Waits when the broker is in trouble.
     pub reconnect: Reconnect,
     /// Seed of everything random.

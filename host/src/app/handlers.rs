@@ -174,7 +174,6 @@ fn policy(s: &SubscriptionConfig, brokers: &Brokers, outlets: &Outlets, limits: 
         outlets: outlets.clone(),
         home: opened.and_then(Opened::outlet),
         component: component.to_owned(),
-        lease: None,
         reconnect: reconnect.unwrap_or_default(),
         seed: Clock::system().now(),
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use longshore_core::{Flag, Pattern, Registration, Span};
+use longshore_core::{Pattern, Registration, Span, TopicSettings};
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
@@ -11,21 +11,24 @@ use super::elements::{Handler, Instance, Job, Topic};
 use super::layers::Layers;
 use super::mistake::{Mistake, Mistakes};
 use super::node::{Entry, Node, Table, Value};
+use super::own_keys::Extended;
 use super::path::KeyPath;
 use super::secret::Secret;
-use super::trusted::{BrokerConfig, BuildConfig, Config, HandlerConfig, JobConfig, Origins, PublishConfig, TopicConfig};
+use super::trusted::{BuildConfig, Config, HandlerConfig, JobConfig, Origins, PublishConfig, TopicConfig};
 use super::{admin, brokers, elements, subscriptions};
 
 /// Broker of who names none.
 pub(crate) const DEFAULT_BROKER: &str = "default";
 
+/// What adapters add to `[topics.*]`.
+pub(crate) const TOPIC: Extended = Extended::new::<Topic>(|adapter| adapter.topic);
+
 /// The configuration that `tree` means. Its references and policies are still to be checked.
 pub(crate) fn config(tree: Node, file: PathBuf, adapters: &[Registration], mistakes: &mut Mistakes) -> Config {
     let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
-    let mut assembly = Assembly { tree: &tree, folder: &folder, layers: Layers::new(), groups: BTreeMap::new(), mistakes };
+    let mut assembly = Assembly { tree: &tree, folder: &folder, layers: Layers::new(), kinds: BTreeMap::new(), mistakes };
     let brokers = brokers::brokers(&mut assembly, adapters);
-    let has_groups = |broker: &BrokerConfig| broker.registration.capabilities.has(Flag::ConsumerGroups);
-    assembly.groups = brokers.values().map(|broker| (broker.name.clone(), has_groups(broker))).collect();
+    assembly.kinds = brokers.values().map(|broker| (broker.name.clone(), broker.registration)).collect();
     let handlers = assembly.each("handlers", Assembly::handler);
     let jobs = assembly.each("jobs", Assembly::job);
     let topics = assembly.each("topics", Assembly::topic);
@@ -53,8 +56,8 @@ pub(crate) struct Assembly<'a> {
     pub(crate) tree: &'a Node,
     pub(crate) folder: &'a Path,
     pub(crate) layers: Layers,
-    /// Which brokers have groups.
-    pub(crate) groups: BTreeMap<String, bool>,
+    /// The adapter of each broker.
+    pub(crate) kinds: BTreeMap<String, Registration>,
     pub(crate) mistakes: &'a mut Mistakes,
 }
 
@@ -143,13 +146,14 @@ impl Assembly<'_> {
     }
 
     fn topic(&mut self, name: &str, node: &Node, path: &KeyPath) -> Option<TopicConfig> {
-        let raw: Topic = self.read(node.json(), node, path)?;
+        let raw: Topic = self.read(TOPIC.common(node).json(), node, path)?;
         let name = raw.name.clone().unwrap_or_else(|| name.into());
         if self.pattern(&name, node, path).is_some_and(|pattern| pattern.is_wild()) {
             self.tell(Mistake::new(path, &node.place, format!("{name:?} is a pattern")).help("name one topic; each has its own table"));
         }
         let broker = raw.broker.clone().unwrap_or_else(|| DEFAULT_BROKER.into());
-        Some(TopicConfig { name, broker, settings: raw.settings(), path: path.clone() })
+        let own = TOPIC.own(self, node, &broker, path);
+        Some(TopicConfig { name, broker, settings: TopicSettings { own, ..raw.settings() }, path: path.clone() })
     }
 
     fn build(&self, raw: elements::Build) -> BuildConfig {

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::elements::{Instance, Policy, Subscription};
 use super::guarantee::Guarantee;
 use super::node::Node;
-use super::subscriptions::NOT_FOR_JOBS;
+use super::subscriptions::{NOT_FOR_JOBS, SUBSCRIPTION};
 use super::trusted::{Config, SubscriptionConfig};
 
 /// Where a value comes from.
@@ -54,7 +54,10 @@ pub fn explain(config: &Config) -> Vec<Explained> {
 fn explained(config: &Config, subscription: &SubscriptionConfig) -> Explained {
     let mut settings = Vec::new();
     if let Some(entry) = config.origins.at(&subscription.path) {
-        effective::<Subscription>(entry, &config.layers.own(entry), &mut settings);
+        effective::<Subscription>(entry, &config.layers.own(&SUBSCRIPTION.common(entry)), &mut settings);
+        if let Some(broker) = config.brokers.get(&subscription.broker) {
+            list(&SUBSCRIPTION.effective(&broker.registration, entry), Some(entry), "", &mut settings);
+        }
     }
     if let Some(policy) = config.policy(subscription) {
         effective::<Policy>(&policy, &policy.json(), &mut settings);

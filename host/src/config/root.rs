@@ -3,7 +3,9 @@
 use longshore_core::Registration;
 use serde_json::{Map, Value as Json, json};
 
+use super::assemble::TOPIC;
 use super::elements::{Broker, File, Instance, Policy};
+use super::subscriptions::SUBSCRIPTION;
 
 /// The schema of the file for a host with these adapters. The keys of a broker depend on its `type`.
 pub fn schema(adapters: &[Registration]) -> Json {
@@ -19,6 +21,11 @@ pub fn schema(adapters: &[Registration]) -> Json {
         let broker = broker(adapter, &mut definitions);
         definitions.insert(name.clone(), broker);
         kinds.push(json!({ "$ref": format!("#/$defs/{name}") }));
+    }
+    for (name, table) in [("Subscription", SUBSCRIPTION), ("Topic", TOPIC)] {
+        let mut element = definitions[name].clone();
+        table.extend(adapters, &mut element, &mut definitions);
+        definitions.insert(name.into(), element);
     }
     root["properties"]["brokers"]["additionalProperties"] = json!({ "oneOf": kinds });
     root["$defs"] = Json::Object(definitions);

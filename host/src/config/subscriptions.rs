@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use longshore_core::{Fetch, Pattern, Start};
+use longshore_core::{Fetch, Flag, Pattern, Start};
 
 use super::assemble::{Assembly, DEFAULT_BROKER};
 use super::elements::{Mode, Policy, Subscription};
 use super::mistake::Mistake;
 use super::node::Node;
+use super::own_keys::Extended;
 use super::path::KeyPath;
 use super::start::{FORMS, start};
 use super::trusted::SubscriptionConfig;
+
+/// What adapters add to an entry of `subscribe`.
+pub(crate) const SUBSCRIPTION: Extended = Extended::new::<Subscription>(|adapter| adapter.subscription);
 
 /// Keys of the common ones that mean nothing where a job asks for messages itself.
 pub(crate) const NOT_FOR_JOBS: [&str; 2] = ["batch", "concurrency"];
@@ -47,7 +51,7 @@ fn entries(assembly: &mut Assembly<'_>, owner: &str, node: &Node, layer: Option<
 }
 
 fn one(assembly: &mut Assembly<'_>, owner: &str, entry: &Node, layer: Option<&Node>, path: &KeyPath) -> Option<SubscriptionConfig> {
-    let raw: Subscription = assembly.read(assembly.layers.own(entry), entry, path)?;
+    let raw: Subscription = assembly.read(assembly.layers.own(&SUBSCRIPTION.common(entry)), entry, path)?;
     let merged = assembly.layers.policy(assembly.tree.get("defaults"), layer, entry);
     let policy: Policy = assembly.read(merged.json(), entry, path)?;
     let topics = topics(assembly, &raw, entry, path);
@@ -55,6 +59,7 @@ fn one(assembly: &mut Assembly<'_>, owner: &str, entry: &Node, layer: Option<&No
     let broker = raw.broker.clone().unwrap_or_else(|| DEFAULT_BROKER.into());
     let short = raw.name.clone().unwrap_or_else(|| topics.iter().map(Pattern::as_str).collect::<Vec<_>>().join("+"));
     let group = group(assembly, &raw, owner, &broker);
+    let own = SUBSCRIPTION.own(assembly, entry, &broker, path);
     Some(SubscriptionConfig {
         name: format!("{owner}/{short}"),
         handler: owner.into(),
@@ -73,13 +78,14 @@ fn one(assembly: &mut Assembly<'_>, owner: &str, entry: &Node, layer: Option<&No
         dead_letter: policy.dead_letter.policy(),
         breaker: policy.circuit_breaker.breaker(),
         max_deliveries: policy.max_deliveries,
+        own,
         path: path.clone(),
     })
 }
 
 /// The group. Where nothing is said about it, a broker without groups is consumed without one.
 fn group(assembly: &Assembly<'_>, raw: &Subscription, owner: &str, broker: &str) -> Option<String> {
-    let has_groups = assembly.groups.get(broker).is_none_or(|has| *has);
+    let has_groups = assembly.kinds.get(broker).is_none_or(|adapter| adapter.capabilities.has(Flag::ConsumerGroups));
     let queue = match raw.mode {
         Some(mode) => mode == Mode::Queue,
         None => has_groups || raw.group.is_some(),

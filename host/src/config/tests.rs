@@ -9,7 +9,7 @@ mod mistakes;
 use std::collections::BTreeMap;
 use std::fs;
 
-use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, Registration, Roles, Size};
+use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, NoKeys, Refused, Registration, Roles, Size, Subscribe};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -112,6 +112,8 @@ impl Adapter for Embedded {
     const NAME: &'static str = "embedded";
     const CAPABILITIES: Capabilities = Capabilities::of(&Flag::ALL);
     type Config = EmbeddedConfig;
+    type Subscription = NoKeys;
+    type Topic = NoKeys;
 
     fn check_topic(name: &str) -> Result<(), String> {
         if name.contains([' ', '/']) { Err(format!("topic {name:?} has a space or a slash")) } else { Ok(()) }
@@ -152,10 +154,32 @@ struct Faults {
     refuse: f64,
 }
 
+/// Keys of a subscription that only it knows.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+struct PubsubSubscription {
+    /// Messages that wait.
+    buffer: usize,
+}
+
+impl Default for PubsubSubscription {
+    fn default() -> Self {
+        PubsubSubscription { buffer: 10_000 }
+    }
+}
+
 impl Adapter for Pubsub {
     const NAME: &'static str = "pubsub";
     const CAPABILITIES: Capabilities = Capabilities::of(&[Flag::Publish, Flag::Subscribe, Flag::Broadcast]);
     type Config = PubsubConfig;
+    type Subscription = PubsubSubscription;
+    type Topic = NoKeys;
+
+    fn check_subscription(_: &Subscribe, own: &PubsubSubscription) -> Vec<Refused> {
+        let silent = own.buffer == 0;
+        let refused = Refused { key: "buffer", problem: "a buffer of 0 holds nothing".into(), help: "write at least 1".into() };
+        silent.then_some(refused).into_iter().collect()
+    }
 
     fn connect(_: PubsubConfig, _: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
         Box::pin(std::future::ready(Err(BrokerError::give_up("a stand-in"))))

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use longshore_core::{
-    Batching, Breaker, DeadLetterPolicy, Delivery, Fetch, Limits, Order, Pattern, Registration, RetryPolicy, Start, Subscribe,
+    Batching, Breaker, DeadLetterPolicy, Delivery, Fetch, Limits, Order, OwnKeys, Pattern, Registration, RetryPolicy, Start, Subscribe,
     TopicSettings,
 };
 use longshore_engine::Reconnect;
@@ -195,6 +195,8 @@ pub struct SubscriptionConfig {
     pub breaker: Option<Breaker>,
     /// Hand-overs without outcome after which a message runs alone and is then given up; at least 1.
     pub max_deliveries: u32,
+    /// Keys that only its broker knows.
+    pub own: OwnKeys,
     /// Where it stands in the file.
     pub path: KeyPath,
 }
@@ -214,6 +216,7 @@ impl SubscriptionConfig {
             order: self.order,
             fetch: self.fetch,
             max_in_flight: self.max_in_flight,
+            own: self.own.clone(),
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use longshore_admin::ControlError;
 use longshore_admin::model::{Begin, Received, Take};
-use longshore_core::{Batch, BrokerError, Fetch, Lane, Order, Pattern, Receipts, Room, Settled, Start, Subscribe};
+use longshore_core::{Batch, BrokerError, Fetch, Lane, Order, OwnKeys, Pattern, Receipts, Room, Settled, Start, Subscribe};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -72,6 +72,7 @@ fn subscribe(take: &Take, limit: usize, wait: Duration) -> Result<Subscribe, Con
         order: Order::None,
         fetch: Fetch { max_messages: limit, max_wait: wait.max(LEAST_WAIT) },
         max_in_flight: limit,
+        own: OwnKeys::default(),
     })
 }
 

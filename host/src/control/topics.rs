@@ -5,7 +5,7 @@ use std::time::Duration;
 use longshore_admin::ControlError;
 use longshore_admin::control::{Answer, TopicControl};
 use longshore_admin::model::{Count, Created, NewTopic, Topic};
-use longshore_core::{TopicInfo, TopicSettings};
+use longshore_core::{OwnKeys, TopicInfo, TopicSettings};
 
 use super::HostControl;
 use super::asked::Asked;
@@ -33,6 +33,7 @@ impl TopicControl for HostControl {
                 retention: new.retention_ms.map(Duration::from_millis),
                 max_size: new.max_size,
                 until_finished: new.until_finished,
+                own: OwnKeys::default(),
             };
             let created = broker.topics()?.create(&new.name, &settings).await.map_err(|e| broker.told(e))?;
             Ok(Created { created })

@@ -10,8 +10,8 @@ use futures::StreamExt;
 use longshore_brokers::{embedded::Embedded, memory::Memory};
 use longshore_core::{
     Acks, Adapter, Batching, BoxFuture, BrokerError, Call, Capabilities, Clock, Connect, Consumer, Crash, DeadLetterPolicy, Delivery, Done,
-    Failure, Fetch, Grant, Handler, Lane, Lanes, Limits, Message, Order, Outbox, Outlet, Outlets, Pattern, RetryPolicy, Roles, SettleError,
-    Settled, Start, Subscribe, SubscriptionInfo,
+    Failure, Fetch, Grant, Handler, Lane, Lanes, Limits, Message, Order, Outbox, Outlet, Outlets, OwnKeys, Pattern, RetryPolicy, Roles,
+    SettleError, Settled, Start, Subscribe, SubscriptionInfo,
 };
 use longshore_engine::{Gate, Metrics, Policy, Reconnect, Status, Subscription};
 use longshore_runtime::{HandlerSettings, Reuse, Runtime, Settings, WasmHandler};
@@ -190,6 +190,7 @@ impl<'a> Consume<'a> {
                 order: self.order,
                 fetch: Fetch { max_messages: IN_FLIGHT, max_wait: Duration::from_secs(1) },
                 max_in_flight: IN_FLIGHT,
+                own: OwnKeys::default(),
             },
             delivery: Delivery::AtLeastOnce,
             concurrency: 16,
@@ -207,7 +208,6 @@ impl<'a> Consume<'a> {
             },
             home: Some(outlet),
             component: "bench".into(),
-            lease: None,
             reconnect: Reconnect::default(),
             seed: 1,
         }

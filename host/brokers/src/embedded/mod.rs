@@ -20,7 +20,7 @@ mod tables;
 mod trouble;
 mod writer;
 
-use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, Roles};
+use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, NoKeys, Roles};
 
 pub use config::Config;
 pub use lock::{Holder, holder};
@@ -32,6 +32,8 @@ impl Adapter for Embedded {
     const NAME: &'static str = "embedded";
     const CAPABILITIES: Capabilities = crate::local::CAPABILITIES.with(Flag::Durable);
     type Config = Config;
+    type Subscription = NoKeys;
+    type Topic = NoKeys;
 
     fn check_topic(name: &str) -> Result<(), String> {
         crate::local::check_name(name)

@@ -147,6 +147,7 @@ impl<B: Backend> Subscription<B> {
             revoked: Box::pin(async move { while revoked.changed().await.is_ok() {} }),
             finished: opened.finished,
             waiting: opened.waiting,
+            lease: None,
         }
     }
 }

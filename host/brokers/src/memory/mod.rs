@@ -10,7 +10,7 @@ mod log;
 mod retries;
 mod tables;
 
-use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Roles};
+use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, NoKeys, Roles};
 
 pub use config::Config;
 pub use faults::{Faults, When};
@@ -24,6 +24,8 @@ impl Adapter for Memory {
     const NAME: &'static str = "memory";
     const CAPABILITIES: Capabilities = crate::local::CAPABILITIES;
     type Config = Config;
+    type Subscription = NoKeys;
+    type Topic = NoKeys;
 
     fn check_topic(name: &str) -> Result<(), String> {
         crate::local::check_name(name)

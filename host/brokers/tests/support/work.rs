@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use longshore_core::{Fetch, Lane, Message, Order, Outbox, Pattern, PublishError, Roles, Start, Subscribe};
+use longshore_core::{Fetch, Lane, Message, Order, Outbox, OwnKeys, Pattern, PublishError, Roles, Start, Subscribe};
 use longshore_testkit::conformance::Hand;
 
 /// Adds a message.
@@ -30,6 +30,7 @@ pub(crate) fn wish(topic: &str, group: &str, order: Order) -> Subscribe {
         order,
         fetch: Fetch { max_messages: 100, max_wait: Duration::from_secs(1) },
         max_in_flight: 100,
+        own: OwnKeys::default(),
     }
 }
 

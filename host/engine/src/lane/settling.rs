@@ -116,7 +116,7 @@ impl<H: Handler> LaneTask<H> {
 
     /// Extends the leases of everything that is held, every third of a lease. `true`: that is under way.
     fn extend_leases(&mut self) -> bool {
-        let (Some(at), Some(lease)) = (self.next_extension, self.shared.policy.lease) else { return false };
+        let (Some(at), Some(lease)) = (self.next_extension, self.lease) else { return false };
         if Instant::now() < at || self.phase == Phase::Closing {
             return false;
         }

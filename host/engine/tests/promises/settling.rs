@@ -76,7 +76,7 @@ async fn leases_of_everything_held_are_extended() {
         all_done(&call)
     });
     let mut policy = policy(&broker, None, Order::None);
-    (policy.lease, policy.concurrency) = (Some(lease), 1);
+    policy.concurrency = 1;
     let _host = Host::start(0, &broker, policy, slow);
     assert!(broker.finished_within(200).await);
     let events = broker.history().events();
@@ -88,8 +88,7 @@ async fn leases_of_everything_held_are_extended() {
 async fn an_idle_lane_still_settles_after_many_leases() {
     let lease = Duration::from_secs(3);
     let broker = broker(Settling::Lease { lease, copies: false });
-    let mut policy = policy(&broker, None, Order::None);
-    policy.lease = Some(lease);
+    let policy = policy(&broker, None, Order::None);
     let _host = Host::start(0, &broker, policy, at_once(|call, _| all_done(call)));
     tokio::time::sleep(lease * 10).await;
     broker.append(&message("", "m"));
@@ -104,8 +103,7 @@ async fn what_waits_to_be_settled_keeps_its_lease() {
     let broker = broker(Settling::Lease { lease, copies: false });
     broker.append(&message("", "m"));
     broker.set_dead_letters_down(true);
-    let mut policy = policy(&broker, None, Order::None);
-    policy.lease = Some(lease);
+    let policy = policy(&broker, None, Order::None);
     let rejects = at_once(|call, _| answer(call, |_| Some(longshore_core::Failure::Reject("bad".into()))));
     let _host = Host::start(0, &broker, policy, rejects);
     tokio::time::sleep(Duration::from_secs(60)).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{
-    Batching, BrokerError, DeadLetterPolicy, Delivery, Fetch, Grant, Handler, Limits, Order, Outlets, Pattern, RetryPolicy, Start,
+    Batching, BrokerError, DeadLetterPolicy, Delivery, Fetch, Grant, Handler, Limits, Order, Outlets, OwnKeys, Pattern, RetryPolicy, Start,
     Subscribe, SubscriptionInfo,
 };
 use longshore_engine::{Gate, Metrics, Policy, Reconnect, Status, Subscription};
@@ -45,6 +45,7 @@ pub(crate) fn policy(broker: &Broker, far: Option<&Broker>, order: Order) -> Pol
             order,
             fetch: Fetch { max_messages: 100, max_wait: Duration::from_secs(1) },
             max_in_flight: 100,
+            own: OwnKeys::default(),
         },
         delivery: Delivery::AtLeastOnce,
         concurrency: 4,
@@ -58,7 +59,6 @@ pub(crate) fn policy(broker: &Broker, far: Option<&Broker>, order: Order) -> Pol
         home: Some(brokers[0].clone()),
         outlets: Outlets { brokers, grants, output: Some(OUT.into()) },
         component: "test@1".into(),
-        lease: None,
         reconnect: Reconnect::default(),
         seed: 1,
     }

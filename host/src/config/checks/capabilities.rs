@@ -14,6 +14,7 @@ pub(super) fn check(checking: &mut Checking<'_>) {
                 tell(checking, broker, &demand);
             }
             without_meaning(checking, broker, subscription);
+            refused(checking, broker, subscription);
         }
     }
     let grants = config.handlers.values().flat_map(|h| &h.publish).chain(config.jobs.values().flat_map(|j| &j.publish));
@@ -71,6 +72,15 @@ fn without_meaning(checking: &mut Checking<'_>, broker: &BrokerConfig, subscript
     let start = path.key("start");
     if subscription.group.is_none() && has.has(Flag::ConsumerGroups) && subscription.start != Start::Latest && written(&start) {
         checking.tell(&start, "a broadcast begins with what comes from now on", "take it out, or read with a group of your own");
+    }
+}
+
+/// Keys that the adapter itself refuses.
+fn refused(checking: &mut Checking<'_>, broker: &BrokerConfig, subscription: &SubscriptionConfig) {
+    // Keys that cannot be read have been told.
+    for refused in (broker.registration.check_subscription)(&subscription.subscribe()).unwrap_or_default() {
+        let problem = format!("the broker {:?} ({}): {}", broker.name, broker.registration.name, refused.problem);
+        checking.tell(&subscription.path.key(refused.key), problem, refused.help);
     }
 }
 

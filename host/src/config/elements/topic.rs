@@ -1,6 +1,6 @@
 //! How a topic is kept.
 
-use longshore_core::{Size, Span, TopicSettings};
+use longshore_core::{OwnKeys, Size, Span, TopicSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,12 +28,13 @@ pub(crate) struct Topic {
 }
 
 impl Topic {
-    /// The settings that are meant.
+    /// The settings that are meant, without those that only one kind of broker knows.
     pub(crate) fn settings(&self) -> TopicSettings {
         TopicSettings {
             retention: self.retention.map(Span::get),
             max_size: self.max_size.map(Size::bytes),
             until_finished: self.until_finished,
+            own: OwnKeys::default(),
         }
     }
 }

@@ -269,3 +269,24 @@ limits = { deadline = "5s", cpu = "1s" }
 "#
     ));
 }
+
+#[test]
+fn keys_of_one_kind_of_broker_are_told_where_another_kind_has_none() {
+    told!(file(
+        r#"
+[brokers.default]
+type = "embedded"
+[brokers.cheap]
+type = "pubsub"
+url = "x"
+[handlers.h]
+component = "h.wasm"
+subscribe = [
+    { topic = "a", buffer = 10 },
+    { topic = "b", broker = "cheap", buffer = "10" },
+    { topic = "c", broker = "cheap", buffer = 0 },
+    { topic = "d", broker = "cheap", buffer = 5 },
+]
+"#
+    ));
+}

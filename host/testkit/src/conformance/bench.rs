@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use longshore_core::{
-    BrokerError, Fetch, Flag, Lanes, Message, Order, Outbox, Pattern, PublishError, Publisher, Roles, Start, Subscribe, Topics,
+    BrokerError, Fetch, Flag, Lanes, Message, Order, Outbox, OwnKeys, Pattern, PublishError, Publisher, Roles, Start, Subscribe, Topics,
 };
 
 use super::{Hand, Subject};
@@ -102,6 +102,7 @@ pub(super) fn wish(topics: &[&str], group: Option<&str>) -> Subscribe {
         order: Order::Key,
         fetch: Fetch { max_messages: 500, max_wait: Duration::from_secs(1) },
         max_in_flight: 1000,
+        own: OwnKeys::default(),
     }
 }
 

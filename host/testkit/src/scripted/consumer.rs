@@ -67,7 +67,8 @@ impl Broker {
     fn lane(&self, host: u32, assignment: Assignment) -> Lane {
         let Assignment { lane, partition, revoked } = assignment;
         let state = self.state();
-        let leases = matches!(state.personality.settling, Settling::Lease { .. });
+        let lease = if let Settling::Lease { lease, .. } = state.personality.settling { Some(lease) } else { None };
+        let leases = lease.is_some();
         let known = &state.log.partitions[partition];
         let (finished, waiting) = (if leases { Ranges::default() } else { known.above.clone() }, known.waiting());
         drop(state);
@@ -83,6 +84,7 @@ impl Broker {
             }),
             finished,
             waiting,
+            lease,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use longshore_core::TopicSettings;
 use longshore_core::row::Row as Packed;
+use longshore_core::{OwnKeys, TopicSettings};
 use rusqlite::{Row, params};
 
 use super::{Result, SqliteTables, signed};
@@ -131,6 +131,7 @@ fn read_topic(row: &Row<'_>) -> rusqlite::Result<TopicRecord> {
             retention: row.get::<_, Option<u64>>(6)?.map(Duration::from_millis),
             max_size: row.get(7)?,
             until_finished: row.get(8)?,
+            own: OwnKeys::default(),
         },
     })
 }
