@@ -92,6 +92,11 @@ impl Status {
         self.discarded.load(Ordering::Relaxed)
     }
 
+    /// Outcomes of messages since the start, whatever they were.
+    pub fn ended(&self) -> u64 {
+        self.done() + self.retried() + self.dead() + self.discarded()
+    }
+
     /// The oldest trouble that a lane is in: since when, in milliseconds since the Unix epoch, and what it is. `None` = all is well.
     pub fn trouble(&self) -> Option<(u64, String)> {
         let lanes = self.by_lane();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use longshore_core::Flag;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -11,6 +12,9 @@ use super::guarantee::Guarantee;
 use super::node::Node;
 use super::subscriptions::{NOT_FOR_JOBS, SUBSCRIPTION};
 use super::trusted::{Config, SubscriptionConfig};
+
+/// What means nothing where the broker wakes its readers by itself.
+const NOT_FOR_BLOCKING_READS: &str = "fetch.max-wait";
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -69,7 +73,11 @@ fn explained(config: &Config, subscription: &SubscriptionConfig) -> Explained {
     let means_nothing = |key: &str| key == "name" || job && NOT_FOR_JOBS.iter().any(|not| key.split('.').next() == Some(not));
     settings.retain(|setting| !means_nothing(&setting.key) && setting.value != "[]");
     settings.sort_by(|a, b| a.key.cmp(&b.key));
-    let kind = config.brokers.get(&subscription.broker).map_or("", |broker| broker.registration.name);
+    let registration = config.brokers.get(&subscription.broker).map(|broker| broker.registration);
+    if registration.is_some_and(|registration| registration.capabilities.has(Flag::BlockingRead)) {
+        settings.retain(|setting| setting.key != NOT_FOR_BLOCKING_READS);
+    }
+    let kind = registration.map_or("", |registration| registration.name);
     Explained {
         subscription: subscription.name.clone(),
         broker: (subscription.broker.clone(), kind),

@@ -75,18 +75,20 @@ impl DeadLetterControl for HostControl {
 
     fn redrive(&self, redrive: Redrive) -> Answer<'_, Redriven> {
         Box::pin(async move {
-            let (limit, mut done) = (change(redrive.filter.limit)?, Redriven::default());
+            let (limit, mut done, mut stayed) = (change(redrive.filter.limit)?, Redriven::default(), false);
             let filter = Filter::new(redrive.filter)?;
             for broker in self.brokers_with_dead_letters(&filter)? {
                 let left = limit - usize::try_from(done.count).unwrap_or(limit).min(limit);
                 let (letters, skipped) = self.to_redrive(broker, &filter, redrive.to.is_some(), left).await?;
                 done.skipped += skipped;
+                stayed |= !letters.is_empty();
                 done.count += match &redrive.to {
                     None => give_back(broker, &letters).await?,
                     Some(to) => copy_to(broker, &letters, to).await?,
                 };
             }
             match (filter.id(), done) {
+                (Some(id), Redriven { count: 0, skipped: 0 }) if stayed => Err(stays(id)),
                 (Some(id), Redriven { count: 0, skipped: 0 }) => Err(missing(Some(id))),
                 (Some(id), Redriven { count: 0, .. }) => Err(loops(id)),
                 _ => Ok(done),
@@ -175,6 +177,15 @@ fn missing(id: Option<&str>) -> ControlError {
 fn loops(id: &str) -> ControlError {
     let message =
         format!("dead letter {id:?} was redriven `max-redrives` times already: mend the handler, or redrive it `--to` another topic");
+    ControlError::new(Kind::Conflict, message)
+}
+
+/// The broker found nothing in it that says whose it is, or nobody is there to take it.
+fn stays(id: &str) -> ControlError {
+    let message = format!(
+        "dead letter {id:?} cannot be given back: its headers do not say to which group of which topic, or that group is gone; \
+        redrive it `--to` a topic"
+    );
     ControlError::new(Kind::Conflict, message)
 }
 

@@ -212,6 +212,18 @@ async fn a_redrive_goes_to_the_failing_group_alone_and_loops_end() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_that_cannot_be_given_back_is_told_as_such_and_stays() {
+    let control = control().await;
+    let mut nobodys = dead("nobody's", "trap", "2026-01-01T00:00:00Z", "0");
+    nobodys.headers.0.retain(|(name, _)| name != headers::DEAD_GROUP);
+    publish(&control, vec![nobodys]).await;
+    let filter = DeadLetterFilter { broker: Some("default".into()), id: Some("orders.billing.dlq/1".into()), ..Default::default() };
+    let error = control.redrive(Redrive { filter: filter.clone(), to: None }).await.unwrap_err();
+    assert!(error.kind == Kind::Conflict && error.message.contains("cannot be given back"), "{error:?}");
+    assert_eq!(control.count_dead_letters(filter).await.unwrap().count, 1);
+}
+
+#[tokio::test]
 async fn discarding_removes_what_passes_and_says_how_many() {
     let control = control().await;
     let letters = ["trap", "timeout", "trap"].map(|class| dead("x", class, "2026-01-01T00:00:00Z", "0"));
