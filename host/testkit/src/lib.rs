@@ -3,3 +3,4 @@
 pub mod conformance;
 pub mod guests;
 pub mod scripted;
+pub mod servers;

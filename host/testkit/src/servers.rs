@@ -1,0 +1,56 @@
+//! Real servers for tests: Redis, RabbitMQ and NATS on loopback, with throw-away data, gone with the test process however it ends.
+//!
+//! Most tests share one server of a kind for the whole test process ([`redis`], [`rabbitmq`], [`nats`]) and keep apart by [`unique`] names. A
+//! test that wants a server of its own, to kill it or to set it up in another way, starts one ([`Redis::start`] and so on), and does with
+//! its [`Server`] what a fault does: `kill`, `freeze`, `restart`.
+//!
+//! All of this blocks the calling thread, for milliseconds with Redis and NATS and for about five seconds with RabbitMQ; it belongs to no
+//! runtime, so a server outlives the runtime of the test that started it. A test whose own tasks must go on meanwhile runs them on more
+//! than one thread, or calls from `tokio::task::spawn_blocking`.
+//!
+//! A server that is not installed skips the test, loudly, and fails it in continuous integration; `tests/servers/install` installs them.
+//! Not here: installing, and any client: tests bring the client of the adapter that they test.
+
+mod keeper;
+mod nats;
+mod patience;
+mod ports;
+mod process;
+mod program;
+mod rabbitmq;
+mod redis;
+mod server;
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use nats::{Nats, NatsOptions};
+pub use ports::free as free_port;
+pub use rabbitmq::{RabbitMq, RabbitMqOptions};
+pub use redis::{Redis, RedisOptions};
+pub use server::Server;
+
+/// The Redis that all tests of this process share, started when one first asks. `None`: not installed, skip the test.
+pub fn redis() -> Option<&'static Redis> {
+    static SHARED: LazyLock<Option<Redis>> = LazyLock::new(|| program::REDIS.find().map(|_| Redis::launch(&RedisOptions::default())));
+    program::REDIS.or_skip(SHARED.as_ref())
+}
+
+/// The RabbitMQ that all tests of this process share, started when one first asks. `None`: not installed, skip the test.
+pub fn rabbitmq() -> Option<&'static RabbitMq> {
+    static SHARED: LazyLock<Option<RabbitMq>> =
+        LazyLock::new(|| program::RABBITMQ.find().map(|_| RabbitMq::launch(&RabbitMqOptions::default())));
+    program::RABBITMQ.or_skip(SHARED.as_ref())
+}
+
+/// The NATS with JetStream that all tests of this process share, started when one first asks. `None`: not installed, skip the test.
+pub fn nats() -> Option<&'static Nats> {
+    static SHARED: LazyLock<Option<Nats>> = LazyLock::new(|| program::NATS.find().map(|_| Nats::launch(&NatsOptions::default())));
+    program::NATS.or_skip(SHARED.as_ref())
+}
+
+/// `name` with a suffix that no other call, of this process or another, gets: `orders-1a2f-3`.
+pub fn unique(name: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{name}-{:x}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}

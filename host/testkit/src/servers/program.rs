@@ -1,0 +1,82 @@
+//! Where the servers' programs are, and what becomes of a test when one is missing.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A program that `tests/servers/install` installs.
+pub(super) struct Program {
+    name: &'static str,
+    places: &'static [Place],
+}
+
+enum Place {
+    /// A name to look for in the folders of `PATH`.
+    Named(&'static str),
+    /// Below the root of the repository.
+    Ours(&'static str),
+    /// An absolute path.
+    At(&'static str),
+}
+
+pub(super) const REDIS: Program = Program { name: "redis-server", places: &[Place::Named("redis-server")] };
+
+/// Not `rabbitmq-server` of `PATH`: on Debian that is a wrapper that insists on a user of its own.
+pub(super) const RABBITMQ: Program = Program {
+    name: "rabbitmq-server",
+    places: &[Place::At("/usr/lib/rabbitmq/bin/rabbitmq-server"), Place::At("/opt/homebrew/opt/rabbitmq/sbin/rabbitmq-server")],
+};
+
+/// Erlang's port mapper, which comes with RabbitMQ.
+pub(super) const EPMD: Program = Program { name: "epmd", places: &[Place::Named("epmd")] };
+
+/// In one version only: older ones lack what the adapter uses.
+pub(super) const NATS: Program = Program { name: "nats-server", places: &[Place::Ours("target/tools/nats/bin/nats-server")] };
+
+impl Program {
+    /// Its path, where it is installed.
+    pub(super) fn find(&self) -> Option<PathBuf> {
+        self.places.iter().find_map(Place::find)
+    }
+
+    /// Its path.
+    ///
+    /// # Panics
+    /// When it is not installed.
+    pub(super) fn path(&self) -> PathBuf {
+        self.find().unwrap_or_else(|| panic!("{}", self.missing()))
+    }
+
+    /// What a test does with a server that may be `None` because it is not installed: it is skipped, and says so past the capture of the
+    /// test runner, for people and for `tests/run`, which counts these lines.
+    ///
+    /// # Panics
+    /// For `None` in continuous integration (`CI=true`): a server that is missing there hides failures.
+    pub(super) fn or_skip<T>(&self, server: Option<T>) -> Option<T> {
+        if server.is_none() {
+            assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{}", self.missing());
+            let test = std::thread::current();
+            let line = format!("\nSKIPPED {}: {}\n", test.name().unwrap_or("a test"), self.missing());
+            // Nobody to tell if it cannot be told.
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
+        server
+    }
+
+    fn missing(&self) -> String {
+        format!("{} is not installed: run tests/servers/install", self.name)
+    }
+}
+
+impl Place {
+    fn find(&self) -> Option<PathBuf> {
+        match self {
+            Place::Named(name) => std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(|p| p.is_file()),
+            Place::Ours(path) => Some(root().join(path)).filter(|path| path.is_file()),
+            Place::At(path) => Some(PathBuf::from(path)).filter(|path| path.is_file()),
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate lies in host/testkit").to_path_buf()
+}

@@ -1,0 +1,155 @@
+//! RabbitMQ, one node, as the user who runs the tests.
+//!
+//! The server's own script is run, not the distribution's wrapper, which insists on the user `rabbitmq`. Erlang's port mapper (epmd) is run
+//! in the foreground, on a port of its own: left to itself it would detach and outlive everything.
+
+use std::fmt::Write;
+use std::fs;
+use std::io::{Read, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use super::keeper::Keeper;
+use super::process::{Process, Start};
+use super::server::Server;
+use super::{patience, ports, program};
+
+/// How long one question to the server may take.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How long the port mapper may take to listen.
+const MAPPER: Duration = Duration::from_secs(10);
+/// Nodes of one port mapper know each other by it; they are all ours.
+const COOKIE: &str = "longshore";
+
+/// How a RabbitMQ is set up; by default without plugins and TLS, with the user `guest`, password `guest`.
+#[derive(Debug, Clone, Default)]
+pub struct RabbitMqOptions {
+    settings: Vec<(String, String)>,
+    plugins: Vec<String>,
+}
+
+impl RabbitMqOptions {
+    /// A line of `rabbitmq.conf`, after ours: `set("channel_max", "64")`.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: &str) -> RabbitMqOptions {
+        self.settings.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A plugin that is enabled: `rabbitmq_stream`.
+    #[must_use]
+    pub fn plugin(mut self, name: &str) -> RabbitMqOptions {
+        self.plugins.push(name.to_owned());
+        self
+    }
+}
+
+/// A RabbitMQ node on the loopback.
+#[derive(Debug)]
+pub struct RabbitMq {
+    /// Its process: that of the broker, not of the port mapper.
+    pub server: Server,
+    port: u16,
+    /// Kept for its end.
+    _mapper: Process,
+}
+
+impl RabbitMq {
+    /// Starts one for this test alone, in about five seconds. `None`: not installed, skip the test.
+    ///
+    /// # Panics
+    /// When it does not start, or is missing in continuous integration.
+    pub fn start(options: &RabbitMqOptions) -> Option<RabbitMq> {
+        program::RABBITMQ.or_skip(program::RABBITMQ.find().map(|_| RabbitMq::launch(options)))
+    }
+
+    pub(super) fn launch(options: &RabbitMqOptions) -> RabbitMq {
+        let keeper = Keeper::new("rabbitmq").expect("a folder and a shell");
+        let (port, peers, mapper_port) = (ports::free(), ports::free(), ports::free());
+        write_files(keeper.folder(), port, options).expect("a writable folder");
+        let mapper = launch_mapper(&keeper, mapper_port);
+        let environment = environment(keeper.folder(), port, peers, mapper_port);
+        let start = Start { program: program::RABBITMQ.path(), arguments: Vec::new(), environment };
+        RabbitMq { server: Server::start("rabbitmq-server", keeper, start, Box::new(move || probe(port))), port, _mapper: mapper }
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `amqp://guest:guest@127.0.0.1:PORT/%2f`.
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
+    }
+}
+
+fn write_files(folder: &Path, port: u16, options: &RabbitMqOptions) -> std::io::Result<()> {
+    let cookie = folder.join(".erlang.cookie");
+    fs::write(&cookie, COOKIE)?;
+    fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
+    fs::write(folder.join("enabled_plugins"), format!("[{}].", options.plugins.join(",")))?;
+    let mut text = format!(
+        "listeners.tcp.default = 127.0.0.1:{port}\ndisk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 1GB\n\
+         log.console = true\nlog.console.level = info\nlog.file = false\n"
+    );
+    for (key, value) in &options.settings {
+        writeln!(text, "{key} = {value}").expect("a string takes all");
+    }
+    fs::write(folder.join("rabbitmq.conf"), text)
+}
+
+fn launch_mapper(keeper: &Keeper, port: u16) -> Process {
+    let arguments = ["-port", &port.to_string(), "-address", "127.0.0.1"].map(str::to_owned).to_vec();
+    let start = Start { program: program::EPMD.path(), arguments, environment: Vec::new() };
+    let mut mapper = Process::new(start, keeper.folder().join("epmd.log"));
+    mapper.launch(keeper).expect("epmd starts");
+    patience::wait(MAPPER, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(|why| format!("epmd: {why}; {}", mapper.tail())))
+        .unwrap_or_else(|why| panic!("{why}"));
+    mapper
+}
+
+/// What the server's script reads. That it runs under systemd is the script's word for: become the server, instead of watching over it.
+fn environment(folder: &Path, port: u16, peers: u16, mapper: u16) -> Vec<(String, String)> {
+    let at = |name: &str| folder.join(name).display().to_string();
+    let erlang = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}";
+    let pairs = [
+        ("HOME", folder.display().to_string()),
+        ("RUNNING_UNDER_SYSTEMD", "true".to_owned()),
+        ("RABBITMQ_NODENAME", format!("test{port}@localhost")),
+        ("RABBITMQ_USE_LONGNAME", "false".to_owned()),
+        ("RABBITMQ_CONFIG_FILE", at("rabbitmq")),
+        ("RABBITMQ_ADVANCED_CONFIG_FILE", at("advanced")),
+        ("RABBITMQ_CONF_ENV_FILE", "/dev/null".to_owned()),
+        ("RABBITMQ_MNESIA_BASE", at("data")),
+        ("RABBITMQ_LOG_BASE", at("logs")),
+        ("RABBITMQ_ENABLED_PLUGINS_FILE", at("enabled_plugins")),
+        ("RABBITMQ_GENERATED_CONFIG_DIR", at("generated")),
+        ("RABBITMQ_SCHEMA_DIR", at("schema")),
+        ("RABBITMQ_PID_FILE", at("pid")),
+        ("RABBITMQ_DIST_PORT", peers.to_string()),
+        ("ERL_EPMD_PORT", mapper.to_string()),
+        ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
+        ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", erlang.to_owned()),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Ready is who answers the protocol header with Connection.Start, a method frame (AMQP 0-9-1, 4.2.2 and 2.3.5); listeners open last.
+fn probe(port: u16) -> Result<(), String> {
+    let ask = || -> std::io::Result<u8> {
+        let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        connection.set_read_timeout(Some(ANSWER))?;
+        connection.write_all(b"AMQP\x00\x00\x09\x01")?;
+        let mut kind = [0];
+        connection.read_exact(&mut kind)?;
+        Ok(kind[0])
+    };
+    match ask() {
+        Ok(1) => Ok(()),
+        Ok(other) => Err(format!("port {port} answers a protocol header with {other}, not with a method frame")),
+        Err(why) => Err(format!("port {port} does not answer: {why}")),
+    }
+}
