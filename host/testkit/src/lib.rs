@@ -1,6 +1,7 @@
-//! To come.
+//! What tests are made of: the conformance suite, a scripted broker, real servers, a proxy that breaks connections, and test guests.
 
 pub mod conformance;
 pub mod guests;
+pub mod proxy;
 pub mod scripted;
 pub mod servers;
