@@ -11,6 +11,7 @@
 //! A server that is not installed skips the test, loudly, and fails it in continuous integration; `tests/servers/install` installs them.
 //! Not here: installing, and any client: tests bring the client of the adapter that they test.
 
+mod disk;
 mod keeper;
 mod nats;
 mod patience;
@@ -20,33 +21,34 @@ mod program;
 mod rabbitmq;
 mod redis;
 mod server;
+pub mod tls;
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use disk::Disk;
 pub use nats::{Nats, NatsOptions};
 pub use ports::free as free_port;
-pub use rabbitmq::{RabbitMq, RabbitMqOptions};
-pub use redis::{Redis, RedisOptions};
+pub use rabbitmq::{Alarm, RabbitMq, RabbitMqOptions};
+pub use redis::{Redis, RedisCluster, RedisOptions, RedisSentinel};
 pub use server::Server;
 
 /// The Redis that all tests of this process share, started when one first asks. `None`: not installed, skip the test.
 pub fn redis() -> Option<&'static Redis> {
-    static SHARED: LazyLock<Option<Redis>> = LazyLock::new(|| program::REDIS.find().map(|_| Redis::launch(&RedisOptions::default())));
-    program::REDIS.or_skip(SHARED.as_ref())
+    static SHARED: LazyLock<Redis> = LazyLock::new(|| Redis::launch(&RedisOptions::default()));
+    program::REDIS.or_skip(false).map(|()| &*SHARED)
 }
 
 /// The RabbitMQ that all tests of this process share, started when one first asks. `None`: not installed, skip the test.
 pub fn rabbitmq() -> Option<&'static RabbitMq> {
-    static SHARED: LazyLock<Option<RabbitMq>> =
-        LazyLock::new(|| program::RABBITMQ.find().map(|_| RabbitMq::launch(&RabbitMqOptions::default())));
-    program::RABBITMQ.or_skip(SHARED.as_ref())
+    static SHARED: LazyLock<RabbitMq> = LazyLock::new(|| RabbitMq::launch(&RabbitMqOptions::default()));
+    program::RABBITMQ.or_skip(false).map(|()| &*SHARED)
 }
 
 /// The NATS with JetStream that all tests of this process share, started when one first asks. `None`: not installed, skip the test.
 pub fn nats() -> Option<&'static Nats> {
-    static SHARED: LazyLock<Option<Nats>> = LazyLock::new(|| program::NATS.find().map(|_| Nats::launch(&NatsOptions::default())));
-    program::NATS.or_skip(SHARED.as_ref())
+    static SHARED: LazyLock<Nats> = LazyLock::new(|| Nats::launch(&NatsOptions::default()));
+    program::NATS.or_skip(false).map(|()| &*SHARED)
 }
 
 /// `name` with a suffix that no other call, of this process or another, gets: `orders-1a2f-3`.

@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 /// `$0` is the folder. The group has the shell in it, so a job in a group of its own does the killing, and what comes after. A file system
-/// that was mounted into the folder goes first.
+/// that was mounted into the folder goes first. The signals are those that a terminal sends, and HUP for another reason too: the kernel sends
+/// it to a group that lost its parent with a member that is stopped.
 const SCRIPT: &str = r#"
+trap '' HUP INT QUIT TERM
 read -r _
 set -m
 {

@@ -6,9 +6,11 @@ use std::io::{Read, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
+use super::disk::Disk;
 use super::keeper::Keeper;
 use super::process::Start;
 use super::server::Server;
+use super::tls::Authority;
 use super::{ports, program};
 
 /// How long one question to the server may take.
@@ -18,9 +20,58 @@ const ANSWER: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Default)]
 pub struct NatsOptions {
     lines: Vec<String>,
+    users: Vec<String>,
+    disk: Option<usize>,
 }
 
 impl NatsOptions {
+    /// Speaks TLS alone, with a certificate of `authority`.
+    #[must_use]
+    pub fn tls(self, authority: &Authority) -> NatsOptions {
+        self.tls_block(authority, false)
+    }
+
+    /// As [`tls`](NatsOptions::tls), and clients must show a certificate of the same authority.
+    #[must_use]
+    pub fn mutual_tls(self, authority: &Authority) -> NatsOptions {
+        self.tls_block(authority, true)
+    }
+
+    fn tls_block(self, authority: &Authority, verify: bool) -> NatsOptions {
+        let (identity, trusted) = (authority.server(), authority.certificate().display());
+        let (certificate, key) = (identity.certificate.display(), identity.key.display());
+        self.line(&format!("tls {{ cert_file: \"{certificate}\", key_file: \"{key}\", ca_file: \"{trusted}\", verify: {verify} }}"))
+    }
+
+    /// Adds a user with permissions in the server's words, none for all: `user("orders", "secret", "publish: \"orders.>\"")`. With a first
+    /// user nobody else gets in.
+    #[must_use]
+    pub fn user(mut self, name: &str, password: &str, permissions: &str) -> NatsOptions {
+        let permissions = if permissions.is_empty() { String::new() } else { format!(", permissions: {{ {permissions} }}") };
+        self.users.push(format!("{{ user: \"{name}\", password: \"{password}\"{permissions} }}"));
+        self
+    }
+
+    /// Adds a user who signs with an NKey; `public` starts with `U`.
+    #[must_use]
+    pub fn nkey(mut self, public: &str) -> NatsOptions {
+        self.users.push(format!("{{ nkey: {public} }}"));
+        self
+    }
+
+    /// Everybody needs this token; not together with users.
+    #[must_use]
+    pub fn token(self, token: &str) -> NatsOptions {
+        self.line(&format!("authorization {{ token: \"{token}\" }}"))
+    }
+
+    /// Keeps JetStream's data on a disk of so many bytes, see [`Server::disk`].
+    #[must_use]
+    pub fn disk(mut self, bytes: usize) -> NatsOptions {
+        self.disk = Some(bytes);
+        self
+    }
+
     /// Lines of the configuration file, after ours: `line("max_payload: 2MB")`.
     #[must_use]
     pub fn line(mut self, line: &str) -> NatsOptions {
@@ -44,17 +95,20 @@ impl Nats {
     /// # Panics
     /// When it does not start, or is missing in continuous integration.
     pub fn start(options: &NatsOptions) -> Option<Nats> {
-        program::NATS.or_skip(program::NATS.find().map(|_| Nats::launch(options)))
+        program::NATS.or_skip(options.disk.is_some())?;
+        Some(Nats::launch(options))
     }
 
     pub(super) fn launch(options: &NatsOptions) -> Nats {
         let keeper = Keeper::new("nats").expect("a folder and a shell");
+        let disk = Disk::new(keeper.folder(), options.disk);
         let (port, monitor) = (ports::free(), ports::free());
         let file = keeper.folder().join("nats.conf");
-        fs::write(&file, configuration(port, monitor, options)).expect("a writable folder");
+        fs::write(&file, configuration(port, monitor, &disk, options)).expect("a writable folder");
         let arguments = vec!["-c".to_owned(), file.display().to_string()];
         let start = Start { program: program::NATS.path(), arguments, environment: Vec::new() };
-        Nats { server: Server::start("nats-server", keeper, start, Box::new(move || probe(port, monitor))), port, monitor }
+        let server = Server::start("nats-server", keeper, disk, start, Box::new(move || probe(port, monitor)));
+        Nats { server, port, monitor }
     }
 
     /// Its port on 127.0.0.1.
@@ -73,12 +127,15 @@ impl Nats {
     }
 }
 
-/// JetStream's data is below the working directory, which is the folder.
-fn configuration(port: u16, monitor: u16, options: &NatsOptions) -> String {
+fn configuration(port: u16, monitor: u16, disk: &Disk, options: &NatsOptions) -> String {
+    let store = disk.folder().display();
     let mut text = format!(
         "listen: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:{monitor}\"\nserver_name: \"test-{port}\"\n\
-         jetstream {{ store_dir: \"data\", max_memory_store: 256MB, max_file_store: 2GB }}\n"
+         jetstream {{ store_dir: \"{store}\", max_memory_store: 256MB, max_file_store: 2GB }}\n"
     );
+    if !options.users.is_empty() {
+        writeln!(text, "authorization {{ users: [{}] }}", options.users.join(", ")).expect("a string takes all");
+    }
     for line in &options.lines {
         writeln!(text, "{line}").expect("a string takes all");
     }

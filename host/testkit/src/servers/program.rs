@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::disk;
+
 /// A program that `tests/servers/install` installs.
 pub(super) struct Program {
     name: &'static str,
@@ -46,20 +48,25 @@ impl Program {
         self.find().unwrap_or_else(|| panic!("{}", self.missing()))
     }
 
-    /// What a test does with a server that may be `None` because it is not installed: it is skipped, and says so past the capture of the
-    /// test runner, for people and for `tests/run`, which counts these lines.
+    /// `None`: it is not installed, or `needs_disk` and this user may not mount one. The test is skipped, and that is said past the capture
+    /// of the test runner, for people and for `tests/run`, which counts these lines.
     ///
     /// # Panics
-    /// For `None` in continuous integration (`CI=true`): a server that is missing there hides failures.
-    pub(super) fn or_skip<T>(&self, server: Option<T>) -> Option<T> {
-        if server.is_none() {
-            assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{}", self.missing());
-            let test = std::thread::current();
-            let line = format!("\nSKIPPED {}: {}\n", test.name().unwrap_or("a test"), self.missing());
-            // Nobody to tell if it cannot be told.
-            let _ = std::io::stderr().write_all(line.as_bytes());
-        }
-        server
+    /// Instead of `None`, in continuous integration (`CI=true`): what is missing there hides failures.
+    pub(super) fn or_skip(&self, needs_disk: bool) -> Option<()> {
+        let why = match self.find() {
+            None => self.missing(),
+            Some(_) if needs_disk && !disk::may_mount() => {
+                format!("{} needs a disk that can be full, and mounting one needs root", self.name)
+            }
+            Some(_) => return Some(()),
+        };
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
+        let test = std::thread::current();
+        let line = format!("\nSKIPPED {}: {why}\n", test.name().unwrap_or("a test"));
+        // Nobody to tell if it cannot be told.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+        None
     }
 
     fn missing(&self) -> String {

@@ -3,18 +3,22 @@
 //! The server's own script is run, not the distribution's wrapper, which insists on the user `rabbitmq`. Erlang's port mapper (epmd) is run
 //! in the foreground, on a port of its own: left to itself it would detach and outlive everything.
 
-use std::fmt::Write;
-use std::fs;
+mod alarm;
+mod options;
+
 use std::io::{Read, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use super::disk::Disk;
 use super::keeper::Keeper;
 use super::process::{Process, Start};
 use super::server::Server;
 use super::{patience, ports, program};
+
+pub use alarm::Alarm;
+pub use options::RabbitMqOptions;
 
 /// How long one question to the server may take.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -23,35 +27,14 @@ const MAPPER: Duration = Duration::from_secs(10);
 /// Nodes of one port mapper know each other by it; they are all ours.
 const COOKIE: &str = "longshore";
 
-/// How a RabbitMQ is set up; by default without plugins and TLS, with the user `guest`, password `guest`.
-#[derive(Debug, Clone, Default)]
-pub struct RabbitMqOptions {
-    settings: Vec<(String, String)>,
-    plugins: Vec<String>,
-}
-
-impl RabbitMqOptions {
-    /// A line of `rabbitmq.conf`, after ours: `set("channel_max", "64")`.
-    #[must_use]
-    pub fn set(mut self, key: &str, value: &str) -> RabbitMqOptions {
-        self.settings.push((key.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// A plugin that is enabled: `rabbitmq_stream`.
-    #[must_use]
-    pub fn plugin(mut self, name: &str) -> RabbitMqOptions {
-        self.plugins.push(name.to_owned());
-        self
-    }
-}
-
 /// A RabbitMQ node on the loopback.
 #[derive(Debug)]
 pub struct RabbitMq {
     /// Its process: that of the broker, not of the port mapper.
     pub server: Server,
     port: u16,
+    tls_port: Option<u16>,
+    node: Node,
     /// Kept for its end.
     _mapper: Process,
 }
@@ -62,17 +45,21 @@ impl RabbitMq {
     /// # Panics
     /// When it does not start, or is missing in continuous integration.
     pub fn start(options: &RabbitMqOptions) -> Option<RabbitMq> {
-        program::RABBITMQ.or_skip(program::RABBITMQ.find().map(|_| RabbitMq::launch(options)))
+        program::RABBITMQ.or_skip(options.disk.is_some())?;
+        Some(RabbitMq::launch(options))
     }
 
     pub(super) fn launch(options: &RabbitMqOptions) -> RabbitMq {
         let keeper = Keeper::new("rabbitmq").expect("a folder and a shell");
-        let (port, peers, mapper_port) = (ports::free(), ports::free(), ports::free());
-        write_files(keeper.folder(), port, options).expect("a writable folder");
-        let mapper = launch_mapper(&keeper, mapper_port);
-        let environment = environment(keeper.folder(), port, peers, mapper_port);
+        let disk = Disk::new(keeper.folder(), options.disk);
+        let (port, peers) = (ports::free(), ports::free());
+        let node = Node { name: format!("test{port}@localhost"), mapper: ports::free() };
+        options.write(keeper.folder(), port).expect("a writable folder");
+        let mapper = launch_mapper(&keeper, node.mapper);
+        let environment = environment(keeper.folder(), &disk, &node, peers);
         let start = Start { program: program::RABBITMQ.path(), arguments: Vec::new(), environment };
-        RabbitMq { server: Server::start("rabbitmq-server", keeper, start, Box::new(move || probe(port))), port, _mapper: mapper }
+        let server = Server::start("rabbitmq-server", keeper, disk, start, Box::new(move || probe(port)));
+        RabbitMq { server, port, tls_port: options.tls_port(), node, _mapper: mapper }
     }
 
     /// Its port on 127.0.0.1.
@@ -80,25 +67,42 @@ impl RabbitMq {
         self.port
     }
 
+    /// Its port for TLS.
+    ///
+    /// # Panics
+    /// When it was started without.
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port.expect("a RabbitMQ that was started with `tls`")
+    }
+
     /// `amqp://guest:guest@127.0.0.1:PORT/%2f`.
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
     }
+
+    /// Raises `alarm`, as a full disk or memory does: publishers are blocked when this returns.
+    ///
+    /// # Panics
+    /// When the node cannot be told.
+    pub fn raise(&self, alarm: Alarm) {
+        alarm::raise(&self.node, alarm);
+    }
+
+    /// Ends `alarm`.
+    ///
+    /// # Panics
+    /// When the node cannot be told.
+    pub fn clear(&self, alarm: Alarm) {
+        alarm::clear(&self.node, alarm);
+    }
 }
 
-fn write_files(folder: &Path, port: u16, options: &RabbitMqOptions) -> std::io::Result<()> {
-    let cookie = folder.join(".erlang.cookie");
-    fs::write(&cookie, COOKIE)?;
-    fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
-    fs::write(folder.join("enabled_plugins"), format!("[{}].", options.plugins.join(",")))?;
-    let mut text = format!(
-        "listeners.tcp.default = 127.0.0.1:{port}\ndisk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 1GB\n\
-         log.console = true\nlog.console.level = info\nlog.file = false\n"
-    );
-    for (key, value) in &options.settings {
-        writeln!(text, "{key} = {value}").expect("a string takes all");
-    }
-    fs::write(folder.join("rabbitmq.conf"), text)
+/// How tools of Erlang reach the node.
+#[derive(Debug)]
+struct Node {
+    name: String,
+    /// The port of its port mapper.
+    mapper: u16,
 }
 
 fn launch_mapper(keeper: &Keeper, port: u16) -> Process {
@@ -112,25 +116,25 @@ fn launch_mapper(keeper: &Keeper, port: u16) -> Process {
 }
 
 /// What the server's script reads. That it runs under systemd is the script's word for: become the server, instead of watching over it.
-fn environment(folder: &Path, port: u16, peers: u16, mapper: u16) -> Vec<(String, String)> {
+fn environment(folder: &Path, disk: &Disk, node: &Node, peers: u16) -> Vec<(String, String)> {
     let at = |name: &str| folder.join(name).display().to_string();
     let erlang = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}";
     let pairs = [
         ("HOME", folder.display().to_string()),
         ("RUNNING_UNDER_SYSTEMD", "true".to_owned()),
-        ("RABBITMQ_NODENAME", format!("test{port}@localhost")),
+        ("RABBITMQ_NODENAME", node.name.clone()),
         ("RABBITMQ_USE_LONGNAME", "false".to_owned()),
         ("RABBITMQ_CONFIG_FILE", at("rabbitmq")),
         ("RABBITMQ_ADVANCED_CONFIG_FILE", at("advanced")),
         ("RABBITMQ_CONF_ENV_FILE", "/dev/null".to_owned()),
-        ("RABBITMQ_MNESIA_BASE", at("data")),
+        ("RABBITMQ_MNESIA_BASE", disk.folder().display().to_string()),
         ("RABBITMQ_LOG_BASE", at("logs")),
         ("RABBITMQ_ENABLED_PLUGINS_FILE", at("enabled_plugins")),
         ("RABBITMQ_GENERATED_CONFIG_DIR", at("generated")),
         ("RABBITMQ_SCHEMA_DIR", at("schema")),
         ("RABBITMQ_PID_FILE", at("pid")),
         ("RABBITMQ_DIST_PORT", peers.to_string()),
-        ("ERL_EPMD_PORT", mapper.to_string()),
+        ("ERL_EPMD_PORT", node.mapper.to_string()),
         ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
         ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", erlang.to_owned()),
     ];

@@ -1,23 +1,37 @@
 //! Redis, one node.
 
+mod ask;
+mod cluster;
+mod sentinel;
+
 use std::fmt::Write;
 use std::fs;
-use std::io::{Read, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
-use std::time::Duration;
 
+use super::disk::Disk;
 use super::keeper::Keeper;
 use super::process::Start;
 use super::server::Server;
+use super::tls::Authority;
 use super::{ports, program};
 
-/// How long one question to the server may take.
-const ANSWER: Duration = Duration::from_secs(2);
+pub use cluster::RedisCluster;
+pub use sentinel::RedisSentinel;
 
 /// How a Redis is set up; by default without persistence, users and TLS.
 #[derive(Debug, Clone, Default)]
 pub struct RedisOptions {
     settings: Vec<(String, String)>,
+    tls_port: Option<u16>,
+    disk: Option<usize>,
+    role: Role,
+}
+
+/// What the program is started as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Role {
+    #[default]
+    Server,
+    Sentinel,
 }
 
 impl RedisOptions {
@@ -25,6 +39,38 @@ impl RedisOptions {
     #[must_use]
     pub fn durable(self) -> RedisOptions {
         self.set("appendonly", "yes").set("appendfsync", "always")
+    }
+
+    /// Listens for TLS too, on a port of its own, with a certificate of `authority`. A client may show one of the same authority, and must
+    /// after `set("tls-auth-clients", "yes")`.
+    #[must_use]
+    pub fn tls(mut self, authority: &Authority) -> RedisOptions {
+        let (port, identity) = (ports::free(), authority.server());
+        self.tls_port = Some(port);
+        self.set("tls-port", &port.to_string())
+            .set("tls-cert-file", &identity.certificate.display().to_string())
+            .set("tls-key-file", &identity.key.display().to_string())
+            .set("tls-ca-cert-file", &authority.certificate().display().to_string())
+            .set("tls-auth-clients", "optional")
+    }
+
+    /// Adds a user with rules of the server's access control: `user("orders", "secret", "~orders* &* +@all")`.
+    #[must_use]
+    pub fn user(self, name: &str, password: &str, rules: &str) -> RedisOptions {
+        self.set("user", &format!("{name} on >{password} {rules}"))
+    }
+
+    /// The user `default`, that a client without a name is, needs this password.
+    #[must_use]
+    pub fn password(self, password: &str) -> RedisOptions {
+        self.set("requirepass", password)
+    }
+
+    /// Keeps data on a disk of so many bytes, see [`Server::disk`].
+    #[must_use]
+    pub fn disk(mut self, bytes: usize) -> RedisOptions {
+        self.disk = Some(bytes);
+        self
     }
 
     /// A line of `redis.conf`, after ours: `set("maxmemory", "64mb")`.
@@ -41,6 +87,7 @@ pub struct Redis {
     /// Its process.
     pub server: Server,
     port: u16,
+    tls_port: Option<u16>,
 }
 
 impl Redis {
@@ -49,16 +96,21 @@ impl Redis {
     /// # Panics
     /// When it does not start, or is missing in continuous integration.
     pub fn start(options: &RedisOptions) -> Option<Redis> {
-        program::REDIS.or_skip(program::REDIS.find().map(|_| Redis::launch(options)))
+        program::REDIS.or_skip(options.disk.is_some())?;
+        Some(Redis::launch(options))
     }
 
     pub(super) fn launch(options: &RedisOptions) -> Redis {
         let keeper = Keeper::new("redis").expect("a folder and a shell");
+        let disk = Disk::new(keeper.folder(), options.disk);
         let port = ports::free();
         let file = keeper.folder().join("redis.conf");
-        fs::write(&file, configuration(port, options)).expect("a writable folder");
-        let start = Start { program: program::REDIS.path(), arguments: vec![file.display().to_string()], environment: Vec::new() };
-        Redis { server: Server::start("redis-server", keeper, start, Box::new(move || probe(port))), port }
+        fs::write(&file, configuration(port, &disk, options)).expect("a writable folder");
+        let mut arguments = vec![file.display().to_string()];
+        arguments.extend((options.role == Role::Sentinel).then(|| "--sentinel".to_owned()));
+        let start = Start { program: program::REDIS.path(), arguments, environment: Vec::new() };
+        let server = Server::start("redis-server", keeper, disk, start, Box::new(move || probe(port)));
+        Redis { server, port, tls_port: options.tls_port }
     }
 
     /// Its port on 127.0.0.1.
@@ -70,11 +122,29 @@ impl Redis {
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
+
+    /// Its port for TLS.
+    ///
+    /// # Panics
+    /// When it was started without.
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port.expect("a Redis that was started with `tls`")
+    }
+
+    /// The strings and numbers of its reply to `command`, nested lists one after another: `ask(&["XLEN", "orders"])`.
+    ///
+    /// # Errors
+    /// The server's own error, or what is wrong with the connection.
+    pub fn ask(&self, command: &[&str]) -> Result<Vec<String>, String> {
+        ask::ask(self.port, command)
+    }
 }
 
-/// The folder is its working directory.
-fn configuration(port: u16, options: &RedisOptions) -> String {
-    let mut text = format!("bind 127.0.0.1\nport {port}\ndaemonize no\nsave \"\"\nappendonly no\nenable-debug-command yes\n");
+fn configuration(port: u16, disk: &Disk, options: &RedisOptions) -> String {
+    let mut text = format!("bind 127.0.0.1\nport {port}\ndaemonize no\ndir {}\n", disk.folder().display());
+    if options.role == Role::Server {
+        text.push_str("save \"\"\nappendonly no\nenable-debug-command yes\n");
+    }
     for (key, value) in &options.settings {
         writeln!(text, "{key} {value}").expect("a string takes all");
     }
@@ -83,17 +153,9 @@ fn configuration(port: u16, options: &RedisOptions) -> String {
 
 /// Ready is who answers a PING; that it asks for a password is an answer, that it still loads its data is none.
 fn probe(port: u16) -> Result<(), String> {
-    let ask = || -> std::io::Result<String> {
-        let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        connection.set_read_timeout(Some(ANSWER))?;
-        connection.write_all(b"PING\r\n")?;
-        let mut answer = [0; 64];
-        let length = connection.read(&mut answer)?;
-        Ok(String::from_utf8_lossy(&answer[..length]).trim_end().to_owned())
-    };
-    match ask() {
-        Ok(answer) if answer.starts_with("+PONG") || answer.starts_with("-NOAUTH") => Ok(()),
-        Ok(answer) => Err(format!("port {port} answers PING with '{answer}'")),
-        Err(why) => Err(format!("port {port} does not answer PING: {why}")),
+    match ask::ask(port, &["PING"]) {
+        Ok(_) => Ok(()),
+        Err(why) if why.starts_with("NOAUTH") => Ok(()),
+        Err(why) => Err(format!("PING: {why}")),
     }
 }

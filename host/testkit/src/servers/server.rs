@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::disk::Disk;
 use super::keeper::Keeper;
 use super::patience;
 use super::process::{Process, Start};
@@ -25,14 +26,15 @@ pub struct Server {
     // The keeper ends last: it removes the folder.
     process: Mutex<Process>,
     keeper: Keeper,
+    disk: Disk,
     probe: Probe,
 }
 
 impl Server {
     /// Starts what `start` makes of the folder `keeper` has, and waits until `probe` says that it is ready.
-    pub(super) fn start(name: &'static str, keeper: Keeper, start: Start, probe: Probe) -> Server {
+    pub(super) fn start(name: &'static str, keeper: Keeper, disk: Disk, start: Start, probe: Probe) -> Server {
         let process = Mutex::new(Process::new(start, keeper.folder().join("log")));
-        let server = Server { name, process, keeper, probe };
+        let server = Server { name, process, keeper, disk, probe };
         server.launch();
         server.await_ready();
         server
@@ -95,6 +97,11 @@ impl Server {
     /// Its pid; `None` after it was killed or stopped.
     pub fn pid(&self) -> Option<u32> {
         self.process().pid()
+    }
+
+    /// Where its data is; that of a server with a disk of its own can be filled.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// The folder with its configuration, data and log. Gone with the server.

@@ -1,0 +1,9 @@
+//! The servers for tests start, are what they say, stand what tests do to them, and are gone when the test process is.
+
+mod alarms;
+mod disks;
+mod ending;
+mod security;
+mod starting;
+mod topologies;
+mod wire;
