@@ -6,6 +6,7 @@ mod handlers;
 mod idle;
 mod jobs;
 pub mod metrics;
+mod pass_through;
 mod ready;
 pub mod running;
 mod signals;

@@ -55,7 +55,8 @@ pub use root::schema;
 pub use secret::Secret;
 pub use source::{Place, Source};
 pub use trusted::{
-    AdminConfig, BrokerConfig, BuildConfig, Config, HandlerConfig, JobConfig, PublishConfig, Reuse, SubscriptionConfig, TopicConfig,
+    AdminConfig, BrokerConfig, BuildConfig, Component, Config, Copied, HandlerConfig, JobConfig, PASS_THROUGH, PublishConfig, Reuse,
+    SubscriptionConfig, TopicConfig,
 };
 pub use unknown::did_you_mean;
 

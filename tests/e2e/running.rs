@@ -1,5 +1,7 @@
 //! Commands beside a host that runs: they find it and talk to it, since the database is its own.
 
+use serde_json::json;
+
 use super::host::{Guest, Project, eventually, guest};
 
 fn project() -> Project {
@@ -28,6 +30,32 @@ fn commands_reach_the_host_that_holds_the_database() {
     let handler: serde_json::Value = serde_json::from_str(handlers.lines().next().unwrap()).unwrap();
     assert_eq!((&handler["name"], &handler["subscriptions"][0]["state"]), (&"echo".into(), &"running".into()), "{handlers}");
     drop(host);
+}
+
+#[test]
+fn what_comes_with_longshore_passes_messages_on_without_any_code() {
+    let project = Project::new(
+        r#"
+[brokers.default]
+type = "embedded"
+[brokers.other]
+type = "embedded"
+path = "other.db"
+[handlers.bridge]
+component = "longshore:pass-through"
+subscribe = [{ topic = "in", order = "key" }]
+publish = [{ topic = "out", broker = "other" }]
+output = "out"
+"#,
+    );
+    project.ok(&["check"]);
+    project.ok(&["publish", "in", "payload", "--key", "k", "--header", "tenant=a"]);
+    project.ok(&["run", "--until-idle"]);
+    let lines = project.ok(&["consume", "out", "--broker", "other", "--from-start"]);
+    let message: serde_json::Value = serde_json::from_str(lines.trim()).unwrap();
+    assert_eq!((&message["payload"], &message["key"], &message["headers"]["tenant"]), (&json!("payload"), &json!("k"), &json!("a")));
+    let told = project.ok(&["handlers", "list"]);
+    assert!(told.contains("longshore:pass-through"), "{told}");
 }
 
 #[test]

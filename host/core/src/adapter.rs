@@ -51,6 +51,8 @@ pub trait Adapter: 'static {
     const NAME: &'static str;
     /// What it can do. Each flag is tested by the conformance suite; what is not here must answer `unsupported`.
     const CAPABILITIES: Capabilities;
+    /// Whether it is part of this process, so that nobody can take away what a lane holds while the process lives.
+    const IN_PROCESS: bool = false;
     /// Its keys in `[brokers.<name>]`, `type` aside. Refuses unknown ones.
     type Config: DeserializeOwned + JsonSchema + Send + 'static;
     /// Its own keys in a subscription, besides the common ones, with a default for each. Refuses unknown ones.
@@ -85,6 +87,8 @@ pub struct Registration {
     pub name: &'static str,
     /// [`Adapter::CAPABILITIES`].
     pub capabilities: Capabilities,
+    /// [`Adapter::IN_PROCESS`].
+    pub in_process: bool,
     /// JSON schema of [`Adapter::Config`].
     pub schema: fn() -> Schema,
     /// [`Adapter::Subscription`].
@@ -120,6 +124,7 @@ impl Registration {
         Registration {
             name: A::NAME,
             capabilities: A::CAPABILITIES,
+            in_process: A::IN_PROCESS,
             schema: || schemars::schema_for!(A::Config),
             subscription: Table::of::<A::Subscription>(),
             topic: Table::of::<A::Topic>(),

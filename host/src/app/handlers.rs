@@ -5,19 +5,61 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Clock, Grant, Outlet, Outlets, SubscriptionInfo};
+use longshore_core::{Clock, DeadLetterPolicy, Delivery, Grant, Order, Outlet, Outlets, Pattern, SubscriptionInfo};
 use longshore_engine::Policy;
 use longshore_runtime::{HandlerSettings, Inbox, Job, JobSettings, Module, Reuse as Instances, Runtime, WasmHandler, inbox};
 
-use crate::config::{Config, HandlerConfig, JobConfig, KeyPath, Mistake, PublishConfig, Reuse, Secret, SubscriptionConfig};
+use crate::config::{
+    Component, Config, Copied, HandlerConfig, JobConfig, KeyPath, Mistake, PASS_THROUGH, PublishConfig, Reuse, Secret, SubscriptionConfig,
+};
 use crate::opened::{Brokers, Opened};
+
+/// The copy of a broker's messages into the log, by the engine as everything else.
+pub(super) fn copies(config: &Config, brokers: &Brokers, chosen: &dyn Fn(&str) -> bool) -> Vec<Policy> {
+    let mut made: Vec<(&Copied, Policy)> = Vec::new();
+    for subscription in config.subscriptions().filter(|s| chosen(&s.handler)) {
+        let Some(copied) = &subscription.copied else { continue };
+        if made.iter().any(|(other, policy)| *other == copied && policy.subscribe.topics == subscription.topics) {
+            continue;
+        }
+        let grants: Vec<PublishConfig> = subscription.topics.iter().map(|topic| to_log(topic, subscription)).collect();
+        let outlets = outlets(brokers, &grants, None, Opened::outlet);
+        let mut policy = policy(subscription, brokers, &outlets, longshore_core::Limits::default(), PASS_THROUGH);
+        policy.subscribe = subscription.subscribe_to_copy(copied);
+        policy.info = Arc::new(SubscriptionInfo {
+            name: format!("{}/{}", copied.broker, subscription.short_name()),
+            handler: copied.broker.clone(),
+            group: copied.group.clone(),
+            broker: copied.broker.clone(),
+            order: Order::None,
+            max_attempts: policy.retry.max_attempts,
+        });
+        policy.delivery = Delivery::AtLeastOnce;
+        policy.breaker = None;
+        policy.dead_letter = DeadLetterPolicy { topic: None, ..DeadLetterPolicy::default() };
+        policy.concurrency = 1;
+        made.push((copied, policy));
+    }
+    made.into_iter().map(|(_, policy)| policy).collect()
+}
+
+fn to_log(topic: &Pattern, subscription: &SubscriptionConfig) -> PublishConfig {
+    PublishConfig { topics: topic.clone(), broker: subscription.broker.clone(), alias: None, path: subscription.path.clone() }
+}
 
 /// A handler, loaded.
 pub(super) struct Loaded {
     pub(super) config: HandlerConfig,
-    pub(super) module: Module,
-    pub(super) handler: Arc<WasmHandler>,
+    pub(super) runs: Runs,
     pub(super) policies: Vec<Policy>,
+}
+
+/// What its messages are given to.
+pub(super) enum Runs {
+    /// Instances of a component.
+    Component(Module, Arc<WasmHandler>),
+    /// What comes with Longshore.
+    PassThrough,
 }
 
 /// A job, loaded.
@@ -52,13 +94,17 @@ pub(super) async fn load(
 }
 
 async fn load_handler(config: &Config, runtime: &Runtime, brokers: &Brokers, handler: &HandlerConfig) -> Result<Loaded, Box<Mistake>> {
-    let path = ["handlers", &handler.name, "component"];
-    let module = component(config, runtime, &path, &handler.component, handler.build.is_some())?;
     let outlets_by = |way| outlets(brokers, &handler.publish, handler.output.clone(), way);
-    let lanes = outlets_by(Opened::outlet);
-    let component = describe(&handler.name, &module);
-    let policy = |s| policy(s, brokers, &lanes, handler.limits, &component);
-    let policies: Vec<Policy> = handler.subscriptions.iter().map(policy).collect();
+    let policies = |component: &str| -> Vec<Policy> {
+        let lanes = outlets_by(Opened::outlet);
+        handler.subscriptions.iter().map(|s| policy(s, brokers, &lanes, handler.limits, component)).collect()
+    };
+    let Component::File(file) = &handler.component else {
+        return Ok(Loaded { config: handler.clone(), runs: Runs::PassThrough, policies: policies(PASS_THROUGH) });
+    };
+    let path = ["handlers", &handler.name, "component"];
+    let module = component(config, runtime, &path, file, handler.build.is_some())?;
+    let policies = policies(&describe(&handler.name, &module));
     let settings = HandlerSettings {
         limits: handler.limits,
         reuse: match handler.reuse {
@@ -73,7 +119,7 @@ async fn load_handler(config: &Config, runtime: &Runtime, brokers: &Brokers, han
     };
     let handler_made = WasmHandler::new(runtime, &module, settings).map_err(|e| mistake(config, &path, e.to_string(), ""))?;
     handler_made.smoke().await.map_err(|e| mistake(config, &path, e.to_string(), "the component traps while it starts; run its tests"))?;
-    Ok(Loaded { config: handler.clone(), module, handler: Arc::new(handler_made), policies })
+    Ok(Loaded { config: handler.clone(), runs: Runs::Component(module, Arc::new(handler_made)), policies })
 }
 
 fn load_job(config: &Config, runtime: &Runtime, brokers: &Brokers, job: &JobConfig) -> Result<LoadedJob, Box<Mistake>> {

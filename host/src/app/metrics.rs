@@ -111,14 +111,17 @@ impl HostMetrics {
 }
 
 /// What the runtime counts by itself.
-fn handlers(running: &Running, text: &mut Text) {
-    let all: Vec<(&RunningHandler, Snapshot)> = running.handlers.iter().map(|h| (h, h.instances.stats())).collect();
+fn handlers<'a>(running: &'a Running, text: &mut Text) {
     text.family("longshore_handler_info", "gauge", "What each handler runs");
-    for (h, _) in &all {
-        let (version, component) = (h.version.as_deref().unwrap_or_default(), h.component.display().to_string());
-        let labels = [("handler", h.name.as_str()), ("component", &component), ("version", version), ("digest", &h.digest)];
+    for h in &running.handlers {
+        let instances = h.instances.as_ref();
+        let version = instances.and_then(|i| i.version.as_deref()).unwrap_or_default();
+        let (component, digest) = (h.component.to_string(), instances.map_or("", |i| &i.digest));
+        let labels = [("handler", h.name.as_str()), ("component", &component), ("version", version), ("digest", digest)];
         text.sample("longshore_handler_info", &text::labels(&labels), 1.0);
     }
+    let of = |h: &'a RunningHandler| Some((h, h.instances.as_ref()?.pool.stats()));
+    let all: Vec<(&RunningHandler, Snapshot)> = running.handlers.iter().filter_map(of).collect();
     text.family("longshore_instances", "gauge", "Instances alive");
     for (h, s) in &all {
         for (state, n) in [("idle", s.idle), ("busy", s.busy)] {

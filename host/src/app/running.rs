@@ -1,6 +1,5 @@
 //! What runs in this process, for whoever asks: handlers with their components, subscriptions with their state and their switch.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,20 +7,28 @@ use longshore_core::Pattern;
 use longshore_engine::{Gate, Status};
 use longshore_runtime::WasmHandler;
 
+use crate::config::Component;
+
 /// One handler that runs.
 pub struct RunningHandler {
     /// Its name in the configuration.
     pub name: String,
-    /// The component's file.
-    pub component: PathBuf,
+    /// What handles its messages.
+    pub component: Component,
+    /// The instances of its component, where it is one.
+    pub instances: Option<Instances>,
+    /// What it consumes.
+    pub subscriptions: Vec<RunningSubscription>,
+}
+
+/// Instances of one component.
+pub struct Instances {
     /// The component's version, where it has one.
     pub version: Option<String>,
     /// SHA-256 of the file, hexadecimal.
     pub digest: String,
-    /// Its instances.
-    pub instances: WasmHandler,
-    /// What it consumes.
-    pub subscriptions: Vec<RunningSubscription>,
+    /// The instances.
+    pub pool: WasmHandler,
 }
 
 /// One subscription that runs.
@@ -77,6 +84,8 @@ impl RunningJob {
 pub struct Running {
     /// Handlers, by name.
     pub handlers: Vec<RunningHandler>,
+    /// Subscriptions whose messages are copied into the log.
+    pub copied: Vec<RunningSubscription>,
     /// Subscriptions that jobs pull from.
     pub pulled: Vec<RunningSubscription>,
     /// Jobs.
@@ -86,7 +95,7 @@ pub struct Running {
 impl Running {
     /// All subscriptions.
     pub fn subscriptions(&self) -> impl Iterator<Item = &RunningSubscription> {
-        self.handlers.iter().flat_map(|h| &h.subscriptions).chain(&self.pulled)
+        self.handlers.iter().flat_map(|h| &h.subscriptions).chain(&self.copied).chain(&self.pulled)
     }
 
     /// Those that somebody still handles: not of a job that ended, and not paused.

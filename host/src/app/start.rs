@@ -8,9 +8,10 @@ use longshore_engine::{Gate, Policy, Status, Subscription};
 use longshore_runtime::{Runtime, Settings};
 use tokio_util::sync::CancellationToken;
 
-use super::handlers::{self, Loaded, LoadedJob};
+use super::handlers::{self, Loaded, LoadedJob, Runs};
 use super::metrics::HostMetrics;
-use super::running::{Running, RunningHandler, RunningJob, RunningSubscription};
+use super::pass_through::PassThrough;
+use super::running::{Instances, Running, RunningHandler, RunningJob, RunningSubscription};
 use super::tasks::{Kind, Tasks};
 use super::{Options, RunError, cache_folder, gauges, jobs, ready};
 use crate::config::{Config, Restart};
@@ -55,6 +56,10 @@ pub(super) async fn start(
         drain: CancellationToken::new(),
         abort: CancellationToken::new(),
     };
+    for policy in handlers::copies(config, brokers, &chosen) {
+        let copying = host.subscribe(policy, Arc::new(PassThrough::ToItsTopic), Kind::Served);
+        host.running.copied.push(copying);
+    }
     loaded.into_iter().for_each(|l| host.run_handler(l));
     jobs.into_iter().for_each(|j| host.run_job(j));
     metrics.loaded(host.running.handlers.len());
@@ -79,16 +84,22 @@ struct Host<'a> {
 
 impl Host<'_> {
     fn run_handler(&mut self, loaded: Loaded) {
-        let Loaded { config, module, handler, policies } = loaded;
-        let subscriptions = policies.into_iter().map(|p| self.subscribe(p, Arc::clone(&handler), Kind::Main)).collect();
-        self.running.handlers.push(RunningHandler {
-            name: config.name,
-            component: config.component,
-            version: module.version().map(str::to_owned),
-            digest: module.digest().to_string(),
-            instances: (*handler).clone(),
-            subscriptions,
-        });
+        let Loaded { config, runs, policies } = loaded;
+        let (subscriptions, instances) = match runs {
+            Runs::Component(module, handler) => {
+                let instances = Instances {
+                    version: module.version().map(str::to_owned),
+                    digest: module.digest().to_string(),
+                    pool: (*handler).clone(),
+                };
+                (policies.into_iter().map(|p| self.subscribe(p, Arc::clone(&handler), Kind::Main)).collect(), Some(instances))
+            }
+            Runs::PassThrough => {
+                let handler = Arc::new(PassThrough::ToOutput);
+                (policies.into_iter().map(|p| self.subscribe(p, Arc::clone(&handler), Kind::Main)).collect(), None)
+            }
+        };
+        self.running.handlers.push(RunningHandler { name: config.name, component: config.component, instances, subscriptions });
     }
 
     fn run_job(&mut self, loaded: LoadedJob) {

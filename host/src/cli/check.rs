@@ -47,8 +47,8 @@ impl Components {
         let settings = Settings { cache: cache_folder(), ..Settings::default() };
         let runtime = Runtime::new(&settings).map_err(|e| Failure::failed(e.to_string()))?;
         let mut components = Components { mistakes: Vec::new(), hints: Vec::new() };
-        let handlers = config.handlers.values().map(|h| ("handlers", &h.name, &h.component, h.build.is_some()));
-        let jobs = config.jobs.values().map(|j| ("jobs", &j.name, &j.component, j.build.is_some()));
+        let handlers = config.handlers.values().filter_map(|h| Some(("handlers", &h.name, h.component.file()?, h.build.is_some())));
+        let jobs = config.jobs.values().map(|j| ("jobs", &j.name, j.component.as_path(), j.build.is_some()));
         for (table, name, file, builds) in handlers.chain(jobs) {
             let path = KeyPath::of([table, name, "component"]);
             match runtime.load(file) {

@@ -98,7 +98,7 @@ fn configured(config: &Config) -> Vec<HandlerStatus> {
     let promise = |name: &str| explained.iter().find(|e| e.subscription == name).map(|e| e.guarantee.promise.to_string());
     let of_handlers = config.handlers.values().map(|h| HandlerStatus {
         name: h.name.clone(),
-        component: h.component.display().to_string(),
+        component: h.component.to_string(),
         version: None,
         digest: None,
         subscriptions: h

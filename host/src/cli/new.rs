@@ -96,7 +96,7 @@ mod tests {
         let ask = Ask { folder: project.clone(), ..Ask::default() };
         let config = load(&ask, longshore_brokers::ADAPTERS, &|_| None).unwrap_or_else(|e| panic!("{e}"));
         let handler = &config.handlers["my-greeter"];
-        assert_eq!(handler.component, project.join("target/wasm32-wasip2/release/my_greeter.wasm"));
+        assert_eq!(handler.component.file(), Some(project.join("target/wasm32-wasip2/release/my_greeter.wasm").as_path()));
         assert_eq!(handler.subscriptions[0].retry.max_attempts, 5);
     }
 

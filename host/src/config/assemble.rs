@@ -14,7 +14,7 @@ use super::node::{Entry, Node, Table, Value};
 use super::own_keys::Extended;
 use super::path::KeyPath;
 use super::secret::Secret;
-use super::trusted::{BuildConfig, Config, HandlerConfig, JobConfig, Origins, PublishConfig, TopicConfig};
+use super::trusted::{BuildConfig, Component, Config, HandlerConfig, JobConfig, Origins, PASS_THROUGH, PublishConfig, TopicConfig};
 use super::{admin, brokers, elements, subscriptions};
 
 /// Broker of who names none.
@@ -105,7 +105,7 @@ impl Assembly<'_> {
         self.only_empty(&raw.stores, &raw.http, node, path);
         Some(HandlerConfig {
             name: name.into(),
-            component: self.folder.join(&raw.component),
+            component: self.component(&raw, node, path),
             build: raw.build.map(|build| self.build(build)),
             reuse: instance.reuse.into(),
             limits: instance.limits.limits(),
@@ -114,6 +114,28 @@ impl Assembly<'_> {
             config: settings(node),
             subscriptions: subscriptions::of_handler(self, name, node, path),
         })
+    }
+
+    /// A file, or what comes with Longshore. That has no instances, so keys about them are refused.
+    fn component(&mut self, raw: &Handler, node: &Node, path: &KeyPath) -> Component {
+        let Some(name) = raw.component.strip_prefix("longshore:") else { return Component::File(self.folder.join(&raw.component)) };
+        if raw.component != PASS_THROUGH {
+            let place = &node.get("component").unwrap_or(node).place;
+            let mistake = Mistake::new(&path.key("component"), place, format!("no handler {name:?} comes with Longshore"));
+            self.tell(mistake.help(format!("there is {PASS_THROUGH}; anything else is the path of a file")));
+            return Component::PassThrough;
+        }
+        for key in ["build", "config", "limits", "reuse"] {
+            if let Some(value) = node.get(key) {
+                let mistake = Mistake::new(&path.key(key), &value.place, format!("`{key}` means nothing for {PASS_THROUGH}"));
+                self.tell(mistake.help("take it out"));
+            }
+        }
+        if raw.output.is_none() {
+            let mistake = Mistake::new(path, &node.place, format!("{PASS_THROUGH} needs an `output`, where messages go on to"));
+            self.tell(mistake.help(r#"add output = "…", one of the topics in `publish`"#));
+        }
+        Component::PassThrough
     }
 
     fn job(&mut self, name: &str, node: &Node, path: &KeyPath) -> Option<JobConfig> {

@@ -59,7 +59,7 @@ fn explained(config: &Config, subscription: &SubscriptionConfig) -> Explained {
     let mut settings = Vec::new();
     if let Some(entry) = config.origins.at(&subscription.path) {
         effective::<Subscription>(entry, &config.layers.own(&SUBSCRIPTION.common(entry)), &mut settings);
-        if let Some(broker) = config.brokers.get(&subscription.broker) {
+        if let Some(broker) = config.brokers.get(subscription.named_broker()) {
             list(&SUBSCRIPTION.effective(&broker.registration, entry), Some(entry), "", &mut settings);
         }
     }

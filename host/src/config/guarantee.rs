@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use longshore_core::{Capabilities, Delivery, Flag};
+use longshore_core::{Capabilities, Delivery, Flag, Registration};
 use serde::Serialize;
 
 /// How often a message takes effect.
@@ -36,21 +36,28 @@ pub struct Guarantee {
     pub outputs: Outputs,
     /// Whether messages, retries and attempts outlive the host's process.
     pub durable: bool,
+    /// Whether it holds from the copy of a message on, which came from a broker that forgets.
+    pub copied: bool,
 }
 
-/// What a broker with these capabilities and a subscription of that delivery give, where outputs go to that broker alone or elsewhere too.
-pub fn guarantee(capabilities: Capabilities, delivery: Delivery, outputs_stay: bool) -> Guarantee {
+/// What a broker and a subscription of that delivery give, where outputs go to that broker alone or elsewhere too.
+pub fn guarantee(broker: &Registration, delivery: Delivery, outputs_stay: bool) -> Guarantee {
+    given(broker.capabilities, broker.in_process, delivery, outputs_stay)
+}
+
+fn given(capabilities: Capabilities, in_process: bool, delivery: Delivery, outputs_stay: bool) -> Guarantee {
     let atomic = capabilities.has(Flag::Transactions) && outputs_stay && delivery == Delivery::AtLeastOnce;
     let kept = capabilities.has_all(Capabilities::of(&[Flag::AckNack, Flag::DeliveryGuarantees]));
     Guarantee {
         promise: match delivery {
             Delivery::AtMostOnce => Promise::AtMostOnce,
             Delivery::AtLeastOnce if !kept => Promise::AtMostOnce,
-            Delivery::AtLeastOnce if atomic => Promise::EffectivelyOnce,
+            Delivery::AtLeastOnce if atomic && in_process => Promise::EffectivelyOnce,
             Delivery::AtLeastOnce => Promise::AtLeastOnce,
         },
         outputs: if atomic { Outputs::Atomic } else { Outputs::ConfirmedFirst },
         durable: capabilities.has(Flag::Durable),
+        copied: false,
     }
 }
 
@@ -78,6 +85,9 @@ impl fmt::Display for Outputs {
 /// One line.
 impl fmt::Display for Guarantee {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.copied {
+            f.write_str("from its copy in the log on (before that, at most once): ")?;
+        }
         match self.promise {
             Promise::AtMostOnce => write!(f, "{}; what fails, or is under way when the host ends, is lost", self.promise),
             _ if self.durable => write!(f, "{}; {}", self.promise, self.outputs),
@@ -96,7 +106,7 @@ mod tests {
     #[test]
     fn a_promise_is_never_stronger_than_broker_and_settings_give() {
         let check = |flags: &[Flag], delivery, stay, promise, outputs| {
-            let given = guarantee(Capabilities::of(flags), delivery, stay);
+            let given = given(Capabilities::of(flags), true, delivery, stay);
             assert_eq!((given.promise, given.outputs), (promise, outputs));
         };
         check(&ALL, Delivery::AtLeastOnce, true, Promise::EffectivelyOnce, Outputs::Atomic);
@@ -104,5 +114,11 @@ mod tests {
         check(&ALL, Delivery::AtMostOnce, true, Promise::AtMostOnce, Outputs::ConfirmedFirst);
         check(&KEPT, Delivery::AtLeastOnce, true, Promise::AtLeastOnce, Outputs::ConfirmedFirst);
         check(&[Flag::Subscribe], Delivery::AtLeastOnce, true, Promise::AtMostOnce, Outputs::ConfirmedFirst);
+    }
+
+    #[test]
+    fn a_server_that_lends_messages_may_lend_one_twice_however_atomic_it_is() {
+        let given = given(Capabilities::of(&ALL), false, Delivery::AtLeastOnce, true);
+        assert_eq!((given.promise, given.outputs), (Promise::AtLeastOnce, Outputs::Atomic));
     }
 }

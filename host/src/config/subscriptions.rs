@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use longshore_core::{Fetch, Flag, Pattern, Start};
+use longshore_core::{Fetch, Flag, OwnKeys, Pattern, Start};
 
 use super::assemble::{Assembly, DEFAULT_BROKER};
 use super::elements::{Mode, Policy, Subscription};
@@ -11,7 +11,7 @@ use super::node::Node;
 use super::own_keys::Extended;
 use super::path::KeyPath;
 use super::start::{FORMS, start};
-use super::trusted::SubscriptionConfig;
+use super::trusted::{Copied, SubscriptionConfig};
 
 /// What adapters add to an entry of `subscribe`.
 pub(crate) const SUBSCRIPTION: Extended = Extended::new::<Subscription>(|adapter| adapter.subscription);
@@ -56,10 +56,17 @@ fn one(assembly: &mut Assembly<'_>, owner: &str, entry: &Node, layer: Option<&No
     let policy: Policy = assembly.read(merged.json(), entry, path)?;
     let topics = topics(assembly, &raw, entry, path);
     let start = begin(assembly, &raw, entry, path);
-    let broker = raw.broker.clone().unwrap_or_else(|| DEFAULT_BROKER.into());
+    let named = raw.broker.clone().unwrap_or_else(|| DEFAULT_BROKER.into());
     let short = raw.name.clone().unwrap_or_else(|| topics.iter().map(Pattern::as_str).collect::<Vec<_>>().join("+"));
-    let group = group(assembly, &raw, owner, &broker);
-    let own = SUBSCRIPTION.own(assembly, entry, &broker, path);
+    let asked = group(assembly, &raw, owner, &named);
+    let own = SUBSCRIPTION.own(assembly, entry, &named, path);
+    let (broker, group, own, copied) = match raw.persist.then(|| log(assembly, &named, entry, path)).flatten() {
+        Some(log) => {
+            let group = raw.group.clone().unwrap_or_else(|| owner.into());
+            (log, Some(group), OwnKeys::default(), Some(Copied { broker: named, group: asked, own }))
+        }
+        None => (named, asked, own, None),
+    };
     Some(SubscriptionConfig {
         name: format!("{owner}/{short}"),
         handler: owner.into(),
@@ -79,6 +86,7 @@ fn one(assembly: &mut Assembly<'_>, owner: &str, entry: &Node, layer: Option<&No
         breaker: policy.circuit_breaker.breaker(),
         max_deliveries: policy.max_deliveries,
         own,
+        copied,
         path: path.clone(),
     })
 }
@@ -91,6 +99,24 @@ fn group(assembly: &Assembly<'_>, raw: &Subscription, owner: &str, broker: &str)
         None => has_groups || raw.group.is_some(),
     };
     queue.then(|| raw.group.clone().unwrap_or_else(|| owner.into()))
+}
+
+/// The broker that keeps copies: the embedded one of the configuration.
+fn log(assembly: &mut Assembly<'_>, from: &str, entry: &Node, path: &KeyPath) -> Option<String> {
+    let from_kind = *assembly.kinds.get(from)?;
+    let place = &entry.get("persist").unwrap_or(entry).place;
+    if from_kind.capabilities.has(Flag::AckNack) {
+        let problem = format!("the broker {from:?} ({}) keeps its messages by itself", from_kind.name);
+        assembly.tell(Mistake::new(&path.key("persist"), place, problem).help("take it out"));
+        return None;
+    }
+    let kept = assembly.kinds.iter().find(|(_, kind)| kind.in_process && kind.capabilities.has(Flag::Durable));
+    let kept = kept.map(|(name, _)| name.clone());
+    if kept.is_none() {
+        let mistake = Mistake::new(&path.key("persist"), place, "there is no embedded broker that could keep the copies");
+        assembly.tell(mistake.help("add [brokers.log] with type = \"embedded\""));
+    }
+    kept
 }
 
 fn begin(assembly: &mut Assembly<'_>, raw: &Subscription, entry: &Node, path: &KeyPath) -> Start {

@@ -111,6 +111,7 @@ impl Default for EmbeddedConfig {
 impl Adapter for Embedded {
     const NAME: &'static str = "embedded";
     const CAPABILITIES: Capabilities = Capabilities::of(&Flag::ALL);
+    const IN_PROCESS: bool = true;
     type Config = EmbeddedConfig;
     type Subscription = NoKeys;
     type Topic = NoKeys;

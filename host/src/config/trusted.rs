@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use longshore_core::{
@@ -73,8 +73,8 @@ pub struct BrokerConfig {
 pub struct HandlerConfig {
     /// Its name.
     pub name: String,
-    /// The component's file.
-    pub component: PathBuf,
+    /// What handles the messages.
+    pub component: Component,
     /// How the component is built.
     pub build: Option<BuildConfig>,
     /// How long an instance is used.
@@ -89,6 +89,37 @@ pub struct HandlerConfig {
     pub config: BTreeMap<String, Secret>,
     /// What it consumes; at least one.
     pub subscriptions: Vec<SubscriptionConfig>,
+}
+
+/// What handles messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Component {
+    /// A Wasm component in a file.
+    File(PathBuf),
+    /// What comes with Longshore by the name [`PASS_THROUGH`]: every message goes on to the handler's output.
+    PassThrough,
+}
+
+/// Name of the handler that comes with Longshore.
+pub const PASS_THROUGH: &str = "longshore:pass-through";
+
+impl Component {
+    /// The file, where it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Component::File(file) => Some(file),
+            Component::PassThrough => None,
+        }
+    }
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Component::File(file) => file.display().fmt(f),
+            Component::PassThrough => f.write_str(PASS_THROUGH),
+        }
+    }
 }
 
 /// One job.
@@ -197,6 +228,8 @@ pub struct SubscriptionConfig {
     pub max_deliveries: u32,
     /// Keys that only its broker knows.
     pub own: OwnKeys,
+    /// Where its messages are copied from before it consumes them, where they are.
+    pub copied: Option<Copied>,
     /// Where it stands in the file.
     pub path: KeyPath,
 }
@@ -220,10 +253,31 @@ impl SubscriptionConfig {
         }
     }
 
+    /// What is asked of the broker that its messages are copied from.
+    pub fn subscribe_to_copy(&self, copied: &Copied) -> Subscribe {
+        Subscribe { group: copied.group.clone(), start: Start::Latest, order: Order::None, own: copied.own.clone(), ..self.subscribe() }
+    }
+
+    /// The broker that its entry names.
+    pub fn named_broker(&self) -> &str {
+        self.copied.as_ref().map_or(&self.broker, |copied| &copied.broker)
+    }
+
     /// Whether it gets messages of that topic.
     pub fn consumes(&self, topic: &str) -> bool {
         self.topics.iter().any(|pattern| pattern.matches(topic))
     }
+}
+
+/// Messages of a broker that forgets are copied into another, on the topic of the same name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// The broker that they come from; it exists.
+    pub broker: String,
+    /// The group that hosts share them by, where that broker has groups.
+    pub group: Option<String>,
+    /// Keys that only that broker knows.
+    pub own: OwnKeys,
 }
 
 /// A topic that is kept in a way of its own.
@@ -269,7 +323,7 @@ impl Config {
         let of_handler = self.handlers.get(&subscription.handler).map(|handler| &handler.publish);
         let grants = of_handler.or_else(|| Some(&self.jobs.get(&subscription.handler)?.publish));
         let stay = grants.into_iter().flatten().all(|grant| grant.broker == subscription.broker);
-        guarantee(broker.registration.capabilities, subscription.delivery, stay)
+        Guarantee { copied: subscription.copied.is_some(), ..guarantee(&broker.registration, subscription.delivery, stay) }
     }
 
     /// The keys that a subscription has in common with its handler and the defaults, each with the place that it comes from.

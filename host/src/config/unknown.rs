@@ -205,7 +205,6 @@ const LATER: &[(&str, &[&str])] = &[
         "Subscription",
         &[
             "dedup",
-            "persist",
             "buffer",
             "overflow",
             "lease",

@@ -10,9 +10,9 @@ impl Running for Runs {
     fn handlers(&self) -> Vec<HandlerStatus> {
         let of_handlers = self.handlers.iter().map(|h| HandlerStatus {
             name: h.name.clone(),
-            component: h.component.display().to_string(),
-            version: h.version.clone(),
-            digest: Some(h.digest.clone()),
+            component: h.component.to_string(),
+            version: h.instances.as_ref().and_then(|i| i.version.clone()),
+            digest: h.instances.as_ref().map(|i| i.digest.clone()),
             subscriptions: h.subscriptions.iter().map(told).collect(),
         });
         let of_jobs = self.pulled.chunk_by(|a, b| a.handler == b.handler).map(|pulled| HandlerStatus {

@@ -31,6 +31,7 @@ pub struct Embedded;
 impl Adapter for Embedded {
     const NAME: &'static str = "embedded";
     const CAPABILITIES: Capabilities = crate::local::CAPABILITIES.with(Flag::Durable);
+    const IN_PROCESS: bool = true;
     type Config = Config;
     type Subscription = NoKeys;
     type Topic = NoKeys;

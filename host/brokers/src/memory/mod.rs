@@ -23,6 +23,7 @@ pub struct Memory;
 impl Adapter for Memory {
     const NAME: &'static str = "memory";
     const CAPABILITIES: Capabilities = crate::local::CAPABILITIES;
+    const IN_PROCESS: bool = true;
     type Config = Config;
     type Subscription = NoKeys;
     type Topic = NoKeys;

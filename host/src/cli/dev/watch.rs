@@ -24,13 +24,13 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(config: &Config) -> Self {
-        let handlers = config.handlers.values().map(|h| (&h.component, h.build.as_ref()));
-        let jobs = config.jobs.values().map(|j| (&j.component, j.build.as_ref()));
+        let handlers = config.handlers.values().filter_map(|h| Some((h.component.file()?, h.build.as_ref())));
+        let jobs = config.jobs.values().map(|j| (j.component.as_path(), j.build.as_ref()));
         let mut roots = vec![config.file.clone()];
         for (component, build) in handlers.chain(jobs) {
             match build {
                 Some(build) => roots.extend(build.watch.iter().map(|path| config.folder.join(path))),
-                None => roots.push(component.clone()),
+                None => roots.push(component.to_owned()),
             }
         }
         let mut watch = Watch { roots, known: Times::new(), pending: None };

@@ -12,7 +12,7 @@ use longshore_runtime::{HandlerSettings, Reuse as Instances, Runtime, WasmHandle
 use super::case::{Case, Outcome, Outgoing};
 use super::outlet::Kept;
 use crate::cli::failure::Failure;
-use crate::config::{Config, HandlerConfig, Reuse};
+use crate::config::{Config, HandlerConfig, PASS_THROUGH, Reuse};
 
 /// What came out of a case.
 #[derive(Debug)]
@@ -36,7 +36,8 @@ impl<'a> Bench<'a> {
         let kept = Kept::default();
         let outlets = outlets(config, handler, &kept);
         let built = if handler.build.is_some() { "; build it first: longshore build" } else { "" };
-        let module = runtime.load(&handler.component).map_err(|e| Failure::usage(format!("{e}{built}")))?;
+        let nothing = || Failure::usage(format!("handler {:?} is {PASS_THROUGH}, which has nothing to test", handler.name));
+        let module = runtime.load(handler.component.file().ok_or_else(nothing)?).map_err(|e| Failure::usage(format!("{e}{built}")))?;
         let settings = HandlerSettings {
             limits: handler.limits,
             reuse: match handler.reuse {

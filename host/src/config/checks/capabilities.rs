@@ -14,6 +14,9 @@ pub(super) fn check(checking: &mut Checking<'_>) {
                 tell(checking, broker, &demand);
             }
             without_meaning(checking, broker, subscription);
+        }
+        if let Some(broker) = config.brokers.get(subscription.named_broker()) {
+            copied(checking, broker, subscription);
             refused(checking, broker, subscription);
         }
     }
@@ -75,10 +78,30 @@ fn without_meaning(checking: &mut Checking<'_>, broker: &BrokerConfig, subscript
     }
 }
 
+/// What is asked of a broker whose messages are copied.
+fn copied(checking: &mut Checking<'_>, broker: &BrokerConfig, subscription: &SubscriptionConfig) {
+    let Some(copied) = &subscription.copied else { return };
+    let wild = subscription.topics.iter().any(longshore_core::Pattern::is_wild);
+    let asked = [
+        (true, "broker", Flag::Subscribe, "consuming", "consume from another broker"),
+        (wild, "patterns", Flag::Patterns, "patterns", "list the topics under `topic`"),
+        (copied.group.is_some(), "group", Flag::ConsumerGroups, "groups", "take the key out, or write mode = \"broadcast\""),
+    ];
+    for (_, key, flag, what, instead) in
+        asked.into_iter().filter(|(asked, _, flag, ..)| *asked && !broker.registration.capabilities.has(*flag))
+    {
+        tell(checking, broker, &Demand { path: subscription.path.key(key), flag, what: what.into(), instead });
+    }
+}
+
 /// Keys that the adapter itself refuses.
 fn refused(checking: &mut Checking<'_>, broker: &BrokerConfig, subscription: &SubscriptionConfig) {
     // Keys that cannot be read have been told.
-    for refused in (broker.registration.check_subscription)(&subscription.subscribe()).unwrap_or_default() {
+    let subscribe = match &subscription.copied {
+        Some(copied) => subscription.subscribe_to_copy(copied),
+        None => subscription.subscribe(),
+    };
+    for refused in (broker.registration.check_subscription)(&subscribe).unwrap_or_default() {
         let problem = format!("the broker {:?} ({}): {}", broker.name, broker.registration.name, refused.problem);
         checking.tell(&subscription.path.key(refused.key), problem, refused.help);
     }

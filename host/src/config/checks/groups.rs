@@ -5,6 +5,7 @@ use crate::config::trusted::SubscriptionConfig;
 
 pub(super) fn check(checking: &mut Checking<'_>) {
     names_in_jobs(checking);
+    copied_twice(checking);
     let config = checking.config;
     let all: Vec<&SubscriptionConfig> = config.subscriptions().collect();
     for (i, second) in all.iter().enumerate() {
@@ -13,6 +14,23 @@ pub(super) fn check(checking: &mut Checking<'_>) {
             let problem = format!("the group {group:?} gets {topic:?} twice, here and as {:?}", first.name);
             let mistake =
                 config.mistake(&second.path, problem, "give this subscription a `group` of its own, or take the topic out of one");
+            checking.tell_also(mistake, &checking.place(&first.path), "the other");
+        }
+    }
+}
+
+/// What one copies into the log, the other would copy there again.
+fn copied_twice(checking: &mut Checking<'_>) {
+    let config = checking.config;
+    let all: Vec<&SubscriptionConfig> = config.subscriptions().filter(|s| s.copied.is_some()).collect();
+    for (i, second) in all.iter().enumerate() {
+        let of_one_copy = |first: &&&SubscriptionConfig| first.copied == second.copied && first.topics == second.topics;
+        let other = |first: &&&SubscriptionConfig| !of_one_copy(first) && first.named_broker() == second.named_broker();
+        for first in all[..i].iter().filter(other) {
+            let Some(topic) = shared(first, second) else { continue };
+            let problem = format!("{topic:?} is copied into the log twice, here and for {:?}", first.name);
+            let help = "give both the same topics, patterns and group, or the mode \"broadcast\": then one copy serves both";
+            let mistake = config.mistake(&second.path, problem, help);
             checking.tell_also(mistake, &checking.place(&first.path), "the other");
         }
     }

@@ -17,7 +17,7 @@ use super::subscription::Subscription;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(transform = add_policy, transform = add_instance)]
 pub(crate) struct Handler {
-    /// The component's file, relative to this one.
+    /// The component's file, relative to this one; or `longshore:pass-through`, which comes with Longshore and sends every message on to `output`.
     #[schemars(length(min = 1))]
     pub(crate) component: String,
     /// How the component is built from its source.

@@ -38,6 +38,9 @@ pub(crate) struct Subscription {
     pub(crate) start: Start,
     /// How much is fetched at once.
     pub(crate) fetch: Fetch,
+    /// Whether messages of a broker that forgets are copied into the embedded broker as they come, on the topic of the same name, and consumed
+    /// from there: retries, dead letters and everything else hold from the copy on.
+    pub(crate) persist: bool,
 }
 
 /// Whether hosts share messages.

@@ -20,7 +20,7 @@ fn the_smallest_file_is_a_handler_with_a_component_and_a_subscription() {
     assert_eq!((config.brokers.len(), broker.registration.name, &broker.settings), (1, "embedded", &serde_json::json!({})));
     let handler = &config.handlers["billing"];
     assert_eq!((handler.reuse, handler.limits), (Reuse::After(10_000), longshore_core::Limits::default()));
-    assert_eq!(handler.component, config.folder.join("billing.wasm"));
+    assert_eq!(handler.component.file(), Some(config.folder.join("billing.wasm").as_path()));
     let subscription = &handler.subscriptions[0];
     assert_eq!((subscription.name.as_str(), subscription.group.as_deref()), ("billing/orders", Some("billing")));
     assert_eq!((subscription.concurrency, subscription.max_in_flight, subscription.max_deliveries), (16, 1000, 20));

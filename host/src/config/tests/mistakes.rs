@@ -271,6 +271,61 @@ limits = { deadline = "5s", cpu = "1s" }
 }
 
 #[test]
+fn copies_that_cannot_be_or_would_double_are_told() {
+    told!(file(
+        r#"
+[brokers.default]
+type = "pubsub"
+url = "x"
+[handlers.h]
+component = "h.wasm"
+subscribe = [{ topic = "a", persist = true }]
+"#
+    ));
+    told!(file(
+        r#"
+[brokers.log]
+type = "embedded"
+[brokers.cheap]
+type = "pubsub"
+url = "x"
+[handlers.h]
+component = "h.wasm"
+subscribe = [
+    { topic = ["a", "b"], broker = "cheap", persist = true, order = "key" },
+    { topic = "c", broker = "log", persist = true },
+]
+[handlers.same]
+component = "h.wasm"
+subscribe = [{ topic = ["a", "b"], broker = "cheap", persist = true }]
+[handlers.other]
+component = "h.wasm"
+subscribe = [{ topic = "b", broker = "cheap", persist = true }]
+"#
+    ));
+}
+
+#[test]
+fn what_comes_with_longshore_is_told_apart_from_files() {
+    told!(file(
+        r#"
+[brokers.default]
+type = "embedded"
+[handlers.bridge]
+component = "longshore:pass-true"
+subscribe = [{ topic = "a" }]
+[handlers.other]
+component = "longshore:pass-through"
+subscribe = [{ topic = "a" }]
+publish = ["b"]
+output = "b"
+reuse = "fresh"
+build = { command = "true" }
+"#
+    ));
+}
+
+#[test]
 fn keys_of_one_kind_of_broker_are_told_where_another_kind_has_none() {
     told!(file(
         r#"

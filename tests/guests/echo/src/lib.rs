@@ -6,7 +6,8 @@ use longshore_sdk::{Failure, Message, Outgoing, publish, reply};
 
 #[longshore_sdk::handler]
 fn handle(message: &Message) -> Result<(), Failure> {
-    match message.payload() {
+    // What follows the first word tells messages of one kind apart.
+    match message.payload().split(|byte| *byte == b' ').next().unwrap_or_default() {
         b"fail" => return Err(Failure::retry("asked to")),
         b"reject" => return Err(Failure::reject("asked to")),
         b"discard" => return Err(Failure::discard("asked to")),
@@ -16,18 +17,22 @@ fn handle(message: &Message) -> Result<(), Failure> {
             reply(message.payload());
             return Ok(());
         }
-        _ => {}
-    }
-    if let Some(first_good) = message.payload().strip_prefix(b"fail-until:") {
-        let first_good: u32 = std::str::from_utf8(first_good)?.trim().parse()?;
-        if message.attempt() < first_good {
-            return Err(Failure::retry(format!("attempt {} of {first_good}", message.attempt())));
-        }
+        word => fail_until(message, word)?,
     }
     let outgoing = match message.header_text("to") {
         Some(topic) => Outgoing::to(topic),
         None => Outgoing::output(),
     };
     publish(outgoing.key_of(message).payload(message.payload()));
+    Ok(())
+}
+
+/// Fails a message whose first word is `fail-until:N` until its attempt N.
+fn fail_until(message: &Message, word: &[u8]) -> Result<(), Failure> {
+    let Some(first_good) = word.strip_prefix(b"fail-until:") else { return Ok(()) };
+    let first_good: u32 = std::str::from_utf8(first_good)?.parse()?;
+    if message.attempt() < first_good {
+        return Err(Failure::retry(format!("attempt {} of {first_good}", message.attempt())));
+    }
     Ok(())
 }
