@@ -69,6 +69,16 @@ impl Program {
         None
     }
 
+    fn absent(&self, needs_disk: bool) -> Option<String> {
+        match self.find() {
+            None => Some(self.missing()),
+            Some(_) if needs_disk && !disk::may_mount() => {
+                Some(format!("{} needs a disk that can be full, and mounting one needs root", self.name))
+            }
+            Some(_) => None,
+        }
+    }
+
     fn missing(&self) -> String {
         format!("{} is not installed: run tests/servers/install", self.name)
     }
@@ -86,4 +96,23 @@ impl Place {
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate lies in host/testkit").to_path_buf()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_not_installed_is_told_with_what_installs_it() {
+        let program =
+            Program { name: "no-server", places: &[Place::Named("no-server"), Place::Ours("no-server"), Place::At("/no-server")] };
+        assert_eq!(program.absent(false).as_deref(), Some("no-server is not installed: run tests/servers/install"));
+        assert!(root().join("tests/servers/install").is_file());
+    }
+
+    #[test]
+    fn a_program_of_the_path_is_found() {
+        let program = Program { name: "sh", places: &[Place::Named("no-server"), Place::Named("sh")] };
+        assert_eq!(program.absent(false), None);
+    }
 }

@@ -58,8 +58,11 @@ impl RabbitMq {
         let mapper = launch_mapper(&keeper, node.mapper);
         let environment = environment(keeper.folder(), &disk, &node, peers);
         let start = Start { program: program::RABBITMQ.path(), arguments: Vec::new(), environment };
-        let server = Server::start("rabbitmq-server", keeper, disk, start, Box::new(move || probe(port)));
-        RabbitMq { server, port, tls_port: options.tls_port(), node, _mapper: mapper }
+        let tls_port = options.tls_port();
+        // Each listener opens by itself; a handshake is not needed to know that it has.
+        let ready = move || probe(port).and_then(|()| tls_port.map_or(Ok(()), |port| listens(port).map(drop)));
+        let server = Server::start("rabbitmq-server", keeper, disk, start, Box::new(ready));
+        RabbitMq { server, port, tls_port, node, _mapper: mapper }
     }
 
     /// Its port on 127.0.0.1.
@@ -110,8 +113,8 @@ fn launch_mapper(keeper: &Keeper, port: u16) -> Process {
     let start = Start { program: program::EPMD.path(), arguments, environment: Vec::new() };
     let mut mapper = Process::new(start, keeper.folder().join("epmd.log"));
     mapper.launch(keeper).expect("epmd starts");
-    patience::wait(MAPPER, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(|why| format!("epmd: {why}; {}", mapper.tail())))
-        .unwrap_or_else(|why| panic!("{why}"));
+    let ready = patience::wait(MAPPER, || listens(port));
+    ready.unwrap_or_else(|why| panic!("epmd: {why}; {}", mapper.tail()));
     mapper
 }
 
@@ -156,4 +159,8 @@ fn probe(port: u16) -> Result<(), String> {
         Ok(other) => Err(format!("port {port} answers a protocol header with {other}, not with a method frame")),
         Err(why) => Err(format!("port {port} does not answer: {why}")),
     }
+}
+
+fn listens(port: u16) -> Result<TcpStream, String> {
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(|why| format!("port {port} does not listen: {why}"))
 }

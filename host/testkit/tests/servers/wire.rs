@@ -14,7 +14,10 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
 const METHOD: u8 = 1;
+const HEADER: u8 = 2;
 const FRAME_END: u8 = 0xCE;
+/// A client's properties: a table "capabilities" of its own with "connection.blocked", true.
+const CAPABILITIES: [u8; 39] = *b"\x0ccapabilitiesF\x00\x00\x00\x15\x12connection.blockedt\x01";
 
 /// A connection, plain or not.
 pub(crate) trait Stream: Read + Write {}
@@ -75,26 +78,35 @@ pub(crate) fn nats_login(stream: &mut impl Stream, who: &str) -> io::Result<Stri
 pub(crate) fn amqp_login(stream: &mut impl Stream, user: &str, password: &str, host: &str) -> io::Result<(u16, u16)> {
     stream.write_all(b"AMQP\x00\x00\x09\x01")?;
     assert_eq!(method(stream)?, (10, 10), "Connection.Start");
-    let mut start_ok = vec![0, 10, 0, 11, 0, 0, 0, 0];
-    start_ok.extend(short("PLAIN"));
+    let mut start_ok = vec![0, 10, 0, 11];
+    start_ok.extend(long(&CAPABILITIES).into_iter().chain(short("PLAIN")));
     let response = format!("\0{user}\0{password}");
-    start_ok.extend(u32::try_from(response.len()).expect("short").to_be_bytes());
-    start_ok.extend(response.bytes().chain(short("en_US")));
-    send(stream, &start_ok)?;
+    start_ok.extend(long(response.as_bytes()).into_iter().chain(short("en_US")));
+    send(stream, 0, &start_ok)?;
     let tune = method(stream)?;
     if tune != (10, 30) {
         return Ok(tune);
     }
     // TuneOk: 2,047 channels, frames of 128 KiB, no heartbeat.
-    send(stream, &[0, 10, 0, 31, 7, 255, 0, 2, 0, 0, 0, 0])?;
+    send(stream, 0, &[0, 10, 0, 31, 7, 255, 0, 2, 0, 0, 0, 0])?;
     let mut open = vec![0, 10, 0, 40];
     open.extend(short(host).into_iter().chain([0, 0]));
-    send(stream, &open)?;
+    send(stream, 0, &open)?;
     method(stream)
 }
 
-/// Class and method of the next method frame on channel 0.
-fn method(stream: &mut impl Stream) -> io::Result<(u16, u16)> {
+/// Publishes an empty message that no queue gets, on a channel of its own. Not confirmed.
+pub(crate) fn amqp_publish(stream: &mut impl Stream) -> io::Result<()> {
+    send(stream, 1, &[0, 20, 0, 10, 0])?;
+    assert_eq!(method(stream)?, (20, 11), "Channel.OpenOk");
+    let mut publish = vec![0, 60, 0, 40, 0, 0];
+    publish.extend(short("").into_iter().chain(short("nowhere")).chain([0]));
+    send(stream, 1, &publish)?;
+    frame(stream, HEADER, 1, &[0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+}
+
+/// Class and method of the next frame, a method frame.
+pub(crate) fn method(stream: &mut impl Stream) -> io::Result<(u16, u16)> {
     let mut head = [0; 7];
     stream.read_exact(&mut head)?;
     assert_eq!(head[0], METHOD, "a method frame");
@@ -104,11 +116,18 @@ fn method(stream: &mut impl Stream) -> io::Result<(u16, u16)> {
     Ok((u16::from_be_bytes([payload[0], payload[1]]), u16::from_be_bytes([payload[2], payload[3]])))
 }
 
-fn send(stream: &mut impl Stream, arguments: &[u8]) -> io::Result<()> {
-    let mut frame = vec![METHOD, 0, 0];
-    frame.extend(u32::try_from(arguments.len()).expect("short").to_be_bytes());
-    frame.extend(arguments.iter().chain([&FRAME_END]));
+fn send(stream: &mut impl Stream, channel: u8, arguments: &[u8]) -> io::Result<()> {
+    frame(stream, METHOD, channel, arguments)
+}
+
+fn frame(stream: &mut impl Stream, kind: u8, channel: u8, payload: &[u8]) -> io::Result<()> {
+    let mut frame = vec![kind, 0, channel];
+    frame.extend(long(payload).into_iter().chain([FRAME_END]));
     stream.write_all(&frame)
+}
+
+fn long(bytes: &[u8]) -> Vec<u8> {
+    u32::try_from(bytes.len()).expect("short").to_be_bytes().into_iter().chain(bytes.iter().copied()).collect()
 }
 
 fn short(text: &str) -> Vec<u8> {
