@@ -54,13 +54,7 @@ impl Program {
     /// # Panics
     /// Instead of `None`, in continuous integration (`CI=true`): what is missing there hides failures.
     pub(super) fn or_skip(&self, needs_disk: bool) -> Option<()> {
-        let why = match self.find() {
-            None => self.missing(),
-            Some(_) if needs_disk && !disk::may_mount() => {
-                format!("{} needs a disk that can be full, and mounting one needs root", self.name)
-            }
-            Some(_) => return Some(()),
-        };
+        let Some(why) = self.absent(needs_disk) else { return Some(()) };
         assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
         let test = std::thread::current();
         let line = format!("\nSKIPPED {}: {why}\n", test.name().unwrap_or("a test"));
