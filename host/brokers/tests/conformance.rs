@@ -19,6 +19,7 @@ async fn embedded_does_what_it_declares() {
     let matrix = conformance::run(&EmbeddedSubject::default()).await;
     matrix.assert_passed();
     assert_eq!(unsupported(&matrix), [NO_PARTITIONS]);
+    matrix.assert_kept_as("embedded");
 }
 
 #[tokio::test]
@@ -34,6 +35,7 @@ async fn memory_does_what_it_declares() {
             "delayed_messages_outlive_a_crash"
         ]
     );
+    matrix.assert_kept_as("memory");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod durable;
 mod groups;
 mod hand;
 mod matrix;
+mod page;
 mod partitions;
 mod patterns;
 mod publishing;
