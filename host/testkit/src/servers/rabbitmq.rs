@@ -45,20 +45,20 @@ impl RabbitMq {
     /// # Panics
     /// When it does not start, or is missing in continuous integration.
     pub fn start(options: &RabbitMqOptions) -> Option<RabbitMq> {
-        program::RABBITMQ.or_skip(options.disk.is_some())?;
+        program::RABBITMQ.or_skip(false)?;
         Some(RabbitMq::launch(options))
     }
 
     pub(super) fn launch(options: &RabbitMqOptions) -> RabbitMq {
         let keeper = Keeper::new("rabbitmq").expect("a folder and a shell");
-        let disk = Disk::new(keeper.folder(), options.disk);
+        let disk = Disk::new(keeper.folder(), None);
         let (port, peers) = (ports::free(), ports::free());
+        let tls_port = options.has_tls.then(ports::free);
         let node = Node { name: format!("test{port}@localhost"), mapper: ports::free() };
-        options.write(keeper.folder(), port).expect("a writable folder");
+        options.write(keeper.folder(), port, tls_port).expect("a writable folder");
         let mapper = launch_mapper(&keeper, node.mapper);
         let environment = environment(keeper.folder(), &disk, &node, peers);
         let start = Start { program: program::RABBITMQ.path(), arguments: Vec::new(), environment };
-        let tls_port = options.tls_port();
         // Each listener opens by itself; a handshake is not needed to know that it has.
         let ready = move || probe(port).and_then(|()| tls_port.map_or(Ok(()), |port| listens(port).map(drop)));
         let server = Server::start("rabbitmq-server", keeper, disk, start, Box::new(ready));

@@ -21,7 +21,7 @@ pub use sentinel::RedisSentinel;
 #[derive(Debug, Clone, Default)]
 pub struct RedisOptions {
     settings: Vec<(String, String)>,
-    tls_port: Option<u16>,
+    has_tls: bool,
     disk: Option<usize>,
     role: Role,
 }
@@ -45,10 +45,9 @@ impl RedisOptions {
     /// after `set("tls-auth-clients", "yes")`.
     #[must_use]
     pub fn tls(mut self, authority: &Authority) -> RedisOptions {
-        let (port, identity) = (ports::free(), authority.server());
-        self.tls_port = Some(port);
-        self.set("tls-port", &port.to_string())
-            .set("tls-cert-file", &identity.certificate.display().to_string())
+        let identity = authority.server();
+        self.has_tls = true;
+        self.set("tls-cert-file", &identity.certificate.display().to_string())
             .set("tls-key-file", &identity.key.display().to_string())
             .set("tls-ca-cert-file", &authority.certificate().display().to_string())
             .set("tls-auth-clients", "optional")
@@ -103,14 +102,14 @@ impl Redis {
     pub(super) fn launch(options: &RedisOptions) -> Redis {
         let keeper = Keeper::new("redis").expect("a folder and a shell");
         let disk = Disk::new(keeper.folder(), options.disk);
-        let port = ports::free();
+        let (port, tls_port) = (ports::free(), options.has_tls.then(ports::free));
         let file = keeper.folder().join("redis.conf");
-        fs::write(&file, configuration(port, &disk, options)).expect("a writable folder");
+        fs::write(&file, configuration(port, tls_port, &disk, options)).expect("a writable folder");
         let mut arguments = vec![file.display().to_string()];
         arguments.extend((options.role == Role::Sentinel).then(|| "--sentinel".to_owned()));
         let start = Start { program: program::REDIS.path(), arguments, environment: Vec::new() };
         let server = Server::start("redis-server", keeper, disk, start, Box::new(move || probe(port)));
-        Redis { server, port, tls_port: options.tls_port }
+        Redis { server, port, tls_port }
     }
 
     /// Its port on 127.0.0.1.
@@ -140,10 +139,13 @@ impl Redis {
     }
 }
 
-fn configuration(port: u16, disk: &Disk, options: &RedisOptions) -> String {
+fn configuration(port: u16, tls_port: Option<u16>, disk: &Disk, options: &RedisOptions) -> String {
     let mut text = format!("bind 127.0.0.1\nport {port}\ndaemonize no\ndir {}\n", disk.folder().display());
     if options.role == Role::Server {
         text.push_str("save \"\"\nappendonly no\nenable-debug-command yes\n");
+    }
+    if let Some(port) = tls_port {
+        writeln!(text, "tls-port {port}").expect("a string takes all");
     }
     for (key, value) in &options.settings {
         writeln!(text, "{key} {value}").expect("a string takes all");

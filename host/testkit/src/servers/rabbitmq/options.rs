@@ -9,7 +9,6 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::COOKIE;
-use crate::servers::ports;
 use crate::servers::tls::Authority;
 
 /// How a RabbitMQ is set up; by default without plugins and TLS, with the host `/` and the user `guest`, password `guest`, who may do all.
@@ -20,8 +19,7 @@ pub struct RabbitMqOptions {
     users: Vec<(String, String)>,
     virtual_hosts: Vec<String>,
     permissions: Vec<Value>,
-    tls_port: Option<u16>,
-    pub(super) disk: Option<usize>,
+    pub(super) has_tls: bool,
 }
 
 impl RabbitMqOptions {
@@ -29,10 +27,9 @@ impl RabbitMqOptions {
     /// after `set("ssl_options.fail_if_no_peer_cert", "true")`.
     #[must_use]
     pub fn tls(mut self, authority: &Authority) -> RabbitMqOptions {
-        let (port, identity) = (ports::free(), authority.server());
-        self.tls_port = Some(port);
-        self.set("listeners.ssl.default", &format!("127.0.0.1:{port}"))
-            .set("ssl_options.cacertfile", &authority.certificate().display().to_string())
+        let identity = authority.server();
+        self.has_tls = true;
+        self.set("ssl_options.cacertfile", &authority.certificate().display().to_string())
             .set("ssl_options.certfile", &identity.certificate.display().to_string())
             .set("ssl_options.keyfile", &identity.key.display().to_string())
             .set("ssl_options.verify", "verify_peer")
@@ -68,13 +65,6 @@ impl RabbitMqOptions {
         self
     }
 
-    /// Keeps data on a disk of so many bytes, see [`Server::disk`](crate::servers::Server::disk).
-    #[must_use]
-    pub fn disk(mut self, bytes: usize) -> RabbitMqOptions {
-        self.disk = Some(bytes);
-        self
-    }
-
     /// A line of `rabbitmq.conf`, after ours: `set("channel_max", "64")`.
     #[must_use]
     pub fn set(mut self, key: &str, value: &str) -> RabbitMqOptions {
@@ -82,27 +72,26 @@ impl RabbitMqOptions {
         self
     }
 
-    pub(super) fn tls_port(&self) -> Option<u16> {
-        self.tls_port
-    }
-
     /// Writes everything that the node reads into `folder`.
-    pub(super) fn write(&self, folder: &Path, port: u16) -> io::Result<()> {
+    pub(super) fn write(&self, folder: &Path, port: u16, tls_port: Option<u16>) -> io::Result<()> {
         let cookie = folder.join(".erlang.cookie");
         fs::write(&cookie, COOKIE)?;
         fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
         fs::write(folder.join("enabled_plugins"), format!("[{}].", self.plugins.join(",")))?;
         let definitions = folder.join("definitions.json");
         fs::write(&definitions, self.definitions().to_string())?;
-        fs::write(folder.join("rabbitmq.conf"), self.configuration(port, &definitions))
+        fs::write(folder.join("rabbitmq.conf"), self.configuration(port, tls_port, &definitions))
     }
 
-    fn configuration(&self, port: u16, definitions: &Path) -> String {
+    fn configuration(&self, port: u16, tls_port: Option<u16>, definitions: &Path) -> String {
         let mut text = format!(
             "listeners.tcp.default = 127.0.0.1:{port}\nload_definitions = {}\ndisk_free_limit.absolute = 1MB\n\
              vm_memory_high_watermark.absolute = 1GB\nlog.console = true\nlog.console.level = info\nlog.file = false\n",
             definitions.display()
         );
+        if let Some(port) = tls_port {
+            writeln!(text, "listeners.ssl.default = 127.0.0.1:{port}").expect("a string takes all");
+        }
         for (key, value) in &self.settings {
             writeln!(text, "{key} = {value}").expect("a string takes all");
         }
