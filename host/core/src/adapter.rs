@@ -1,6 +1,6 @@
 //! What a broker adapter is: a name, what it can do, its configuration, and a way to connect.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema};
@@ -12,6 +12,17 @@ use crate::capabilities::Capabilities;
 use crate::clock::Clock;
 use crate::error::BrokerError;
 use crate::own_keys::{OwnKeys, Refused};
+
+/// A process that has a broker for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// What it holds, for a person: `database longshore.db`.
+    pub what: String,
+    /// Process number.
+    pub pid: u32,
+    /// Where its administration interface listens, if it has one.
+    pub admin: Option<String>,
+}
 
 /// What the host tells an adapter besides its configuration.
 #[derive(Debug, Clone)]
@@ -66,6 +77,12 @@ pub trait Adapter: 'static {
         Ok(())
     }
 
+    /// The other process that has the broker for itself now, where it can belong to one alone; paths are relative to `folder`.
+    fn holder(config: &Self::Config, folder: &Path) -> Option<Holder> {
+        let _ = (config, folder);
+        None
+    }
+
     /// Keys of a subscription that cannot mean anything here, or not together. Asked when the configuration is checked, so no connection is
     /// there; what only the broker knows, `subscribe` answers.
     fn check_subscription(subscribe: &Subscribe, own: &Self::Subscription) -> Vec<Refused> {
@@ -99,6 +116,8 @@ pub struct Registration {
     pub check_subscription: fn(&Subscribe) -> Result<Vec<Refused>, BrokerError>,
     /// [`Adapter::check_topic`].
     pub check_topic: fn(&str) -> Result<(), String>,
+    /// [`Adapter::holder`]; nobody where the configuration does not fit.
+    pub holder: fn(serde_json::Value, &Path) -> Option<Holder>,
     /// [`Adapter::connect`]; an error when the configuration does not fit.
     pub connect: ConnectFn,
 }
@@ -130,6 +149,7 @@ impl Registration {
             topic: Table::of::<A::Topic>(),
             check_subscription: |subscribe| Ok(A::check_subscription(subscribe, &subscribe.own.read()?)),
             check_topic: A::check_topic,
+            holder: |config, folder| A::holder(&serde_json::from_value(config).ok()?, folder),
             connect: |config, connect| Ok(A::connect(serde_json::from_value(config)?, connect)),
         }
     }

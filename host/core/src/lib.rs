@@ -26,7 +26,7 @@ mod settled;
 mod size;
 mod span;
 
-pub use adapter::{Adapter, Connect, Registration, Roles, Table};
+pub use adapter::{Adapter, Connect, Holder, Registration, Roles, Table};
 pub use batch::{Batch, Facts};
 pub use broker::{
     Connection, Consumer, DeadLetters, Fetch, GroupInfo, Groups, Lanes, Page, Publisher, SeekTo, Start, Subscribe, TopicInfo,

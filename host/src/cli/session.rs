@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use longshore_admin::control::BrokerControl;
 use longshore_admin::{Client, Control};
-use longshore_brokers::embedded;
-use longshore_core::Clock;
+use longshore_core::{Clock, Holder};
 
 use super::App;
 use super::failure::Failure;
@@ -114,21 +113,18 @@ async fn open_one(config: &Config, broker: &BrokerConfig) -> Result<opened::Open
 /// The host that runs on this configuration, if one does.
 pub(super) async fn find_host(config: &Config) -> Result<Option<Client>, Failure> {
     let token = config.admin.token.as_ref().map(|t| t.expose().to_owned());
-    if let Some((database, holder)) = holder(config) {
-        let Some(admin) = holder.admin else {
-            let message =
-                format!("database {database} is in use by process {}, which cannot be asked for anything: wait until it ends", holder.pid);
+    if let Some(Holder { what, pid, admin }) = holder(config) {
+        let Some(admin) = admin else {
+            let message = format!("{what} is in use by process {pid}, which cannot be asked for anything: wait until it ends");
             return Err(Failure::failed(message));
         };
         let client = Client::new(admin, token);
         return match tokio::time::timeout(HELLO, client.status()).await {
             Ok(Ok(_)) => Ok(Some(client)),
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(Failure::unreachable(format!(
-                "database {database} is in use by process {}, and that does not answer at {}",
-                holder.pid,
-                client.address()
-            ))),
+            Err(_) => {
+                Err(Failure::unreachable(format!("{what} is in use by process {pid}, and that does not answer at {}", client.address())))
+            }
         };
     }
     Ok(listening(config, token).await)
@@ -149,11 +145,7 @@ async fn listening(config: &Config, token: Option<String>) -> Option<Client> {
     same.then_some(client)
 }
 
-/// Who holds the file of an embedded broker of this configuration.
-fn holder(config: &Config) -> Option<(String, embedded::Holder)> {
-    let embedded = config.brokers.values().filter(|b| b.registration.name == "embedded");
-    embedded.filter_map(|broker| serde_json::from_value::<embedded::Config>(broker.settings.clone()).ok()).find_map(|settings| {
-        let database = config.folder.join(settings.path);
-        Some((database.display().to_string(), embedded::holder(&database)?))
-    })
+/// Who has a broker of this configuration for itself.
+fn holder(config: &Config) -> Option<Holder> {
+    config.brokers.values().find_map(|broker| (broker.registration.holder)(broker.settings.clone(), &config.folder))
 }

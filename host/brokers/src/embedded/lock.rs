@@ -8,20 +8,11 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-use longshore_core::BrokerError;
+use longshore_core::{BrokerError, Holder};
 
 /// How often a lock that somebody has is tried again, and the wait between: long enough for whoever only looks, or has just closed.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(25);
-
-/// Who holds a database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
-    /// Process number.
-    pub pid: u32,
-    /// Where its admin API listens, if it has one.
-    pub admin: Option<String>,
-}
 
 /// The lock, held until the value is dropped.
 pub(super) struct Lock {
@@ -41,7 +32,7 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) if tries.next().is_some() => sleep(PAUSE),
-                Err(TryLockError::WouldBlock) => return Err(in_use(database, read_holder(&mut file))),
+                Err(TryLockError::WouldBlock) => return Err(in_use(database, read_holder(database, &mut file))),
                 Err(TryLockError::Error(error)) => return Err(cannot(error)),
             }
         }
@@ -58,10 +49,10 @@ impl Drop for Lock {
 }
 
 /// Who holds `database` now; `None` when nobody does.
-pub fn holder(database: &Path) -> Option<Holder> {
+pub(super) fn holder(database: &Path) -> Option<Holder> {
     let mut file = File::open(lock_path(database)).ok()?;
     match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => read_holder(&mut file),
+        Err(TryLockError::WouldBlock) => read_holder(database, &mut file),
         _ => None,
     }
 }
@@ -72,20 +63,20 @@ fn lock_path(database: &Path) -> PathBuf {
     path.into()
 }
 
-fn read_holder(file: &mut File) -> Option<Holder> {
+fn read_holder(database: &Path, file: &mut File) -> Option<Holder> {
     let mut text = String::new();
     file.rewind().and_then(|()| file.read_to_string(&mut text)).ok()?;
     let mut lines = text.lines();
     let pid = lines.next()?.parse().ok()?;
-    Some(Holder { pid, admin: lines.next().filter(|line| !line.is_empty()).map(Into::into) })
+    Some(Holder { what: format!("database {}", database.display()), pid, admin: lines.next().filter(|line| !line.is_empty()).map(Into::into) })
 }
 
 fn in_use(database: &Path, holder: Option<Holder>) -> BrokerError {
     let by = match holder {
         None => "another process".into(),
         Some(Holder { pid, .. }) if pid == std::process::id() => "this process already".into(),
-        Some(Holder { pid, admin: None }) => format!("process {pid}"),
-        Some(Holder { pid, admin: Some(admin) }) => format!("process {pid} (admin at {admin})"),
+        Some(Holder { pid, admin: None, .. }) => format!("process {pid}"),
+        Some(Holder { pid, admin: Some(admin), .. }) => format!("process {pid} (admin at {admin})"),
     };
     BrokerError::give_up(format!("database {} is in use by {by}; one process at a time can use it", database.display()))
 }
@@ -100,7 +91,7 @@ mod tests {
         let database = folder.path().join("a.db");
         assert_eq!(holder(&database), None);
         let lock = Lock::take(&database, Some("127.0.0.1:7070")).unwrap();
-        let me = Holder { pid: std::process::id(), admin: Some("127.0.0.1:7070".into()) };
+        let me = Holder { what: format!("database {}", database.display()), pid: std::process::id(), admin: Some("127.0.0.1:7070".into()) };
         assert_eq!(holder(&database), Some(me));
         let refused = Lock::take(&database, None).err().unwrap();
         assert!(refused.what.contains("in use by this process"), "{refused}");
@@ -125,7 +116,7 @@ mod tests {
 
     #[test]
     fn another_process_is_named_with_its_address() {
-        let error = in_use(Path::new("/d/longshore.db"), Some(Holder { pid: 1, admin: Some("127.0.0.1:7070".into()) }));
+        let error = in_use(Path::new("/d/longshore.db"), Some(Holder { what: String::new(), pid: 1, admin: Some("127.0.0.1:7070".into()) }));
         assert_eq!(
             error.what,
             "database /d/longshore.db is in use by process 1 (admin at 127.0.0.1:7070); one process at a time can use it"

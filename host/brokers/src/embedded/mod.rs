@@ -20,10 +20,11 @@ mod tables;
 mod trouble;
 mod writer;
 
-use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, NoKeys, Roles};
+use std::path::Path;
+
+use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, Holder, NoKeys, Roles};
 
 pub use config::Config;
-pub use lock::{Holder, holder};
 
 /// The adapter.
 pub struct Embedded;
@@ -38,6 +39,10 @@ impl Adapter for Embedded {
 
     fn check_topic(name: &str) -> Result<(), String> {
         crate::local::check_name(name)
+    }
+
+    fn holder(config: &Config, folder: &Path) -> Option<Holder> {
+        lock::holder(&folder.join(&config.path))
     }
 
     fn connect(config: Config, connect: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
