@@ -9,6 +9,8 @@ pub mod embedded;
 mod local;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(feature = "nats-jetstream")]
+pub mod nats;
 
 use longshore_core::Registration;
 
@@ -18,6 +20,8 @@ pub const ADAPTERS: &[Registration] = &[
     Registration::of::<embedded::Embedded>(),
     #[cfg(feature = "memory")]
     Registration::of::<memory::Memory>(),
+    #[cfg(feature = "nats-jetstream")]
+    Registration::of::<nats::jetstream::NatsJetStream>(),
 ];
 
 #[cfg(test)]

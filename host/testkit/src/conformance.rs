@@ -27,7 +27,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt;
-use longshore_core::{BoxFuture, Capabilities, Flag, Roles};
+use longshore_core::{BoxFuture, Capabilities, Flag, OwnKeys, Roles};
 
 pub use bench::Bench;
 pub use hand::Hand;
@@ -44,6 +44,16 @@ pub trait Subject: Send + Sync {
     /// Connects, for one test.
     fn connect(&self) -> BoxFuture<'_, Roles>;
 
+    /// Keys of its own that every subscription of the suite gets: a short lease, say, so that what a crash left in somebody's hands comes soon.
+    fn own_keys(&self) -> OwnKeys {
+        OwnKeys::default()
+    }
+
+    /// For how long a crash of the broker may undo a settlement, where the broker does not write each one down at once.
+    fn commit_interval(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Ends everything behind `roles` as a crash would, and connects again to what outlives it. `None` where nothing does; a durable broker
     /// must.
     fn restart(&self, roles: Roles) -> BoxFuture<'_, Option<Roles>>;
@@ -56,6 +66,8 @@ pub struct Test {
     pub name: &'static str,
     /// Only a broker that declares it is tested.
     pub flag: Flag,
+    /// Another that the test needs besides.
+    also: Option<Flag>,
     /// Whether the broker has the role that the test needs besides, where the flag does not promise it.
     has_role: fn(&Roles) -> bool,
     run: fn(&dyn Subject) -> BoxFuture<'_, ()>,
@@ -84,6 +96,7 @@ pub fn tests() -> Vec<Test> {
         requests::TESTS,
         patterns::TESTS,
         durable::TESTS,
+        durable::DELAYS,
         broadcast::TESTS,
         broadcast::GROUPS,
     ];
@@ -95,10 +108,11 @@ pub async fn run(subject: &dyn Subject) -> Matrix {
     let (declared, roles) = (subject.capabilities(), subject.connect().await);
     let mut entries = Vec::new();
     for test in tests() {
-        let verdict = match (declared.has(test.flag), (test.has_role)(&roles)) {
-            (true, true) => verdict((test.run)(subject), Verdict::Passed).await,
-            (true, false) => Verdict::Unsupported,
-            (false, _) => verdict(refusals::check(subject, test.flag), Verdict::Unsupported).await,
+        let missing = std::iter::once(test.flag).chain(test.also).find(|flag| !declared.has(*flag));
+        let verdict = match (missing, (test.has_role)(&roles)) {
+            (None, true) => verdict((test.run)(subject), Verdict::Passed).await,
+            (None, false) => Verdict::Unsupported,
+            (Some(flag), _) => verdict(refusals::check(subject, flag), Verdict::Unsupported).await,
         };
         entries.push(Entry { test: test.name, flag: test.flag, verdict });
     }
@@ -121,10 +135,12 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
 /// Tests of a flag, from async functions that take a bench; with a role that they need besides, if they do.
 macro_rules! suite {
     ($flag:expr => $($name:ident),+ $(,)?) => { suite!($flag, |_| true => $($name),+) };
-    ($flag:expr, $has_role:expr => $($name:ident),+ $(,)?) => {
+    ($flag:expr, $has_role:expr => $($name:ident),+ $(,)?) => { suite!($flag, None, $has_role => $($name),+) };
+    ($flag:expr, $also:expr, $has_role:expr => $($name:ident),+ $(,)?) => {
         &[$($crate::conformance::Test {
             name: stringify!($name),
             flag: $flag,
+            also: $also,
             has_role: $has_role,
             run: |subject| Box::pin(async move { $name($crate::conformance::Bench::new(subject).await).await }),
         }),+]

@@ -33,6 +33,8 @@ impl<'a> Bench<'a> {
 
     /// The same behind a crash of host and broker.
     pub async fn crash(self) -> Self {
+        // Not for something to happen: what is younger may rightly be undone.
+        tokio::time::sleep(self.subject.commit_interval()).await;
         let roles = self.subject.restart(self.roles).await.expect("a durable broker outlives a crash");
         Bench { roles, ..self }
     }
@@ -71,7 +73,11 @@ impl<'a> Bench<'a> {
 
     /// Subscribes.
     pub async fn try_subscribe(&self, subscribe: &Subscribe) -> Result<Lanes, BrokerError> {
-        self.roles.consumer.as_deref().expect("a broker that is tested consumes").subscribe(subscribe.clone()).await
+        let mut subscribe = subscribe.clone();
+        if subscribe.own == OwnKeys::default() {
+            subscribe.own = self.subject.own_keys();
+        }
+        self.roles.consumer.as_deref().expect("a broker that is tested consumes").subscribe(subscribe).await
     }
 
     /// `name` where the broker has groups. Else none: every subscription reads for itself, which tests with one reader do not notice.

@@ -10,8 +10,8 @@ use super::{Bench, Test, suite};
 pub(super) const TESTS: &[Test] = suite!(Flag::Durable =>
     messages_and_marks_outlive_a_crash,
     retries_their_attempts_and_their_times_outlive_a_crash,
-    delayed_messages_outlive_a_crash,
 );
+pub(super) const DELAYS: &[Test] = suite!(Flag::Durable, Some(Flag::Delay), |_| true => delayed_messages_outlive_a_crash);
 
 async fn messages_and_marks_outlive_a_crash(bench: Bench<'_>) {
     let topic = bench.topic("t");

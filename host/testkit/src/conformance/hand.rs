@@ -1,6 +1,6 @@
 //! A lane in the hand of a test: fetches with a deadline, and a ledger just good enough to settle with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use longshore_core::{Again, Batch, Lane, Lanes, Outbox, Ranges, Receipts, Room, SettleError, Settled};
@@ -20,6 +20,8 @@ pub struct Hand {
     pub round: Settled,
     _lanes: Option<Lanes>,
     open: BTreeSet<u64>,
+    /// Where in `got` the last delivery stands of each position that is not ended, redeliveries included.
+    held: BTreeMap<u64, usize>,
     ended: Ranges,
     top: u64,
 }
@@ -29,7 +31,7 @@ impl Hand {
     pub fn new(lane: Lane, lanes: Option<Lanes>) -> Self {
         let ended = lane.finished.clone();
         let round = Settled { above: ended.clone(), ..Settled::default() };
-        Hand { lane, got: Batch::default(), round, _lanes: lanes, open: BTreeSet::new(), ended, top: 0 }
+        Hand { lane, got: Batch::default(), round, _lanes: lanes, open: BTreeSet::new(), held: BTreeMap::new(), ended, top: 0 }
     }
 
     /// Fetches until `count` messages more are there; answers the index of the first of them.
@@ -60,6 +62,7 @@ impl Hand {
                 self.top = receipt.position;
                 self.open.insert(receipt.position);
             }
+            self.held.insert(receipt.position, self.got.len());
             self.got.push_from(batch, i);
         }
         first
@@ -121,12 +124,13 @@ impl Hand {
     /// Gives everything back, as a host does that stops.
     pub async fn close(self) {
         let mut open = Receipts::default();
-        (0..self.got.len()).map(|i| self.got.receipt(i)).filter(|r| self.open.contains(&r.position)).for_each(|r| open.push(r));
+        self.held.values().for_each(|i| open.push(self.got.receipt(*i)));
         self.lane.acks.close(open).await.expect("a lane closes");
     }
 
     fn end(&mut self, index: usize) {
         let position = self.got.receipt(index).position;
+        self.held.remove(&position);
         if self.open.remove(&position) {
             self.ended.insert(position);
         }

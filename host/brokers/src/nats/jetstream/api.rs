@@ -1,0 +1,210 @@
+//! Questions to JetStream's API, and what its answers mean. Subjects and bodies are those of the server's reference
+//! (docs.nats.io, "NATS JetStream API reference"); configurations stay JSON, so that an update keeps what newer servers know and we do not.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::RequestErrorKind;
+use async_nats::jetstream::response::Response;
+use longshore_core::{BrokerError, PublishError};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// Codes of the server for what is not there: consumer, message (by number, by subject), stream.
+const MISSING: [u64; 4] = [10014, 10043, 10037, 10059];
+
+/// Why there is no good answer.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// What was asked about is not there.
+    Missing(String),
+    /// The server refuses, for good.
+    Refused(String),
+    /// No answer came, or the server cannot now.
+    Trouble(String),
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Said::Missing(words) | Said::Refused(words) | Said::Trouble(words) => f.write_str(words),
+        }
+    }
+}
+
+impl Said {
+    /// As an error about `what`.
+    pub(super) fn about(self, what: impl fmt::Display) -> BrokerError {
+        match self {
+            Said::Missing(words) | Said::Refused(words) => BrokerError::give_up(format!("{what}: {words}")),
+            Said::Trouble(words) => BrokerError::retry(format!("{what}: {words}")),
+        }
+    }
+
+    /// As an error of a publish to `topic`.
+    pub(super) fn of_publish(self, topic: &str) -> PublishError {
+        match self {
+            Said::Missing(words) | Said::Refused(words) => PublishError::Invalid(format!("topic {topic:?}: {words}")),
+            Said::Trouble(words) => PublishError::Unavailable(format!("topic {topic:?}: {words}")),
+        }
+    }
+}
+
+/// Asks `subject` of the API.
+pub(super) async fn ask<T: DeserializeOwned>(js: &Context, subject: String, body: &Value) -> Result<T, Said> {
+    let answer = js.request::<_, _, Response<Value>>(subject, body).await.map_err(|error| match error.kind() {
+        RequestErrorKind::NoResponders => Said::Trouble("JetStream does not answer: it is off, or the server is starting".into()),
+        RequestErrorKind::InvalidSubject => Said::Refused(error.to_string()),
+        _ => Said::Trouble(crate::nats::link::with_causes(&error)),
+    })?;
+    match answer {
+        Response::Ok(value) => {
+            serde_json::from_value(value).map_err(|error| Said::Trouble(format!("an answer that cannot be read: {error}")))
+        }
+        Response::Err { error } => {
+            let (code, words) = (error.error_code().0, error.to_string());
+            Err(match error.code() {
+                _ if MISSING.contains(&code) => Said::Missing(words),
+                500.. => Said::Trouble(words),
+                _ => Said::Refused(words),
+            })
+        }
+    }
+}
+
+/// `None` for what is not there.
+pub(super) fn there<T>(answer: Result<T, Said>) -> Result<Option<T>, Said> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(Said::Missing(_)) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+/// A stream, as far as we read it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Stream {
+    pub(super) config: Value,
+    pub(super) state: StreamState,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct StreamState {
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+    pub(super) first_seq: u64,
+    pub(super) last_seq: u64,
+    /// Messages of each subject, where they were asked for.
+    pub(super) subjects: Option<HashMap<String, u64>>,
+}
+
+impl Stream {
+    pub(super) fn name(&self) -> &str {
+        self.config["name"].as_str().unwrap_or_default()
+    }
+
+    /// What it takes.
+    pub(super) fn subjects(&self) -> Vec<&str> {
+        let list = self.config["subjects"].as_array().map(Vec::as_slice).unwrap_or_default();
+        list.iter().filter_map(Value::as_str).collect()
+    }
+}
+
+/// A consumer, as far as we read it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Consumer {
+    pub(super) name: String,
+    pub(super) created: String,
+    pub(super) config: Value,
+    pub(super) ack_floor: Sequences,
+    pub(super) num_ack_pending: u64,
+    pub(super) num_pending: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Sequences {
+    pub(super) stream_seq: u64,
+}
+
+impl Consumer {
+    /// What it filters on; empty where it takes everything.
+    pub(super) fn filters(&self) -> Vec<String> {
+        let one = self.config["filter_subject"].as_str().filter(|f| !f.is_empty());
+        let many = self.config["filter_subjects"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut filters: Vec<String> = one.into_iter().chain(many.iter().filter_map(Value::as_str)).map(Into::into).collect();
+        filters.sort();
+        filters
+    }
+
+    pub(super) fn is_durable(&self) -> bool {
+        self.config["durable_name"].as_str().is_some_and(|name| !name.is_empty())
+    }
+}
+
+/// All pages of a list.
+async fn all<T: DeserializeOwned>(js: &Context, subject: &str, field: &str) -> Result<Vec<T>, Said> {
+    let mut list: Vec<T> = Vec::new();
+    loop {
+        let mut page: Value = ask(js, subject.into(), &json!({ "offset": list.len() })).await?;
+        let total = page["total"].as_u64().unwrap_or(0);
+        let items: Option<Vec<T>> = serde_json::from_value(page[field].take()).map_err(|error| Said::Trouble(error.to_string()))?;
+        let items = items.unwrap_or_default();
+        let over = items.is_empty();
+        list.extend(items);
+        if over || list.len() as u64 >= total {
+            return Ok(list);
+        }
+    }
+}
+
+pub(super) async fn streams(js: &Context) -> Result<Vec<Stream>, Said> {
+    all(js, "STREAM.LIST", "streams").await
+}
+
+pub(super) async fn consumers(js: &Context, stream: &str) -> Result<Vec<Consumer>, Said> {
+    all(js, &format!("CONSUMER.LIST.{stream}"), "consumers").await
+}
+
+/// Names of the streams that take something of what `filter` means.
+pub(super) async fn streams_of(js: &Context, filter: &str) -> Result<Vec<String>, Said> {
+    #[derive(Deserialize)]
+    struct Names {
+        streams: Option<Vec<String>>,
+    }
+    let names: Names = ask(js, "STREAM.NAMES".into(), &json!({ "subject": filter })).await?;
+    Ok(names.streams.unwrap_or_default())
+}
+
+/// A stream with the messages of each subject that `filter` means.
+pub(super) async fn stream(js: &Context, name: &str, filter: Option<&str>) -> Result<Option<Stream>, Said> {
+    let body = filter.map_or(json!({}), |filter| json!({ "subjects_filter": filter }));
+    there(ask(js, format!("STREAM.INFO.{name}"), &body).await)
+}
+
+pub(super) async fn consumer(js: &Context, stream: &str, name: &str) -> Result<Option<Consumer>, Said> {
+    there(ask(js, format!("CONSUMER.INFO.{stream}.{name}"), &json!({})).await)
+}
+
+/// Makes a consumer or changes it.
+pub(super) async fn put_consumer(js: &Context, stream: &str, name: &str, config: &Value) -> Result<Consumer, Said> {
+    ask(js, format!("CONSUMER.CREATE.{stream}.{name}"), &json!({ "stream_name": stream, "config": config })).await
+}
+
+/// Says whether it was there.
+pub(super) async fn delete_consumer(js: &Context, stream: &str, name: &str) -> Result<bool, Said> {
+    Ok(there(ask::<Value>(js, format!("CONSUMER.DELETE.{stream}.{name}"), &json!({})).await)?.is_some())
+}
+
+/// Removes messages of a subject; says how many there were.
+pub(super) async fn purge(js: &Context, stream: &str, filter: &str) -> Result<u64, Said> {
+    let answer: Value = ask(js, format!("STREAM.PURGE.{stream}"), &json!({ "filter": filter })).await?;
+    Ok(answer["purged"].as_u64().unwrap_or(0))
+}
+
+/// Removes one message; says whether it was there.
+pub(super) async fn delete_message(js: &Context, stream: &str, sequence: u64) -> Result<bool, Said> {
+    let body = json!({ "seq": sequence, "no_erase": true });
+    Ok(there(ask::<Value>(js, format!("STREAM.MSG.DELETE.{stream}"), &body).await)?.is_some())
+}

@@ -1,0 +1,136 @@
+//! Publishing: each message confirmed by the stream that keeps it, many on their way at once.
+
+use std::collections::BTreeSet;
+use std::error::Error as _;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::context::{PublishError as JsError, PublishErrorKind};
+use futures::{StreamExt, stream};
+use longshore_core::row::Row;
+use longshore_core::{Batch, BoxFuture, BrokerError, Outbox, PublishError, Publisher, headers};
+
+use super::streams::Broker;
+use crate::nats::headers::{ID, MESSAGE_ID, encode, is_plain};
+use crate::nats::link::with_causes;
+use crate::nats::names::{check_topic, is_inbox};
+
+/// Messages of one publish that wait for their confirms at once. The client allows 5,000 over all.
+const WINDOW: usize = 512;
+
+type Answer = Result<String, PublishError>;
+
+impl Publisher for Broker {
+    fn publish<'a>(&'a self, outbox: &'a Outbox) -> BoxFuture<'a, Result<Vec<Answer>, BrokerError>> {
+        Box::pin(async move {
+            if let Err(error) = self.link.check() {
+                return Ok(vec![Err(PublishError::Unavailable(error.what)); outbox.len()]);
+            }
+            let topics: BTreeSet<&str> = (0..outbox.len()).map(|i| outbox.row(i).topic()).collect();
+            for topic in topics.into_iter().filter(|topic| check_topic(topic).is_ok()) {
+                // What cannot be made is told to the messages that need it.
+                let _ = self.stream_to_publish(topic).await;
+            }
+            let all = (0..outbox.len()).map(|i| self.publish_one(outbox.row(i), outbox.delay(i)));
+            Ok(stream::iter(all).buffered(WINDOW).collect().await)
+        })
+    }
+
+    fn request<'a>(&'a self, outbox: &'a Outbox, timeout: Duration) -> BoxFuture<'a, Result<Batch, PublishError>> {
+        Box::pin(self.ask(outbox, timeout))
+    }
+
+    fn is_reply_address(&self, topic: &str) -> bool {
+        is_inbox(topic)
+    }
+}
+
+impl Broker {
+    pub(super) async fn publish_one(&self, row: Row<'_>, delay: u64) -> Answer {
+        let topic = row.topic();
+        let Some(payload) = row.payload() else {
+            let what = "a message without payload (a tombstone); an empty payload is one like any other";
+            return Err(PublishError::Unsupported(what.into()));
+        };
+        if delay > 0 {
+            let what = "JetStream has no delayed messages here; publish to a topic of another broker, or let the handler snooze";
+            return Err(PublishError::Unsupported(what.into()));
+        }
+        if is_inbox(topic) {
+            return self.reply(row).await;
+        }
+        check_topic(topic).map_err(PublishError::Invalid)?;
+        self.stream_to_publish(topic).await.map_err(|said| said.of_publish(topic))?;
+        let headers = with_id(row)?;
+        match self.keep(topic, headers.clone(), payload).await {
+            Err(error) if error.kind() == PublishErrorKind::StreamNotFound => {
+                // The stream that took it is gone.
+                self.forget(topic);
+                self.stream_to_publish(topic).await.map_err(|said| said.of_publish(topic))?;
+                let again = self.keep(topic, headers, payload).await;
+                again.map(|own| id_of(row, own)).map_err(|error| refused(topic, &error))
+            }
+            kept => kept.map(|own| id_of(row, own)).map_err(|error| refused(topic, &error)),
+        }
+    }
+
+    /// Publishes and waits until it is kept; answers where.
+    async fn keep(&self, topic: &str, headers: Option<HeaderMap>, payload: &[u8]) -> Result<String, JsError> {
+        let (topic, payload) = (topic.to_owned(), payload.to_vec().into());
+        let sent = match headers {
+            Some(headers) => self.js.publish_with_headers(topic, headers, payload).await?,
+            None => self.js.publish(topic, payload).await?,
+        };
+        let ack = sent.await?;
+        Ok(format!("{}/{}", ack.stream, ack.sequence))
+    }
+}
+
+fn id_of(row: Row<'_>, own: String) -> String {
+    if row.id().is_empty() { own } else { row.id().into() }
+}
+
+/// The headers of a message with its id, by which the server keeps it once.
+fn with_id(row: Row<'_>) -> Result<Option<HeaderMap>, PublishError> {
+    let encoded = encode(row);
+    if row.id().is_empty() {
+        return Ok(encoded);
+    }
+    if !is_plain(row.id()) {
+        return Err(PublishError::Invalid(format!(
+            "id {:?} has control characters or white space around, which NATS cannot carry",
+            row.id()
+        )));
+    }
+    let mut map = encoded.unwrap_or_default();
+    let text = |name: &str| row.header(name).map(String::from_utf8_lossy).unwrap_or_default();
+    if row.header(headers::DEAD_REASON).is_some() {
+        // It has the id of the message that died, which may die again once it was redriven: each death is kept.
+        let death = [headers::DEAD_GROUP, headers::DEAD_FIRST_FAILED_AT, headers::DEAD_REDRIVES].map(text).join("/");
+        map.insert(MESSAGE_ID, format!("dead/{death}/{}", row.id()).replace(char::is_control, "").as_str());
+        map.insert(ID, row.id());
+    } else {
+        map.insert(MESSAGE_ID, row.id());
+    }
+    Ok(Some(map))
+}
+
+/// Why a message is not kept.
+fn refused(topic: &str, error: &JsError) -> PublishError {
+    let words = format!("topic {topic:?}: {}", with_causes(error));
+    match error.kind() {
+        PublishErrorKind::TimedOut => PublishError::Timeout,
+        PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge(words),
+        PublishErrorKind::Other => {
+            let code = error.source().and_then(|source| source.downcast_ref::<async_nats::jetstream::Error>()).map(|e| e.error_code().0);
+            match code {
+                // Larger than the stream's max_msg_size, or its headers than 64 KiB.
+                Some(10054 | 10097) => PublishError::TooLarge(words),
+                // The stream is sealed, or a mirror, or wants what we do not know.
+                Some(10109 | 10137) => PublishError::Invalid(words),
+                _ => PublishError::Unavailable(words),
+            }
+        }
+        _ => PublishError::Unavailable(words),
+    }
+}

@@ -1,0 +1,350 @@
+//! The reading half of a lane: pulls new messages and copies for retries alike, so that neither starves the other.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{HeaderMap, Message as NatsMessage};
+use futures::StreamExt;
+use longshore_core::row::{self, Row};
+use longshore_core::{Batch, BoxFuture, BrokerError, Facts, Message, Receipt, Room, Source};
+use tokio::time::Instant;
+
+use super::acks::{AckSubject, nak};
+use super::api;
+use super::keys::OnVanished;
+use super::members::Alive;
+use super::messages;
+use super::pull::{Came, Pull};
+use super::retries::{self, Journey};
+use super::streams::Broker;
+use crate::nats::headers::decode;
+
+/// Longest request for messages, whatever `fetch.max-wait` says: the server keeps one for each lane that waits.
+const LONGEST_PULL: Duration = Duration::from_secs(30);
+
+/// Where a lane's messages come from.
+pub(super) struct Origin {
+    pub(super) broker: Arc<Broker>,
+    pub(super) stream: String,
+    /// The group, or the name that stands for it where there is none.
+    pub(super) group: String,
+    pub(super) _alive: Arc<Alive>,
+}
+
+impl Origin {
+    /// The error of a lane whose consumer is gone.
+    pub(super) fn vanished(&self, words: &str, policy: OnVanished) -> BrokerError {
+        let what = format!("consumer {:?} of stream {:?} is gone: {words}", self.group, self.stream);
+        match policy {
+            OnVanished::Recreate => BrokerError::reconnect(what),
+            OnVanished::Stop => BrokerError::give_up(format!("{what}; `on-vanished` says to stop")),
+        }
+    }
+}
+
+/// The two consumers of a lane.
+pub(super) struct Pulls {
+    pub(super) fresh: Pull,
+    pub(super) retried: Pull,
+}
+
+/// What is agreed on.
+pub(super) struct Terms {
+    /// How long a pull may wait at the server.
+    pub(super) wait: Duration,
+    pub(super) lease: Duration,
+    pub(super) on_vanished: OnVanished,
+}
+
+/// The reading half.
+pub(super) struct LaneSource {
+    origin: Arc<Origin>,
+    fresh: Side,
+    retried: Side,
+    /// Whose turn it is.
+    retried_first: bool,
+    terms: Terms,
+    /// Positions with a copy when the lane began: word that their originals are settled may have been lost with the server.
+    copied: HashSet<u64>,
+    /// The highest position that was new to the lane.
+    newest: u64,
+    /// How often a copy was delivered before it was due, by its sequence.
+    parked: HashMap<u64, u32>,
+    /// The row that is being handed over.
+    row: Vec<u8>,
+}
+
+/// One consumer and what came of it.
+struct Side {
+    pull: Pull,
+    here: VecDeque<NatsMessage>,
+}
+
+impl Drop for LaneSource {
+    /// Gives back what came and was not handed over, so that nobody waits for its lease to end.
+    fn drop(&mut self) {
+        for side in [&mut self.fresh, &mut self.retried] {
+            let Some(mut answers) = side.pull.end() else { continue };
+            let (broker, here) = (self.origin.broker.clone(), std::mem::take(&mut side.here));
+            self.origin.broker.members.finish(async move {
+                let _ = answers.drain().await;
+                let mut left = futures::stream::iter(here).chain(answers);
+                while let Some(message) = left.next().await {
+                    if let Some(ack) = AckSubject::of(&message) {
+                        let _ = broker.send(ack.subject, "-NAK").await;
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// What is done with a message.
+enum Step {
+    /// It is in the batch.
+    Taken,
+    /// It is not for the lane, now or ever.
+    Passed,
+    /// There is no room for it.
+    Full,
+}
+
+impl LaneSource {
+    pub(super) fn new(origin: Arc<Origin>, pulls: Pulls, copied: HashSet<u64>, terms: Terms) -> Self {
+        let side = |pull| Side { pull, here: VecDeque::new() };
+        let terms = Terms { wait: terms.wait.clamp(Duration::from_millis(10), LONGEST_PULL), ..terms };
+        let (fresh, retried) = (side(pulls.fresh), side(pulls.retried));
+        let (parked, row) = (HashMap::new(), Vec::new());
+        LaneSource { origin, fresh, retried, retried_first: false, terms, copied, newest: 0, parked, row }
+    }
+}
+
+impl Source for LaneSource {
+    fn fetch<'a>(&'a mut self, room: Room, into: &'a mut Batch) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(async move {
+            loop {
+                self.collect(room).await?;
+                if self.hand_over(room, into).await? {
+                    return Ok(());
+                }
+                self.origin.broker.link.check()?;
+                // Both have room for half of it, so that together they never bring more.
+                let (half, bytes) = ((room.messages / 2).max(1), (room.bytes / 2).max(1));
+                self.fresh.pull.ask(room.messages.saturating_sub(half).max(1), bytes, self.terms.wait).await?;
+                self.retried.pull.ask(half, bytes, self.terms.wait).await?;
+                let came = tokio::select! {
+                    came = self.fresh.pull.came() => self.fresh.keep(came),
+                    came = self.retried.pull.came() => self.retried.keep(came),
+                };
+                if let Some(other) = came {
+                    self.other(other).await?;
+                }
+            }
+        })
+    }
+}
+
+impl Side {
+    /// Keeps a message; hands back anything else.
+    fn keep(&mut self, came: Came) -> Option<Came> {
+        match came {
+            Came::Message(message) => self.here.push_back(message),
+            Came::Over => {}
+            other => return Some(other),
+        }
+        None
+    }
+}
+
+impl LaneSource {
+    /// Takes what has come already.
+    async fn collect(&mut self, room: Room) -> Result<(), BrokerError> {
+        let mut other = None;
+        for side in [&mut self.fresh, &mut self.retried] {
+            while side.here.len() < room.messages
+                && other.is_none()
+                && let Some(came) = side.pull.here()
+            {
+                other = side.keep(came);
+            }
+        }
+        match other {
+            Some(other) => self.other(other).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What is no message.
+    async fn other(&self, came: Came) -> Result<(), BrokerError> {
+        let Origin { broker, stream, group, .. } = &*self.origin;
+        match came {
+            Came::Message(_) | Came::Over => Ok(()),
+            Came::Vanished(words) => Err(self.origin.vanished(&words, self.terms.on_vanished)),
+            Came::Refused(words) => Err(BrokerError::reconnect(format!("stream {stream:?} refuses group {group:?}: {words}"))),
+            Came::Nobody => {
+                let about = |said: api::Said| said.about(format!("consumer {group:?} of stream {stream:?}"));
+                let main = api::consumer(&broker.js, stream, group).await.map_err(about)?;
+                let copies = api::consumer(&broker.js, retries::STREAM, &retries::consumer(stream, group)).await.map_err(about)?;
+                if main.is_none() || copies.is_none() {
+                    return Err(self.origin.vanished("it was deleted", self.terms.on_vanished));
+                }
+                Err(BrokerError::retry(format!("stream {stream:?} does not answer group {group:?} yet")))
+            }
+        }
+    }
+
+    /// Hands over what is here, as far as there is room. Cancel-safe: a message leaves its queue only once it is in the batch.
+    async fn hand_over(&mut self, room: Room, into: &mut Batch) -> Result<bool, BrokerError> {
+        let (messages, bytes) = (into.len(), into.bytes());
+        while into.len() - messages < room.messages {
+            let retried = match (self.fresh.here.is_empty(), self.retried.here.is_empty()) {
+                (true, true) => break,
+                (false, false) => self.retried_first,
+                (fresh, _) => fresh,
+            };
+            // Once something is handed over, nothing is waited for: a dropped fetch has all of it or none.
+            if into.len() > messages && self.waits(retried) {
+                break;
+            }
+            let left = (into.len() > messages).then(|| room.bytes.saturating_sub(into.bytes() - bytes));
+            let step = if retried { self.hand_over_copy(left, into).await? } else { self.hand_over_new(left, into).await? };
+            if matches!(step, Step::Full) {
+                break;
+            }
+            if retried {
+                self.retried.here.pop_front()
+            } else {
+                self.fresh.here.pop_front()
+            };
+            self.retried_first = !retried;
+        }
+        Ok(into.len() > messages)
+    }
+
+    /// Whether something has to be asked or said before the next message can be handed over.
+    fn waits(&self, retried: bool) -> bool {
+        let side = if retried { &self.retried } else { &self.fresh };
+        let Some(message) = side.here.front() else { return false };
+        let not_due = |headers| Journey::read(headers).is_none_or(|journey| journey.not_before > self.origin.broker.clock.now());
+        match retried {
+            true => message.headers.as_ref().is_none_or(not_due),
+            false => AckSubject::of(message).is_some_and(|ack| self.may_have_copy(&ack)),
+        }
+    }
+
+    async fn hand_over_new(&mut self, left: Option<usize>, into: &mut Batch) -> Result<Step, BrokerError> {
+        let Some(message) = self.fresh.here.front() else { return Ok(Step::Full) };
+        let Some(ack) = AckSubject::of(message) else { return Ok(Step::Passed) };
+        if is_stale(&self.fresh.pull, self.terms.lease) {
+            return Ok(Step::Passed);
+        }
+        if self.may_have_copy(&ack) && self.has_copy(&ack).await? {
+            // It failed, its copy is kept, and the word of that was lost.
+            self.origin.broker.send(ack.subject, "+ACK").await?;
+            return Ok(Step::Passed);
+        }
+        let headers = message.headers.as_ref();
+        let facts = Facts { deliveries: ack.delivered, unanswered: ack.delivered - 1, ..Facts::default() };
+        let topic = message.subject.as_str();
+        write(&mut self.row, headers, topic, &message.payload, &ack, 1);
+        let receipt = Receipt { position: ack.stream_sequence, token: ack.subject.as_bytes() };
+        let step = push(&self.row, left, receipt, facts, 1, into);
+        if matches!(step, Step::Taken) {
+            self.newest = self.newest.max(ack.stream_sequence);
+        }
+        Ok(step)
+    }
+
+    async fn hand_over_copy(&mut self, left: Option<usize>, into: &mut Batch) -> Result<Step, BrokerError> {
+        let Some(message) = self.retried.here.front() else { return Ok(Step::Full) };
+        let Some(ack) = AckSubject::of(message) else { return Ok(Step::Passed) };
+        if is_stale(&self.retried.pull, self.terms.lease) {
+            return Ok(Step::Passed);
+        }
+        let empty = HeaderMap::new();
+        let headers = message.headers.as_ref().unwrap_or(&empty);
+        let Some(journey) = Journey::read(headers) else {
+            tracing::error!(stream = retries::STREAM, sequence = ack.stream_sequence, "a message is no retry, and is left out");
+            self.origin.broker.send(ack.subject, "+TERM").await?;
+            return Ok(Step::Passed);
+        };
+        let now = self.origin.broker.clock.now();
+        if journey.not_before > now {
+            self.origin.broker.send(ack.subject, &nak(Duration::from_millis(journey.not_before - now))).await?;
+            // It was never due before, so no delivery of it counts.
+            self.parked.insert(ack.stream_sequence, ack.delivered);
+            return Ok(Step::Passed);
+        }
+        // How often it was sent back before this lane began is not known: once, as it was not due.
+        let unknown = u32::from(journey.not_before > 0 && ack.delivered > 1);
+        let parked = self.parked.get(&ack.stream_sequence).copied().unwrap_or(unknown).min(ack.delivered - 1);
+        let deliveries = journey.deliveries.saturating_add(ack.delivered - parked);
+        let facts = Facts {
+            deliveries,
+            unanswered: ack.delivered - 1 - parked,
+            redrives: journey.redrives,
+            first_failed_at: journey.first_failed_at,
+        };
+        write(&mut self.row, Some(headers), &journey.topic, &message.payload, &ack, journey.attempt);
+        let token = format!("{} {deliveries}", ack.subject);
+        let receipt = Receipt { position: journey.position_at(ack.stream_sequence), token: token.as_bytes() };
+        let step = push(&self.row, left, receipt, facts, journey.attempt, into);
+        if matches!(step, Step::Taken) {
+            self.parked.remove(&ack.stream_sequence);
+        }
+        Ok(step)
+    }
+
+    /// Whether a message may have failed before: it was delivered, to us or before us.
+    fn may_have_copy(&self, ack: &AckSubject<'_>) -> bool {
+        ack.delivered > 1 || ack.stream_sequence <= self.newest || self.copied.contains(&ack.stream_sequence)
+    }
+
+    /// Whether a copy of a message waits.
+    async fn has_copy(&self, ack: &AckSubject<'_>) -> Result<bool, BrokerError> {
+        let Origin { broker, stream, group, .. } = &*self.origin;
+        let subject = retries::subject(stream, group, ack.stream_sequence);
+        let copy = messages::last(&broker.js, retries::STREAM, &subject).await;
+        Ok(copy.map_err(|said| said.about(format!("retries of group {group:?}")))?.is_some())
+    }
+}
+
+/// Whether what came of the pull was lent so long ago that it may be another's by now: it comes again.
+fn is_stale(pull: &Pull, lease: Duration) -> bool {
+    Instant::now() > pull.asked_at + lease / 4 * 3
+}
+
+/// Makes the row of a message.
+fn write(row: &mut Vec<u8>, headers: Option<&HeaderMap>, topic: &str, payload: &[u8], ack: &AckSubject<'_>, attempt: u32) {
+    row.clear();
+    let decoded = headers.map(decode).unwrap_or_default();
+    let own;
+    let id = match decoded.id {
+        Some(id) => id,
+        None => {
+            own = format!("{}/{}", ack.stream, ack.stream_sequence);
+            &own
+        }
+    };
+    let message = Message {
+        id,
+        topic,
+        key: decoded.key.as_deref(),
+        payload: Some(payload),
+        headers: decoded.headers(),
+        timestamp: decoded.timestamp.unwrap_or(ack.stored_at),
+        attempt,
+    };
+    row::append(row, &message);
+}
+
+/// Appends a row where there is room for it.
+fn push(bytes: &[u8], left: Option<usize>, receipt: Receipt<'_>, facts: Facts, attempt: u32, into: &mut Batch) -> Step {
+    let row = Row::at(bytes, 0).expect("it was just written");
+    if left.is_some_and(|left| row.size() > left) {
+        return Step::Full;
+    }
+    into.push_row(row, attempt, receipt, facts);
+    Step::Taken
+}

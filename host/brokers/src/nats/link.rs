@@ -1,0 +1,162 @@
+//! The connection of one broker: opened once and fast, mended by the client, and told apart from what only a human mends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::{Client, ConnectError, ConnectErrorKind, Event};
+use longshore_core::{BoxFuture, BrokerError, Connect, Connection};
+use tokio::time::timeout;
+
+use super::config::Config;
+
+/// Commands that wait for the connection: a publish window and some.
+const COMMANDS: usize = 8192;
+/// Messages that one subscription of the client holds. A pull never asks for so many.
+pub(super) const SUBSCRIPTION: usize = 65_536;
+/// Longest wait between two tries to connect again.
+const RECONNECT: Duration = Duration::from_secs(1);
+
+/// A connected client.
+pub(super) struct Link {
+    pub(super) client: Client,
+    /// The broker's name in the configuration.
+    pub(super) name: String,
+    /// How long the server may take for anything.
+    pub(super) patience: Duration,
+}
+
+impl Link {
+    /// Connects, within `connect-timeout`.
+    pub(super) async fn open(config: &Config, connect: &Connect) -> Result<Arc<Self>, BrokerError> {
+        let (urls, name) = (config.url.list(), connect.name.clone());
+        let options = config
+            .options(connect)
+            .await?
+            .client_capacity(COMMANDS)
+            .subscription_capacity(SUBSCRIPTION)
+            .reconnect_delay_callback(|attempts| RECONNECT.min(Duration::from_millis(20 << attempts.min(6))))
+            .event_callback(move |event| {
+                tell(&name, &event);
+                std::future::ready(())
+            });
+        let shown = shown(&urls);
+        let bound = config.connect_timeout.get();
+        let client = match timeout(bound, options.connect(urls)).await {
+            Ok(connected) => connected.map_err(|error| refused(&shown, &error))?,
+            Err(_) => return Err(BrokerError::reconnect(format!("NATS at {shown} did not answer within {bound:?} (connect-timeout)"))),
+        };
+        Ok(Arc::new(Link { client, name: connect.name.clone(), patience: config.request_timeout.get() }))
+    }
+
+    /// Whether the client is connected now.
+    pub(super) fn is_up(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// An error unless the client is connected now.
+    pub(super) fn check(&self) -> Result<(), BrokerError> {
+        if self.is_up() {
+            return Ok(());
+        }
+        Err(BrokerError::retry(format!("broker {:?}: not connected to NATS; trying to connect", self.name)))
+    }
+}
+
+impl Connection for Link {
+    fn ping(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(async move {
+            self.check()?;
+            // The server answers a request that nobody listens to at once.
+            let asked = timeout(self.patience, self.client.request(self.client.new_inbox(), Vec::new().into())).await;
+            match asked {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(error)) if error.kind() == async_nats::RequestErrorKind::NoResponders => Ok(()),
+                Ok(Err(error)) => Err(BrokerError::retry(format!("broker {:?}: {error}", self.name))),
+                Err(_) => Err(BrokerError::retry(format!("broker {:?}: no answer within {:?}", self.name, self.patience))),
+            }
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(async move {
+            if !self.is_up() {
+                return Ok(());
+            }
+            let flushed = timeout(self.patience, self.client.flush()).await;
+            // Ends the client's task; what is still subscribed ends with it.
+            let _ = timeout(self.patience, self.client.drain()).await;
+            match flushed {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(BrokerError::retry(format!("broker {:?}: {error}", self.name))),
+                Err(_) => Err(BrokerError::retry(format!("broker {:?}: flushing took longer than {:?}", self.name, self.patience))),
+            }
+        })
+    }
+}
+
+/// Tells of the connection.
+fn tell(name: &str, event: &Event) {
+    match event {
+        Event::Connected => tracing::info!(broker = name, "connected to NATS"),
+        Event::Disconnected => tracing::warn!(broker = name, "the connection to NATS is lost; connecting again"),
+        Event::SlowConsumer(_) => tracing::error!(broker = name, "a subscription of core NATS was too slow, and messages of it are lost"),
+        Event::ServerError(error) => tracing::error!(broker = name, "NATS says: {error}"),
+        Event::ClientError(error) => tracing::warn!(broker = name, "{error}"),
+        other => tracing::debug!(broker = name, "{other}"),
+    }
+}
+
+/// Why there is no connection, and what mends it.
+fn refused(urls: &str, error: &ConnectError) -> BrokerError {
+    let words = with_causes(error);
+    match error.kind() {
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => BrokerError::give_up(format!(
+            "NATS at {urls} does not let us in: {words}; check user, password, token, nkey or credentials-file"
+        )),
+        ConnectErrorKind::Tls => {
+            BrokerError::give_up(format!("NATS at {urls}: {words}; check `tls`: what it trusts, and whether it is asked for"))
+        }
+        ConnectErrorKind::ServerParse => BrokerError::give_up(format!("url {urls}: {words}; write it like nats://localhost:4222")),
+        _ if words.to_lowercase().contains("certificate") => {
+            BrokerError::give_up(format!("NATS at {urls} cannot be trusted: {words}; check `tls.ca`"))
+        }
+        _ if words.to_lowercase().contains("authorization violation") => {
+            BrokerError::give_up(format!("NATS at {urls} does not let us in: {words}"))
+        }
+        _ => BrokerError::reconnect(format!("NATS at {urls} cannot be reached: {words}")),
+    }
+}
+
+/// An error with its causes, each once.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !words.contains(&text) {
+            words = format!("{words}: {text}");
+        }
+        cause = error.source();
+    }
+    words
+}
+
+/// Urls without what must not be told.
+fn shown(urls: &[String]) -> String {
+    let hide = |url: &String| match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) => format!("{}{}", &url[..scheme + 3], &url[at + 1..]),
+        (None, Some(at)) => url[at + 1..].to_owned(),
+        _ => url.clone(),
+    };
+    urls.iter().map(hide).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_url_is_told_without_its_password() {
+        let urls = ["nats://me:secret@host:4222", "token@other", "nats://plain"].map(String::from);
+        assert_eq!(super::shown(&urls), "nats://host:4222, other, nats://plain");
+    }
+}

@@ -1,0 +1,30 @@
+//! The conformance suite.
+
+use longshore_testkit::conformance::{self, Verdict};
+use longshore_testkit::servers::{Nats, NatsOptions};
+
+use super::support::JetStreamSubject;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jetstream_does_what_it_declares() {
+    let Some(nats) = Nats::start(&NatsOptions::default()) else { return };
+    let matrix = conformance::run(&JetStreamSubject { nats }).await;
+    println!("{matrix}");
+    matrix.assert_passed();
+    let unsupported = matrix.entries.iter().filter(|entry| entry.verdict == Verdict::Unsupported).map(|entry| entry.test);
+    assert_eq!(
+        unsupported.collect::<Vec<_>>(),
+        [
+            "equal_keys_share_a_partition",
+            "a_delayed_message_is_never_early",
+            "delayed_messages_come_in_the_order_of_their_times",
+            "a_delayed_retry_is_never_early",
+            "delayed_messages_are_counted_and_purged",
+            "outputs_are_published_with_the_round",
+            "a_round_with_an_output_that_cannot_be_is_refused_as_a_whole",
+            "a_refused_round_settles_once_it_is_changed",
+            "a_message_as_large_as_can_be_finds_room_among_the_dead_letters",
+            "delayed_messages_outlive_a_crash",
+        ]
+    );
+}

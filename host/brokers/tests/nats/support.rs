@@ -1,0 +1,54 @@
+//! Brokers on a real server.
+
+use std::path::Path;
+use std::time::Duration;
+
+use longshore_brokers::nats::jetstream::NatsJetStream;
+use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Clock, Connect, OwnKeys, Roles, TopicSettings};
+use longshore_testkit::conformance::Subject;
+use longshore_testkit::servers::Nats;
+use serde_json::{Value, json};
+
+/// Connects with a configuration.
+pub(crate) async fn connect(config: Value, topics: Vec<(String, TopicSettings)>) -> Result<Roles, BrokerError> {
+    let folder = Path::new(".").into();
+    let connect = Connect { name: "default".into(), folder, clock: Clock::system(), admin: None, topics };
+    NatsJetStream::connect(serde_json::from_value(config).expect("a good configuration"), connect).await
+}
+
+/// Connects to a server.
+pub(crate) async fn connect_to(nats: &Nats) -> Roles {
+    connect(json!({ "url": nats.url() }), Vec::new()).await.expect("the server is there")
+}
+
+/// JetStream under the conformance suite, on a server of its own, as it is killed.
+pub(crate) struct JetStreamSubject {
+    pub(crate) nats: Nats,
+}
+
+impl Subject for JetStreamSubject {
+    fn capabilities(&self) -> Capabilities {
+        NatsJetStream::CAPABILITIES
+    }
+
+    fn connect(&self) -> BoxFuture<'_, Roles> {
+        Box::pin(connect_to(&self.nats))
+    }
+
+    fn own_keys(&self) -> OwnKeys {
+        OwnKeys::new(serde_json::Map::from_iter([("lease".to_owned(), json!("2s"))]))
+    }
+
+    /// The server writes the state of a consumer ten times a second at most.
+    fn commit_interval(&self) -> Duration {
+        Duration::from_millis(300)
+    }
+
+    fn restart(&self, roles: Roles) -> BoxFuture<'_, Option<Roles>> {
+        drop(roles);
+        Box::pin(async move {
+            tokio::task::block_in_place(|| self.nats.server.restart());
+            Some(connect_to(&self.nats).await)
+        })
+    }
+}
