@@ -64,7 +64,7 @@ impl Batch {
 
     /// The row at `index`; panics beyond the end.
     pub fn row(&self, index: usize) -> Row<'_> {
-        Row::at(&self.rows, self.starts[index] as usize).expect("only whole rows are pushed")
+        Row::new_unchecked(&self.rows, self.starts[index] as usize).expect("only whole rows are pushed")
     }
 
     /// A view of the message at `index`; panics beyond the end.

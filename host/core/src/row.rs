@@ -93,6 +93,11 @@ impl<'a> Row<'a> {
         text(&self.bytes[from..from + self.topic_length()])
     }
 
+    /// Whether the topic is the same as that of `other`. Only for rows of a batch.
+    pub fn shares_topic(self, other: Row<'_>) -> bool {
+        self.topic_after(self.id_length() as usize) == other.topic_after(other.id_length() as usize)
+    }
+
     /// The key. Only for rows of a batch.
     pub fn key(self) -> Option<&'a [u8]> {
         self.key_after(self.id_length() as usize)

@@ -42,7 +42,9 @@ impl<R: Send, W: FnMut(&mut Books) -> Result<R> + Send> Job for Work<R, W> {
     }
 
     fn answer(self: Box<Self>, stands: Result<()>) {
-        let Work { result, answer, .. } = *self;
+        let Work { work, result, answer } = *self;
+        // First, so that whoever asked has what they share with it to themselves again.
+        drop(work);
         // Nobody may wait any more: the work stands all the same.
         let _ = answer.send(stands.map(|()| result.expect("work that stands was run")));
     }

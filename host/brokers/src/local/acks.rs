@@ -19,9 +19,8 @@ pub(super) struct LaneAcks<B> {
 
 impl<B: Backend> Acks for LaneAcks<B> {
     fn settle<'a>(&'a mut self, round: &'a Settled) -> BoxFuture<'a, Result<(), SettleError>> {
-        let (lane, round) = (self.lane, Arc::new(round.clone()));
+        let (lane, settled) = (self.lane, round.clone());
         Box::pin(async move {
-            let settled = round.clone();
             self.front.run(move |broker, now| broker.settle(lane, &settled, now)).await??;
             self.front.inboxes.deliver_all(&round.outputs);
             Ok(())

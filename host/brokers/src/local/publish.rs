@@ -7,6 +7,7 @@ use longshore_core::{BrokerError, Outbox, PublishError};
 
 use super::admit::{admit, check_name, is_inbox};
 use super::broker::{Broker, NEVER, Topic};
+use super::read::id_at;
 use super::tables::{Tables, TopicId, TopicRecord};
 
 type Result<T> = std::result::Result<T, BrokerError>;
@@ -26,17 +27,17 @@ pub(super) enum Route {
 }
 
 impl<T: Tables> Broker<T> {
-    /// Takes what can be taken and answers for each: the id that readers will see, or why not. What goes to an inbox is left to the caller.
-    pub(crate) fn publish(&mut self, outbox: &Outbox, now: u64) -> Result<Vec<std::result::Result<String, PublishError>>> {
+    /// Takes what can be taken and answers for each: where it was placed, or why not. What goes to an inbox is left to the caller.
+    pub(super) fn publish(&mut self, outbox: &Outbox, now: u64) -> Result<Vec<std::result::Result<Placed, PublishError>>> {
         let mut answers = Vec::with_capacity(outbox.len());
         let mut i = 0;
         while i < outbox.len() {
             match self.route(outbox.row(i), outbox.delay(i)) {
                 Err(error) => answers.push(Err(error)),
-                Ok(Route::Inbox) => answers.push(Ok(String::new())),
+                Ok(Route::Inbox) => answers.push(Ok(Placed::Inbox)),
                 Ok(_) => {
                     let end = run_from(outbox, i, |row| admit(row, 0, &self.limits).is_ok());
-                    self.place(outbox, i..end, now, |row, topic, placed| answers.push(Ok(id_of(row, topic, placed))))?;
+                    self.place(outbox, i..end, now, |placed| answers.push(Ok(placed)))?;
                     i = end;
                     continue;
                 }
@@ -64,24 +65,16 @@ impl<T: Tables> Broker<T> {
     }
 
     /// Places a run of messages, as [`run_from`] tells them, that was admitted. `placed` sees each.
-    pub(super) fn place(
-        &mut self,
-        outbox: &Outbox,
-        run: Range<usize>,
-        now: u64,
-        mut placed: impl FnMut(Row<'_>, &str, Placed),
-    ) -> Result<()> {
+    pub(super) fn place(&mut self, outbox: &Outbox, run: Range<usize>, now: u64, mut placed: impl FnMut(Placed)) -> Result<()> {
         let row = outbox.row(run.start);
         let topic = self.topic_or_new(row.topic(), now)?;
         if outbox.delay(run.start) > 0 {
             let id = self.delay(topic, row, now.saturating_add(outbox.delay(run.start)).saturating_add(1), now)?;
-            placed(row, row.topic(), Placed::Later(id));
+            placed(Placed::Later(id));
             return Ok(());
         }
         let first = self.append(topic, now, run.clone().map(|i| outbox.row(i)))?;
-        for (position, i) in (first..).zip(run) {
-            placed(outbox.row(i), row.topic(), Placed::At(position));
-        }
+        (first..first + run.len() as u64).for_each(|position| placed(Placed::At(position)));
         Ok(())
     }
 
@@ -160,11 +153,29 @@ pub(super) enum Placed {
     At(u64),
     /// Among the delayed, under that number.
     Later(u64),
+    /// Nowhere: whoever waits for it is in this process.
+    Inbox,
+}
+
+impl Placed {
+    /// The id that readers will see of a message that was published as `row`; none of one for an inbox.
+    pub(super) fn id(self, row: Row<'_>) -> String {
+        match self {
+            Placed::Inbox => String::new(),
+            _ if row.id_length() > 0 => row.id().into(),
+            Placed::At(position) => id_at(row.topic(), position),
+            Placed::Later(id) => later_id(row.topic(), id),
+        }
+    }
 }
 
 /// The end of the run of messages from `from` on that go to the same topic at once, or of the one that is delayed.
 pub(super) fn run_from(outbox: &Outbox, from: usize, good: impl Fn(Row<'_>) -> bool) -> usize {
-    let same = |i: &usize| outbox.delay(*i) == 0 && outbox.row(*i).topic() == outbox.row(from).topic() && good(outbox.row(*i));
+    let first = outbox.row(from);
+    let same = |i: &usize| {
+        let row = outbox.row(*i);
+        outbox.delay(*i) == 0 && row.shares_topic(first) && good(row)
+    };
     let rest = if outbox.delay(from) > 0 { 0 } else { (from + 1..outbox.len()).take_while(same).count() };
     from + 1 + rest
 }
@@ -172,14 +183,6 @@ pub(super) fn run_from(outbox: &Outbox, from: usize, good: impl Fn(Row<'_>) -> b
 /// The refusal of a topic that nobody made.
 pub(super) fn no_such_topic(name: &str) -> String {
     format!("no topic {name:?}, and auto-create-topics is off; make it with `longshore topics create {name}`")
-}
-
-fn id_of(row: Row<'_>, topic: &str, placed: Placed) -> String {
-    match placed {
-        _ if !row.id().is_empty() => row.id().into(),
-        Placed::At(position) => format!("{topic}/{position}"),
-        Placed::Later(id) => later_id(topic, id),
-    }
 }
 
 /// The id of a message that has no position yet.

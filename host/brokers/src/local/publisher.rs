@@ -1,6 +1,5 @@
 //! The publishing side, and requests.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{Batch, BoxFuture, BrokerError, Fix, Message, Outbox, PublishError, Publisher, headers};
@@ -9,25 +8,25 @@ use tokio::time::timeout;
 use super::admit::is_inbox;
 use super::backend::Backend;
 use super::front::Local;
+use super::publish::Placed;
 
 type Answers = Vec<Result<String, PublishError>>;
 
 impl<B: Backend> Publisher for Local<B> {
     fn publish<'a>(&'a self, outbox: &'a Outbox) -> BoxFuture<'a, Result<Answers, BrokerError>> {
         Box::pin(async move {
-            let shared = Arc::new(outbox.clone());
-            let mut answers = match self.run(move |broker, now| broker.publish(&shared, now)).await {
-                Ok(answers) => answers,
+            let shared = outbox.clone();
+            let placed = match self.run(move |broker, now| broker.publish(&shared, now)).await {
+                Ok(placed) => placed,
                 // No room, say: each message hears it, so that whoever published can tell its own caller.
                 Err(error) if error.fix == Fix::Retry => return Ok(vec![Err(PublishError::Unavailable(error.what)); outbox.len()]),
                 Err(error) => return Err(error),
             };
-            for (i, answer) in answers.iter_mut().enumerate().filter(|(_, a)| a.is_ok()) {
-                if is_inbox(outbox.row(i).topic()) {
-                    *answer = self.inboxes.deliver(outbox.row(i));
-                }
-            }
-            Ok(answers)
+            let answer = |(i, placed): (usize, Result<Placed, PublishError>)| match placed? {
+                Placed::Inbox => self.inboxes.deliver(outbox.row(i)),
+                placed => Ok(placed.id(outbox.row(i))),
+            };
+            Ok(placed.into_iter().enumerate().map(answer).collect())
         })
     }
 

@@ -107,19 +107,31 @@ impl IdText {
 
     /// The id of the message at `position`.
     pub(super) fn at(&mut self, position: u64) -> &str {
-        let (mut digits, mut first, mut rest) = ([0u8; 20], 20, position);
-        loop {
-            first -= 1;
-            digits[first] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
         self.text.truncate(self.prefix);
-        self.text.extend(digits[first..].iter().map(|digit| char::from(*digit)));
+        push_number(&mut self.text, position);
         &self.text
     }
+}
+
+/// The id of the message at `position` of `topic`, alone.
+pub(super) fn id_at(topic: &str, position: u64) -> String {
+    let mut ids = IdText::new(topic);
+    push_number(&mut ids.text, position);
+    ids.text
+}
+
+/// Appends the digits of a number: twice as fast as `write!`, and there is one for each message.
+fn push_number(text: &mut String, number: u64) {
+    let (mut digits, mut first, mut rest) = ([0u8; 20], 20, number);
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    text.push_str(std::str::from_utf8(&digits[first..]).expect("digits are text"));
 }
 
 #[cfg(test)]
@@ -130,7 +142,7 @@ mod tests {
     fn ids_are_topic_and_position() {
         let mut ids = IdText::new("a.b");
         for (position, id) in [(1, "a.b/1"), (42, "a.b/42"), (u64::MAX, "a.b/18446744073709551615"), (0, "a.b/0")] {
-            assert_eq!(ids.at(position), id);
+            assert_eq!((ids.at(position), id_at("a.b", position).as_str()), (id, id));
         }
     }
 }

@@ -36,17 +36,17 @@ impl<T: Tables> Broker<T> {
     }
 
     fn check_outputs(&self, outputs: &Outbox) -> std::result::Result<(), SettleError> {
-        let mut topic = "";
+        let mut before: Option<Row<'_>> = None;
         for i in 0..outputs.len() {
             let row = outputs.row(i);
             // Outputs mostly go where the one before went.
-            let checked = if row.topic() == topic {
+            let checked = if before.is_some_and(|before| row.shares_topic(before)) {
                 admit(row, outputs.delay(i), &self.limits)
             } else {
                 self.route(row, outputs.delay(i)).map(|_| ())
             };
             checked.or_else(|error| self.admit_dead_letter(row).then_some(()).ok_or(SettleError::Output { index: i, error }))?;
-            topic = row.topic();
+            before = Some(row);
         }
         Ok(())
     }
@@ -111,7 +111,7 @@ impl<T: Tables> Broker<T> {
         while i < outputs.len() {
             let end = run_from(outputs, i, |_| true);
             if !is_inbox(outputs.row(i).topic()) {
-                self.place(outputs, i..end, now, |_, _, _| ())?;
+                self.place(outputs, i..end, now, |_| ())?;
             }
             i = end;
         }

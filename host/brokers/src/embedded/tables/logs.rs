@@ -74,7 +74,7 @@ impl Logs for SqliteTables {
         let SqliteTables { connection, scratch, .. } = self;
         let mut insert = connection.prepare_cached(&format!("INSERT INTO log_{topic} VALUES (?1, ?2, ?3)")).map_err(trouble)?;
         for (position, row) in (first..).zip(rows) {
-            insert.execute(params![position, now, stamped(row, now, scratch)]).map_err(trouble)?;
+            insert.execute((position, now, stamped(row, now, scratch))).map_err(trouble)?;
         }
         Ok(())
     }
