@@ -64,8 +64,10 @@ impl Oracle {
             return Err(format!("message {message} comes again, though at most once"));
         }
         let by_failure = told.licences.iter().any(|l| matches!(l, Licence::Again { delay: d, attempt: a } if *a == attempt && *d <= delay));
+        // What it answered does not count where it ran behind one whose output was refused.
+        let ran_behind = || self.messages.iter().any(|(m, t)| t.refused && t.position < told.position && self.share_order(message, *m));
         // It waits behind another of its key, and gives its place to messages that can run.
-        let parked = attempt == told.attempt && self.known().order != Order::None && !told.failed_now;
+        let parked = attempt == told.attempt && self.known().order != Order::None && (!told.failed_now || ran_behind());
         let by_output = told.refused && attempt == told.attempt + 1 && delay >= floor(&self.known().retry, told.attempt);
         if attempt < told.attempt || !(by_failure || parked || by_output) {
             return Err(format!(
