@@ -138,14 +138,7 @@ impl WasmHandler {
         }
         runtime.check_memory(&name, limits.memory)?;
         let granted = Granted { name: name.into(), outlets, config, publish_timeout, clock, subscriptions: None };
-        let mold = Mold {
-            pre: module.inner.pre.clone(),
-            entry: module.inner.entry.clone(),
-            granted: Arc::new(granted),
-            limits,
-            ticks: runtime.ticks(),
-            room: runtime.room(),
-        };
+        let mold = Mold { module: module.clone(), granted: Arc::new(granted), limits, ticks: runtime.ticks(), room: runtime.room() };
         let stats = Arc::new(Stats::default());
         Ok(WasmHandler { pool: Arc::new(Pool::new(mold, reuse, concurrency, stats.clone())), stats })
     }

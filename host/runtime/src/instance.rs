@@ -8,7 +8,7 @@ use std::time::Duration;
 use longshore_core::{Call, Crash, Done, Limits, Malformed};
 use tokio::sync::oneshot;
 use wasmtime::Store;
-use wasmtime::component::{self, InstancePre};
+use wasmtime::component;
 
 use crate::answer;
 use crate::batched::{self, BatchedFunc};
@@ -17,7 +17,7 @@ use crate::crash;
 use crate::current::{Current, Ids};
 use crate::guard::{self, Ended};
 use crate::limits::CpuMeter;
-use crate::module::{Entry, World};
+use crate::module::{Module, World};
 use crate::room::Room;
 use crate::single::{self, Progress, SingleFunc};
 use crate::state::{Granted, State};
@@ -33,8 +33,8 @@ pub(crate) type Reply = oneshot::Sender<Result<Done, Crash>>;
 
 /// What an instance is made from, again and again.
 pub(crate) struct Mold {
-    pub(crate) pre: InstancePre<State>,
-    pub(crate) entry: Entry,
+    /// Kept whole, so that the runtime knows the component as long as somebody may call it, and compiles it once.
+    pub(crate) module: Module,
     pub(crate) granted: Arc<Granted>,
     pub(crate) limits: Limits,
     pub(crate) ticks: Ticks,
@@ -61,7 +61,7 @@ impl Mold {
     /// A store with all limits set and nothing in it.
     pub(crate) fn store(&self, cpu: Duration) -> (Store<State>, Arc<CpuMeter>) {
         let meter = CpuMeter::new(self.ticks.clone(), cpu);
-        let mut store = Store::new(self.pre.engine(), State::new(self.granted.clone(), self.limits.memory));
+        let mut store = Store::new(self.module.inner.pre.engine(), State::new(self.granted.clone(), self.limits.memory));
         let in_store = meter.clone();
         store.limiter(|state| &mut state.memory);
         store.set_epoch_deadline(1);
@@ -75,7 +75,10 @@ impl Mold {
     pub(crate) async fn cast(&self) -> Result<Instance, Crash> {
         loop {
             let (mut store, meter) = self.store(self.limits.cpu);
-            let made = guard::run(self.pre.instantiate_async(&mut store), &meter, Some(self.limits.deadline), std::future::pending()).await;
+            let made = {
+                let making = self.module.inner.pre.instantiate_async(&mut store);
+                guard::run(making, &meter, Some(self.limits.deadline), std::future::pending()).await
+            };
             match made {
                 Ended::Itself(Ok(instance)) => return self.ready(store, meter, &instance),
                 Ended::Itself(Err(error)) if crash::is_full(&error) => self.make_room(&error)?,
@@ -93,9 +96,10 @@ impl Mold {
     }
 
     fn ready(&self, mut store: Store<State>, meter: Arc<CpuMeter>, instance: &component::Instance) -> Result<Instance, Crash> {
-        let func = match self.entry.world {
-            World::Single => single::func(&mut store, instance, &self.entry).map(Func::Single),
-            World::Batched => batched::func(&mut store, instance, &self.entry).map(Func::Batched),
+        let entry = &self.module.inner.entry;
+        let func = match entry.world {
+            World::Single => single::func(&mut store, instance, entry).map(Func::Single),
+            World::Batched => batched::func(&mut store, instance, entry).map(Func::Batched),
             World::Job => return Err(Crash::Host("a job is not called with messages".into())),
         };
         let func = func.map_err(|error| Crash::Host(format!("the component's `handle` is of another type: {error:#}")))?;

@@ -103,9 +103,9 @@ impl Job {
     async fn try_run(&self, mold: &Mold) -> Result<Result<Result<(), String>, Crash>, wasmtime::Error> {
         let (mut store, meter) = mold.store(Duration::MAX);
         store.data().log.begin(Current { call: None, deadline: LONGEST });
-        let entry = mold.entry.func;
+        let entry = mold.module.inner.entry.func;
         let running = async {
-            let instance = mold.pre.instantiate_async(&mut store).await?;
+            let instance = mold.module.inner.pre.instantiate_async(&mut store).await?;
             let run = instance.get_typed_func::<(), (Result<(), String>,)>(&mut store, entry)?;
             run.call_async(&mut store, ()).await
         };
@@ -138,8 +138,7 @@ impl Job {
             subscriptions: Some(Subscriptions { by_name: self.by_name.clone(), stop }),
         };
         Mold {
-            pre: self.module.inner.pre.clone(),
-            entry: self.module.inner.entry.clone(),
+            module: self.module.clone(),
             granted: Arc::new(granted),
             limits: Limits { memory: s.memory, output_size: s.output_size, ..Limits::default() },
             ticks: self.runtime.ticks(),

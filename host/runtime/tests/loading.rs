@@ -93,10 +93,14 @@ impl Cached {
         cached
     }
 
+    fn runtime(&self) -> Runtime {
+        let settings = Settings { instances: 10, cache: Some(self.folder.path().to_path_buf()), ..Settings::default() };
+        Runtime::new(&settings).expect("starts")
+    }
+
     /// Loads `guest` in a runtime of its own, as after a restart, and calls it.
     fn works(&self, guest: Guest) {
-        let settings = Settings { instances: 10, cache: Some(self.folder.path().to_path_buf()), ..Settings::default() };
-        let runtime = Runtime::new(&settings).expect("starts");
+        let runtime = self.runtime();
         let module = runtime.load(&guests::path(guest)).expect("loads");
         let handler = WasmHandler::new(&runtime, &module, HandlerSettings::new("test")).expect("is set up");
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio");
@@ -236,4 +240,18 @@ fn one_component_under_many_names_is_loaded_once() {
         })
         .collect();
     assert!(copies.windows(2).all(|pair| pair[0].is_same(&pair[1])));
+}
+
+#[test]
+fn a_component_that_a_handler_has_is_not_compiled_again() {
+    let cached = Cached::new();
+    let runtime = cached.runtime();
+    let load = || runtime.load(&guests::path(Guest::Echo)).expect("loads");
+    let handler = WasmHandler::new(&runtime, &load(), HandlerSettings::new("test")).expect("is set up");
+    fs::remove_file(cached.only()).expect("removed");
+    drop(load());
+    assert!(cached.files().is_empty(), "the handler has it, and it was compiled again");
+    drop(handler);
+    drop(load());
+    cached.only();
 }
