@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use futures::StreamExt;
 use longshore_brokers::nats::jetstream::NatsJetStream;
-use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Clock, Connect, OwnKeys, Roles, TopicSettings};
-use longshore_testkit::conformance::Subject;
+use longshore_core::{
+    Adapter, BoxFuture, BrokerError, Capabilities, Clock, Connect, Lanes, Order, OwnKeys, Pattern, Roles, Subscribe, TopicSettings,
+};
+use longshore_testkit::conformance::{Hand, Subject};
 use longshore_testkit::servers::Nats;
 use serde_json::{Value, json};
 
@@ -51,4 +54,33 @@ impl Subject for JetStreamSubject {
             Some(connect_to(&self.nats).await)
         })
     }
+}
+
+/// A subscription's own keys.
+pub(crate) fn own(keys: Value) -> OwnKeys {
+    let Value::Object(keys) = keys else { panic!("a table of keys") };
+    OwnKeys::new(keys)
+}
+
+/// A subscription with keys of its own.
+pub(crate) fn wish(topics: &[&str], group: &str, keys: Value) -> Subscribe {
+    let topics = topics.iter().map(|topic| Pattern::new(topic).expect("a pattern")).collect();
+    Subscribe { topics, own: own(keys), ..crate::work::wish("any", group, Order::None) }
+}
+
+/// Subscribes.
+pub(crate) async fn subscribe(roles: &Roles, wish: Subscribe) -> Result<Lanes, BrokerError> {
+    roles.consumer.as_ref().expect("it consumes").subscribe(wish).await
+}
+
+/// Subscribes and takes the first lane.
+pub(crate) async fn hand(roles: &Roles, wish: Subscribe) -> Hand {
+    let mut lanes = subscribe(roles, wish).await.expect("subscribed");
+    let lane = tokio::time::timeout(Duration::from_secs(10), lanes.next()).await.expect("a lane soon");
+    Hand::new(lane.expect("a lane").expect("no error"), Some(lanes))
+}
+
+/// A client of the server, for what somebody else does to it.
+pub(crate) async fn foreign(nats: &Nats) -> async_nats::jetstream::Context {
+    async_nats::jetstream::new(async_nats::connect(nats.url()).await.expect("the server is there"))
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::header::HeaderValue;
-use async_nats::{HeaderMap, Message};
+use async_nats::{HeaderMap, Message, RequestErrorKind};
 use futures::{StreamExt, TryStreamExt, stream};
 use longshore_core::{Acks, Again, BoxFuture, BrokerError, Receipt, Receipts, SettleError, Settled};
 
+use super::api::{self, Said};
 use super::keys::OnVanished;
 use super::messages;
 use super::retries::{self, Journey, REDRIVEN};
@@ -17,6 +18,9 @@ use crate::nats::headers::{ID, MESSAGE_ID, TIMESTAMP};
 
 /// Originals that are read, and copies that are written, at once.
 const COPIES: usize = 64;
+
+/// How long the answer to an acknowledgement may take.
+const ACK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The subject that acknowledges a delivery, and what it says (ADR-15 of nats-architecture-and-design):
 /// `$JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<time>.<pending>`, with domain and account before the
@@ -180,16 +184,32 @@ impl LaneAcks {
             for subject in before {
                 broker.send(subject, "+ACK").await?;
             }
-            let asked = broker.link.client.request((*last).to_owned(), "+ACK".into()).await;
-            match asked {
+            let asked = async_nats::Request::new().payload("+ACK".into()).timeout(Some(ACK_PATIENCE.min(broker.link.patience)));
+            match broker.link.client.send_request((*last).to_owned(), asked).await {
                 Ok(_) => {}
-                Err(error) if error.kind() == async_nats::RequestErrorKind::NoResponders => {
+                Err(error) if error.kind() == RequestErrorKind::NoResponders => {
                     return Err(self.origin.vanished("nobody takes its acknowledgements", self.on_vanished));
                 }
+                Err(error) if error.kind() == RequestErrorKind::TimedOut => self.unanswered().await?,
                 Err(error) => return Err(BrokerError::retry(format!("broker {:?}: acknowledging: {error}", broker.link.name))),
             }
         }
         Ok(())
+    }
+
+    /// A server that was killed forgets the last deliveries, and answers nothing to what acknowledges them: they come again, whatever we do.
+    /// That is so when it answers everything else.
+    async fn unanswered(&self) -> Result<(), BrokerError> {
+        let Origin { broker, stream, group, .. } = &*self.origin;
+        broker.link.check()?;
+        let about = |said: Said| said.about(format!("consumer {group:?} of stream {stream:?}"));
+        match api::consumer(&broker.js, stream, group).await.map_err(about)? {
+            Some(_) => {
+                tracing::warn!(stream, group, "the server knows nothing of what was acknowledged last: it may come again");
+                Ok(())
+            }
+            None => Err(self.origin.vanished("it was deleted", self.on_vanished)),
+        }
     }
 }
 

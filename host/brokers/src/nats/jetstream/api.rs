@@ -67,6 +67,8 @@ pub(super) async fn ask<T: DeserializeOwned>(js: &Context, subject: String, body
             let (code, words) = (error.error_code().0, error.to_string());
             Err(match error.code() {
                 _ if MISSING.contains(&code) => Said::Missing(words),
+                // JetStream is not enabled, for the account or at all.
+                _ if code == 10039 || code == 10076 => Said::Refused(words),
                 500.. => Said::Trouble(words),
                 _ => Said::Refused(words),
             })

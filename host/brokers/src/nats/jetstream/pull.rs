@@ -19,7 +19,8 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// What ends a request, or brings something.
 pub(super) enum Came {
-    Message(Message),
+    /// With the earliest time at which it can have come.
+    Message(Message, Instant),
     /// The request is over; another may be made.
     Over,
     /// There is no such consumer any more.
@@ -42,8 +43,8 @@ pub(super) struct Pull {
     open: Option<Open>,
     /// Whether the next message is larger than a request allowed.
     large: bool,
-    /// When the last request was made.
-    pub(super) asked_at: Instant,
+    /// When there was nothing more here: what is here now came since.
+    quiet_at: Instant,
 }
 
 struct Open {
@@ -58,7 +59,7 @@ impl Pull {
         let trouble = |error| BrokerError::reconnect(format!("broker {:?}: {error}", link.name));
         let answers = link.client.subscribe(format!("{inbox}.*")).await.map_err(trouble)?;
         let next = format!("{prefix}.CONSUMER.MSG.NEXT.{stream}.{consumer}");
-        Ok(Pull { link, next, inbox, answers: Some(answers), serial: 0, open: None, large: false, asked_at: Instant::now() })
+        Ok(Pull { link, next, inbox, answers: Some(answers), serial: 0, open: None, large: false, quiet_at: Instant::now() })
     }
 
     /// Asks for messages unless it did. Cancel-safe.
@@ -77,21 +78,24 @@ impl Pull {
         sent.map_err(|error| BrokerError::retry(format!("broker {:?}: {error}", self.link.name)))?;
         self.serial += 1;
         self.large = false;
-        self.asked_at = Instant::now();
-        self.open = Some(Open { left: batch, until: self.asked_at + wait + GRACE });
+        self.open = Some(Open { left: batch, until: Instant::now() + wait + GRACE });
         Ok(())
     }
 
     /// What is here already.
     pub(super) fn here(&mut self) -> Option<Came> {
+        let since = self.quiet_at;
         loop {
             match self.answers.as_mut()?.next().now_or_never() {
                 Some(Some(message)) => {
-                    if let Some(came) = self.read(message) {
+                    if let Some(came) = self.read(message, since) {
                         return Some(came);
                     }
                 }
-                _ => return None,
+                _ => {
+                    self.quiet_at = Instant::now();
+                    return None;
+                }
             }
         }
     }
@@ -103,7 +107,7 @@ impl Pull {
             let Some(answers) = &mut self.answers else { return std::future::pending().await };
             match tokio::time::timeout_at(until, answers.next()).await {
                 Ok(Some(message)) => {
-                    if let Some(came) = self.read(message) {
+                    if let Some(came) = self.read(message, Instant::now()) {
                         return came;
                     }
                 }
@@ -121,7 +125,7 @@ impl Pull {
         self.answers.take()
     }
 
-    fn read(&mut self, message: Message) -> Option<Came> {
+    fn read(&mut self, message: Message, since: Instant) -> Option<Came> {
         let Some(status) = message.status.filter(|status| *status != StatusCode::OK) else {
             if let Some(open) = &mut self.open {
                 open.left = open.left.saturating_sub(1);
@@ -129,7 +133,7 @@ impl Pull {
                     self.open = None;
                 }
             }
-            return Some(Came::Message(message));
+            return Some(Came::Message(message, since));
         };
         let words = message.description.unwrap_or_default();
         // Word about an earlier request, which was given up.

@@ -23,6 +23,9 @@ use crate::nats::headers::decode;
 /// Longest request for messages, whatever `fetch.max-wait` says: the server keeps one for each lane that waits.
 const LONGEST_PULL: Duration = Duration::from_secs(30);
 
+/// Shortest request.
+const SHORTEST_PULL: Duration = Duration::from_millis(10);
+
 /// Where a lane's messages come from.
 pub(super) struct Origin {
     pub(super) broker: Arc<Broker>,
@@ -78,7 +81,8 @@ pub(super) struct LaneSource {
 /// One consumer and what came of it.
 struct Side {
     pull: Pull,
-    here: VecDeque<NatsMessage>,
+    /// Messages, each with the earliest time at which it can have come.
+    here: VecDeque<(NatsMessage, Instant)>,
 }
 
 impl Drop for LaneSource {
@@ -89,7 +93,7 @@ impl Drop for LaneSource {
             let (broker, here) = (self.origin.broker.clone(), std::mem::take(&mut side.here));
             self.origin.broker.members.finish(async move {
                 let _ = answers.drain().await;
-                let mut left = futures::stream::iter(here).chain(answers);
+                let mut left = futures::stream::iter(here.into_iter().map(|(message, _)| message)).chain(answers);
                 while let Some(message) = left.next().await {
                     if let Some(ack) = AckSubject::of(&message) {
                         let _ = broker.send(ack.subject, "-NAK").await;
@@ -113,7 +117,8 @@ enum Step {
 impl LaneSource {
     pub(super) fn new(origin: Arc<Origin>, pulls: Pulls, copied: HashSet<u64>, terms: Terms) -> Self {
         let side = |pull| Side { pull, here: VecDeque::new() };
-        let terms = Terms { wait: terms.wait.clamp(Duration::from_millis(10), LONGEST_PULL), ..terms };
+        let longest = LONGEST_PULL.min(terms.lease / 4);
+        let terms = Terms { wait: terms.wait.clamp(SHORTEST_PULL, longest), ..terms };
         let (fresh, retried) = (side(pulls.fresh), side(pulls.retried));
         let (parked, row) = (HashMap::new(), Vec::new());
         LaneSource { origin, fresh, retried, retried_first: false, terms, copied, newest: 0, parked, row }
@@ -149,7 +154,7 @@ impl Side {
     /// Keeps a message; hands back anything else.
     fn keep(&mut self, came: Came) -> Option<Came> {
         match came {
-            Came::Message(message) => self.here.push_back(message),
+            Came::Message(message, since) => self.here.push_back((message, since)),
             Came::Over => {}
             other => return Some(other),
         }
@@ -179,7 +184,7 @@ impl LaneSource {
     async fn other(&self, came: Came) -> Result<(), BrokerError> {
         let Origin { broker, stream, group, .. } = &*self.origin;
         match came {
-            Came::Message(_) | Came::Over => Ok(()),
+            Came::Message(..) | Came::Over => Ok(()),
             Came::Vanished(words) => Err(self.origin.vanished(&words, self.terms.on_vanished)),
             Came::Refused(words) => Err(BrokerError::reconnect(format!("stream {stream:?} refuses group {group:?}: {words}"))),
             Came::Nobody => {
@@ -225,7 +230,7 @@ impl LaneSource {
     /// Whether something has to be asked or said before the next message can be handed over.
     fn waits(&self, retried: bool) -> bool {
         let side = if retried { &self.retried } else { &self.fresh };
-        let Some(message) = side.here.front() else { return false };
+        let Some((message, _)) = side.here.front() else { return false };
         let not_due = |headers| Journey::read(headers).is_none_or(|journey| journey.not_before > self.origin.broker.clock.now());
         match retried {
             true => message.headers.as_ref().is_none_or(not_due),
@@ -234,9 +239,9 @@ impl LaneSource {
     }
 
     async fn hand_over_new(&mut self, left: Option<usize>, into: &mut Batch) -> Result<Step, BrokerError> {
-        let Some(message) = self.fresh.here.front() else { return Ok(Step::Full) };
+        let Some((message, since)) = self.fresh.here.front() else { return Ok(Step::Full) };
         let Some(ack) = AckSubject::of(message) else { return Ok(Step::Passed) };
-        if is_stale(&self.fresh.pull, self.terms.lease) {
+        if is_stale(*since, self.terms.lease) {
             return Ok(Step::Passed);
         }
         if self.may_have_copy(&ack) && self.has_copy(&ack).await? {
@@ -257,9 +262,9 @@ impl LaneSource {
     }
 
     async fn hand_over_copy(&mut self, left: Option<usize>, into: &mut Batch) -> Result<Step, BrokerError> {
-        let Some(message) = self.retried.here.front() else { return Ok(Step::Full) };
+        let Some((message, since)) = self.retried.here.front() else { return Ok(Step::Full) };
         let Some(ack) = AckSubject::of(message) else { return Ok(Step::Passed) };
-        if is_stale(&self.retried.pull, self.terms.lease) {
+        if is_stale(*since, self.terms.lease) {
             return Ok(Step::Passed);
         }
         let empty = HeaderMap::new();
@@ -285,6 +290,7 @@ impl LaneSource {
             unanswered: ack.delivered - 1 - parked,
             redrives: journey.redrives,
             first_failed_at: journey.first_failed_at,
+            ..Facts::default()
         };
         write(&mut self.row, Some(headers), &journey.topic, &message.payload, &ack, journey.attempt);
         let token = format!("{} {deliveries}", ack.subject);
@@ -310,9 +316,9 @@ impl LaneSource {
     }
 }
 
-/// Whether what came of the pull was lent so long ago that it may be another's by now: it comes again.
-fn is_stale(pull: &Pull, lease: Duration) -> bool {
-    Instant::now() > pull.asked_at + lease / 4 * 3
+/// Whether a message may have been lent so long ago that it is another's by now: it comes again.
+fn is_stale(since: Instant, lease: Duration) -> bool {
+    since.elapsed() > lease / 4 * 3
 }
 
 /// Makes the row of a message.
