@@ -15,11 +15,13 @@ pub struct Facts {
     pub redrives: u32,
     /// Milliseconds since the Unix epoch of its first failure; 0 = none yet.
     pub first_failed_at: u64,
+    /// Whether what came is no message: it was not written as one, and no later look will read it. It is never handed to a handler.
+    pub undecodable: bool,
 }
 
 impl Default for Facts {
     fn default() -> Self {
-        Facts { deliveries: 1, unanswered: 0, redrives: 0, first_failed_at: 0 }
+        Facts { deliveries: 1, unanswered: 0, redrives: 0, first_failed_at: 0, undecodable: false }
     }
 }
 

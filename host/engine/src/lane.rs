@@ -263,10 +263,10 @@ impl<H: Handler> LaneTask<H> {
         }
     }
 
-    /// Lets messages wait for their call, suspects one by one.
+    /// Lets messages wait for their call, suspects and what is no message one by one.
     fn enqueue(&mut self, batch: Arc<Batch>, first: u64) {
         let (most, again) = (self.shared.policy.max_deliveries, self.shared.policy.delivery == Delivery::AtLeastOnce);
-        let suspect = |i: usize| again && batch.facts(i).unanswered >= most;
+        let suspect = |i: usize| batch.facts(i).undecodable || (again && batch.facts(i).unanswered >= most);
         let mut from = 0;
         for i in (0..batch.len()).filter(|i| suspect(*i)) {
             self.queue.push(&batch, from, i, first + from as u64, false);

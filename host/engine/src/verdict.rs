@@ -19,6 +19,8 @@ pub(crate) enum DeadReason {
     Expired,
     /// Hosts died over it.
     Crashed,
+    /// It is no message.
+    Undecodable,
 }
 
 impl DeadReason {
@@ -28,6 +30,7 @@ impl DeadReason {
             DeadReason::Rejected => "rejected",
             DeadReason::Expired => "expired",
             DeadReason::Crashed => "crashed",
+            DeadReason::Undecodable => "undecodable",
         }
     }
 }

@@ -37,6 +37,8 @@ use log::Log;
 
 /// The topic that a scripted broker delivers.
 pub const TOPIC: &str = "orders";
+/// Header by which a message is none: the broker says that it cannot be decoded.
+pub const UNDECODABLE: &str = "scripted-undecodable";
 /// Bytes that one published message may have.
 const MAX_MESSAGE_SIZE: usize = 64 << 10;
 

@@ -183,6 +183,7 @@ impl<T: Tables> Broker<T> {
                 unanswered: retry.unanswered,
                 redrives: retry.redrives,
                 first_failed_at: retry.first_failed_at,
+                ..Facts::default()
             };
             if row.id().is_empty() {
                 into.push_row_with_id(row, ids.at(retry.position), retry.attempt, receipt, facts);

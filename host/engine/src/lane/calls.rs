@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Batch, Call, Crash, Delivery, Done, Handler, Outputs};
+use longshore_core::{Batch, Call, Crash, Delivery, Done, Facts, Handler, Outputs};
 use tokio::time::Instant;
 
 use crate::breaker::{BreakerState, Permit as Pass};
@@ -249,18 +249,28 @@ impl<H: Handler> LaneTask<H> {
     /// Hosts that died with several messages in their hands count one for each of them, and only one is guilty. So a lane gives up one at
     /// most: the first, which ran first and alone. If that was not it, the next one is first after the next crash.
     pub(super) fn enqueue_suspect(&mut self, batch: &Arc<Batch>, index: usize, seq: u64) {
-        let unanswered = batch.facts(index).unanswered;
+        let Facts { unanswered, undecodable, .. } = batch.facts(index);
+        if undecodable {
+            let message = "what came is not written as a message, so no handler was called".into();
+            return self.give_up(batch, index, seq, DeadReason::Undecodable, Fault { class: "undecodable", message });
+        }
         if self.judged || unanswered <= self.shared.policy.max_deliveries {
             return self.queue.push(batch, index, index + 1, seq, true);
         }
         self.judged = true;
-        let picked = Picked::run(batch.clone(), index, index + 1, seq);
         let message = format!("handed over {unanswered} times and never answered: hosts died over it");
-        let verdict = Verdict::Dead(DeadReason::Crashed, Fault { class: "crash", message });
+        self.give_up(batch, index, seq, DeadReason::Crashed, Fault { class: "crash", message });
+    }
+
+    /// A message that is dead before any call.
+    fn give_up(&mut self, batch: &Arc<Batch>, index: usize, seq: u64, reason: DeadReason, fault: Fault) {
+        let picked = Picked::run(batch.clone(), index, index + 1, seq);
+        let verdict = Verdict::Dead(reason, fault);
+        let acknowledge = self.shared.policy.delivery == Delivery::AtLeastOnce;
         self.log(&picked, 0, &verdict);
         self.queue.given_up(&picked, 0);
         self.end(&picked, 0);
-        self.pending.push(Record::new(picked, Verdicts::Each(vec![verdict]), Outputs::default(), true));
+        self.pending.push(Record::new(picked, Verdicts::Each(vec![verdict]), Outputs::default(), acknowledge));
     }
 
     /// The probe of a half-open breaker will not be answered: the calls were let go.

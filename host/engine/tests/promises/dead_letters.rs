@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longshore_core::{Failure, Order, headers};
-use longshore_testkit::scripted::{Broker, NewMessage, Settling};
+use longshore_testkit::scripted::{Broker, NewMessage, Settling, UNDECODABLE};
 
 use crate::support::{DEAD_LETTERS, Host, policy};
 use crate::{again, answer, at_once, broker, called, ended, message, retry};
@@ -77,4 +77,23 @@ async fn without_a_destination_a_dead_letter_is_gone_and_counted() {
     assert!(broker.finished_within(10).await);
     assert!(broker.until(1, |_| host.status.dead() == 1).await);
     assert!(broker.all_published().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_message_is_a_dead_letter_without_a_call_and_holds_nobody_up() {
+    let lease = Settling::Lease { lease: Duration::from_secs(30), copies: false };
+    for (order, settling) in [(Order::None, lease), (Order::Key, Settling::Transaction), (Order::Lane, Settling::Mark)] {
+        let broker = broker(settling);
+        broker.append(&message("k", "good"));
+        broker.append(&NewMessage { headers: vec![(UNDECODABLE.into(), Vec::new())], ..message("k", "raw") });
+        broker.append(&message("k", "good too"));
+        let _host = Host::start(0, &broker, policy(&broker, None, order), at_once(|call, _| answer(call, |_| None)));
+        assert!(broker.finished_within(60).await, "{settling:?}");
+        assert_eq!(called(&broker), [(1, 1), (3, 1)], "{settling:?}");
+        let dead = broker.published(DEAD_LETTERS);
+        assert_eq!(
+            dead.iter().map(|d| (d.id.as_str(), d.header(headers::DEAD_REASON))).collect::<Vec<_>>(),
+            [("orders/2", Some("undecodable"))]
+        );
+    }
 }

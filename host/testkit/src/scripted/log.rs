@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use longshore_core::{Batch, Facts, Message, Ranges, Receipt, Waiting};
 
-use super::{NewMessage, TOPIC};
+use super::{NewMessage, TOPIC, UNDECODABLE};
 
 /// One message in a partition.
 pub(crate) struct Entry {
@@ -43,7 +43,13 @@ impl Entry {
         self.token = token;
         self.lent_until = lent_until;
         self.deliveries += 1;
-        let facts = Facts { deliveries: self.deliveries, unanswered: self.unanswered, redrives: 0, first_failed_at: self.first_failed_at };
+        let facts = Facts {
+            deliveries: self.deliveries,
+            unanswered: self.unanswered,
+            redrives: 0,
+            first_failed_at: self.first_failed_at,
+            undecodable: self.row.row(0).header(UNDECODABLE).is_some(),
+        };
         into.push_row(self.row.row(0), self.attempt, Receipt { position, token: &token.to_le_bytes() }, facts);
     }
 
