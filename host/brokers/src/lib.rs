@@ -11,6 +11,8 @@ mod local;
 pub mod memory;
 #[cfg(feature = "nats-jetstream")]
 pub mod nats;
+#[cfg(feature = "redis-streams")]
+pub mod redis;
 
 use longshore_core::Registration;
 
@@ -22,6 +24,8 @@ pub const ADAPTERS: &[Registration] = &[
     Registration::of::<memory::Memory>(),
     #[cfg(feature = "nats-jetstream")]
     Registration::of::<nats::jetstream::NatsJetStream>(),
+    #[cfg(feature = "redis-streams")]
+    Registration::of::<redis::streams::Streams>(),
 ];
 
 #[cfg(test)]

@@ -1,0 +1,59 @@
+//! What Redis answers, in our words: what mends it, and what to do. Codes: the server's source, `src/server.c` (`shared` errors), and its
+//! documentation of access control.
+
+use longshore_core::{BrokerError, PublishError};
+use redis::{ErrorKind, RedisError};
+
+/// A broker's error for what Redis said while it was asked for something.
+pub(super) fn translate(at: &str, error: &RedisError) -> BrokerError {
+    let words = words(error);
+    let tell = |what: String| format!("Redis at {at}: {what}");
+    match error.kind() {
+        ErrorKind::AuthenticationFailed => return BrokerError::give_up(tell(format!("{words}; check username and password"))),
+        ErrorKind::InvalidClientConfig => return BrokerError::give_up(tell(words)),
+        ErrorKind::Io if is_distrust(&words) => return BrokerError::give_up(tell(format!("{words}; check tls.ca and the host's name"))),
+        ErrorKind::Io => return BrokerError::reconnect(tell(words)),
+        _ => {}
+    }
+    match code(error, &words) {
+        "WRONGPASS" | "NOAUTH" => BrokerError::give_up(tell(format!("{words}; check username and password"))),
+        "NOPERM" => BrokerError::give_up(tell(format!("{words}; give the user the rights that the page of this broker lists"))),
+        "WRONGTYPE" => BrokerError::give_up(tell(format!("{words}; the key is of another type: name another topic"))),
+        "CROSSSLOT" => {
+            BrokerError::give_up(tell(format!("{words}; give the topics one hash tag, like {{orders}}.new and {{orders}}.dead")))
+        }
+        "LOADING" => BrokerError::retry(tell("it loads its data; waiting for it".into())),
+        "READONLY" | "NOGROUP" | "UNBLOCKED" => BrokerError::reconnect(tell(words)),
+        "ERR" if words.contains("unknown command") || words.contains("DB index") => BrokerError::give_up(tell(words)),
+        _ => BrokerError::retry(tell(words)),
+    }
+}
+
+/// The same for one message that was to be published.
+pub(super) fn refusal(topic: &str, error: &RedisError) -> PublishError {
+    let words = words(error);
+    match code(error, &words) {
+        "WRONGTYPE" => PublishError::Invalid(format!("topic {topic:?}: its key is of another type ({words})")),
+        "NOPERM" => PublishError::Denied(format!("topic {topic:?}: {words}")),
+        _ => PublishError::Unavailable(words),
+    }
+}
+
+/// The error's code; a script's error may hide it in its text.
+fn code<'a>(error: &'a RedisError, words: &'a str) -> &'a str {
+    const HIDDEN: [&str; 4] = ["WRONGTYPE", "NOPERM", "NOGROUP", "OOM"];
+    let code = error.code().unwrap_or("");
+    HIDDEN.into_iter().find(|hidden| code == "ERR" && words.contains(hidden)).unwrap_or(code)
+}
+
+/// Whether a connection was refused by ourselves: the server is not who it should be, or no TLS is spoken there.
+fn is_distrust(words: &str) -> bool {
+    ["certificate", "InvalidContentType", "corrupt message"].iter().any(|sign| words.contains(sign))
+}
+
+fn words(error: &RedisError) -> String {
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        _ => error.to_string(),
+    }
+}

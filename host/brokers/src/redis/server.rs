@@ -1,0 +1,164 @@
+//! The connections to one Redis: a pool for commands, opened when they are needed and again after a loss, and one more for each read that
+//! waits. A command that was under way when its connection broke is not repeated here: it may have been executed.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use longshore_core::{BoxFuture, BrokerError, Connect, Connection};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation, Value};
+
+use super::config::Config;
+use super::errors::translate;
+
+/// One Redis.
+pub(super) struct Server {
+    client: redis::Client,
+    /// Its address, for people.
+    at: String,
+    /// The broker's name in the configuration.
+    pub(super) name: String,
+    pool: Vec<Slot>,
+    next: AtomicUsize,
+    connect_timeout: Duration,
+    response_timeout: Duration,
+    /// What the answer to a read that waits may take beyond its wait.
+    pub(super) io_timeout: Duration,
+}
+
+/// A place for one connection.
+#[derive(Default)]
+struct Slot {
+    open: Mutex<Option<(u64, MultiplexedConnection)>>,
+    /// Held by whoever connects, so that others wait for it in place of connecting too.
+    opening: tokio::sync::Mutex<u64>,
+}
+
+/// A connection on loan.
+struct Loan<'a> {
+    slot: &'a Slot,
+    number: u64,
+    connection: MultiplexedConnection,
+}
+
+impl Server {
+    /// Connects, once.
+    pub(super) async fn open(config: &Config, connect: &Connect) -> Result<Self, BrokerError> {
+        let (client, at) = config.client(connect)?;
+        let server = Server {
+            client,
+            at,
+            name: connect.name.clone(),
+            pool: (0..config.pool_size).map(|_| Slot::default()).collect(),
+            next: AtomicUsize::new(0),
+            connect_timeout: config.connect_timeout.get(),
+            response_timeout: config.response_timeout.get(),
+            io_timeout: config.io_timeout.get(),
+        };
+        server.ping().await?;
+        server.warn_if_forgetful().await;
+        Ok(server)
+    }
+
+    /// Runs one command.
+    pub(super) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, BrokerError> {
+        self.try_run(command).await.map_err(|e| self.error(&e))
+    }
+
+    /// The same with the server's own error.
+    pub(super) async fn try_run<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
+        let mut loan = self.borrow().await?;
+        let answer = command.query_async(&mut loan.connection).await;
+        self.give_back(loan, answer)
+    }
+
+    /// Runs a script, which is sent once to a server that does not know it.
+    pub(super) async fn call<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
+        let mut loan = self.borrow().await?;
+        let answer = script.invoke_async(&mut loan.connection).await;
+        self.give_back(loan, answer)
+    }
+
+    /// Runs commands one after another, in one go, each with an answer of its own.
+    pub(super) async fn pipeline(&self, pipeline: &redis::Pipeline, count: usize) -> RedisResult<Vec<Value>> {
+        let mut loan = self.borrow().await?;
+        let answer = loan.connection.req_packed_commands(pipeline, 0, count).await;
+        self.give_back(loan, answer)
+    }
+
+    /// A connection for reads that wait: no answer is late, and nobody else's command stands behind.
+    pub(super) async fn connect_for_reading(&self) -> Result<MultiplexedConnection, BrokerError> {
+        self.connect(None).await.map_err(|e| self.error(&e))
+    }
+
+    /// A broker's error for what the server said.
+    pub(super) fn error(&self, error: &RedisError) -> BrokerError {
+        translate(&self.at, error)
+    }
+
+    async fn borrow(&self) -> RedisResult<Loan<'_>> {
+        let slot = &self.pool[self.next.fetch_add(1, Ordering::Relaxed) % self.pool.len()];
+        if let Some(loan) = slot.lend() {
+            return Ok(loan);
+        }
+        let mut number = slot.opening.lock().await;
+        if let Some(loan) = slot.lend() {
+            return Ok(loan);
+        }
+        let connection = self.connect(Some(self.response_timeout)).await?;
+        *number += 1;
+        *slot.open.lock().unwrap_or_else(PoisonError::into_inner) = Some((*number, connection.clone()));
+        Ok(Loan { slot, number: *number, connection })
+    }
+
+    /// Forgets a connection that did not answer, unless a newer one is there already.
+    #[allow(clippy::unused_self, reason = "it is the other half of `borrow`")]
+    fn give_back<T>(&self, loan: Loan<'_>, answer: RedisResult<T>) -> RedisResult<T> {
+        let lost = answer.as_ref().is_err_and(|e| e.is_io_error() || e.is_unrecoverable_error() || e.code() == Some("READONLY"));
+        if lost {
+            let mut open = loan.slot.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.take_if(|(number, _)| *number == loan.number);
+        }
+        answer
+    }
+
+    async fn connect(&self, response_timeout: Option<Duration>) -> RedisResult<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(self.connect_timeout)).set_response_timeout(response_timeout);
+        self.client.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    /// Says so where nothing stands behind a durable promise: that is the server's to keep.
+    async fn warn_if_forgetful(&self) {
+        let Ok(info) = self.try_run::<String>(redis::cmd("INFO").arg("everything")).await else { return };
+        let says = |line: &str| info.lines().any(|l| l.trim() == line);
+        if says("aof_enabled:0") && says("connected_slaves:0") {
+            tracing::warn!(
+                broker = %self.name,
+                "Redis at {} has neither an append-only file nor replicas: what it takes may be gone after its crash; set appendonly yes",
+                self.at
+            );
+        }
+    }
+}
+
+impl Slot {
+    fn lend(&self) -> Option<Loan<'_>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.as_ref().map(|(number, connection)| Loan { slot: self, number: *number, connection: connection.clone() })
+    }
+}
+
+impl Connection for Server {
+    fn ping(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(async move { self.run::<Value>(&redis::cmd("PING")).await.map(drop) })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
+        // Each publish waited for its answer: there is nothing to flush.
+        for slot in &self.pool {
+            slot.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+        Box::pin(std::future::ready(Ok(())))
+    }
+}

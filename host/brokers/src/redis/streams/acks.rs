@@ -1,0 +1,236 @@
+//! The acknowledging half of a lane.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use longshore_core::{Acks, BoxFuture, BrokerError, Outbox, PublishError, Receipts, SettleError, Settled};
+use redis::{RedisError, ScriptInvocation, Value};
+use tokio::task::AbortHandle;
+
+use super::alarms::Alarms;
+use super::decode::{Named, named};
+use super::keys::{LATER, LATER_KEPT, LaneKeys, Presence};
+use super::{publisher, scripts, source};
+use crate::redis::entry::{Fields, count, int, list};
+use crate::redis::names::beside;
+use crate::redis::position::EntryId;
+use crate::redis::server::Server;
+
+/// Settles rounds of one lane.
+pub(super) struct StreamAcks {
+    pub(super) server: Arc<Server>,
+    pub(super) alarms: Arc<Alarms>,
+    pub(super) presence: Arc<Presence>,
+    /// Ends the reader, and its connection with it.
+    pub(super) reader: AbortHandle,
+}
+
+/// Receipts, by what they name.
+#[derive(Default)]
+struct Sorted {
+    entries: Vec<(usize, EntryId)>,
+    retries: Vec<(usize, String, String)>,
+}
+
+impl Sorted {
+    fn of(receipts: &Receipts) -> Self {
+        let mut sorted = Sorted::default();
+        for (i, receipt) in receipts.iter().enumerate() {
+            match named(receipt) {
+                Some(Named::Entry(id)) => sorted.entries.push((i, id)),
+                Some(Named::Retry(id, deliveries)) => sorted.retries.push((i, id, deliveries)),
+                None => tracing::error!(position = receipt.position, "a receipt of another broker is ignored"),
+            }
+        }
+        sorted
+    }
+}
+
+impl StreamAcks {
+    fn keys(&self) -> &LaneKeys {
+        &self.presence.keys
+    }
+
+    async fn settle_round(&self, round: &Settled) -> Result<(), SettleError> {
+        publisher::check(&round.outputs).map_err(|(index, error)| SettleError::Output { index, error })?;
+        let keys = self.keys();
+        let topics = topics_of(&round.outputs);
+        let script = settlement(keys, round, &topics);
+        let answer: Value = self.server.call(&script).await.map_err(|e| self.error(&e))?;
+        match list(&answer) {
+            [Value::Int(-1), topic] => Err(wrong_type(&round.outputs, &topics, int(topic))),
+            [stale, trimmed, soonest] => {
+                self.told(int(stale).unwrap_or(0), int(trimmed).unwrap_or(0), int(soonest), round);
+                Ok(())
+            }
+            _ => Err(BrokerError::give_up("the server answers a script as none of ours does").into()),
+        }
+    }
+
+    fn told(&self, stale: u64, trimmed: u64, soonest: Option<u64>, round: &Settled) {
+        let keys = self.keys();
+        if stale > 0 {
+            tracing::warn!(topic = %keys.topic, group = %keys.group, stale, "settlements came too late and are ignored: others have the messages");
+        }
+        source::tell_trimmed(keys, trimmed);
+        if let Some(millis) = soonest {
+            self.alarms.set(&keys.topic, Duration::from_millis(millis));
+        }
+        for i in (0..round.outputs.len()).filter(|i| round.outputs.delay(*i) > 0) {
+            self.alarms.set(round.outputs.row(i).topic(), Duration::from_millis(round.outputs.delay(i)));
+        }
+    }
+
+    fn error(&self, error: &RedisError) -> BrokerError {
+        // The connection for commands is opened again by the next command: the lane stands.
+        match lane_error(&self.server, self.keys(), error) {
+            error if error.fix == longshore_core::Fix::Reconnect && !is_lost(&error.what) => BrokerError::retry(error.what),
+            error => error,
+        }
+    }
+}
+
+impl Acks for StreamAcks {
+    fn settle<'a>(&'a mut self, round: &'a Settled) -> BoxFuture<'a, Result<(), SettleError>> {
+        Box::pin(self.settle_round(round))
+    }
+
+    fn extend<'a>(&'a mut self, held: &'a Receipts) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(async move {
+            let (keys, sorted) = (self.keys(), Sorted::of(held));
+            let mut script = keys.invoke(&scripts::EXTEND);
+            keys.who(&mut script);
+            bounds(&mut script, sorted.entries.iter().map(|(_, id)| *id));
+            script.arg(sorted.entries.len());
+            sorted.entries.iter().for_each(|(_, id)| {
+                script.arg(id.to_string());
+            });
+            script.arg(sorted.retries.len());
+            sorted.retries.iter().for_each(|(_, id, deliveries)| {
+                script.arg(id).arg(deliveries);
+            });
+            let lost: u64 = self.server.call(&script).await.map_err(|e| self.error(&e))?;
+            if lost > 0 {
+                tracing::warn!(topic = %keys.topic, group = %keys.group, lost, "leases ran out before they were extended: others have the messages");
+            }
+            Ok(())
+        })
+    }
+
+    fn close(self: Box<Self>, open: Receipts) -> BoxFuture<'static, Result<(), BrokerError>> {
+        Box::pin(async move {
+            // What the server would still hand to a read that waits would be nobody's until its lease is over.
+            self.reader.abort();
+            let held: Vec<_> = Sorted::of(&open).retries.into_iter().map(|(_, id, deliveries)| (id, deliveries)).collect();
+            release(&self.server, self.keys(), &held).await?;
+            self.presence.left.store(true, Ordering::Relaxed);
+            self.alarms.set(&self.keys().topic, Duration::ZERO);
+            Ok(())
+        })
+    }
+}
+
+/// Leaves a lane: what its consumer has is anybody's.
+pub(super) async fn release(server: &Server, keys: &LaneKeys, held: &[(String, String)]) -> Result<(), BrokerError> {
+    let mut script = keys.invoke(&scripts::RELEASE);
+    script.arg(&keys.group).arg(&keys.consumer).arg(u8::from(keys.is_broadcast())).arg(held.len());
+    for (id, deliveries) in held {
+        script.arg(id).arg(deliveries);
+    }
+    server.call::<Value>(&script).await.map(drop).map_err(|e| server.error(&e))
+}
+
+/// What an error means for a lane.
+pub(super) fn lane_error(server: &Server, keys: &LaneKeys, error: &RedisError) -> BrokerError {
+    if is_lost(&error.to_string()) {
+        return BrokerError::reconnect(format!("LOST: another host reads topic {:?} for group {:?} now", keys.topic, keys.group));
+    }
+    server.error(error)
+}
+
+fn is_lost(told: &str) -> bool {
+    told.contains("LOST") || told.contains("NOGROUP")
+}
+
+/// The script of a round.
+fn settlement<'s>(keys: &LaneKeys, round: &Settled, topics: &[&str]) -> ScriptInvocation<'s> {
+    let (finished, again) = (Sorted::of(&round.finished), Sorted::of(&round.again));
+    let mut script = keys.invoke(&scripts::SETTLE);
+    for topic in topics {
+        script.key(*topic).key(beside(topic, LATER)).key(beside(topic, LATER_KEPT));
+    }
+    keys.who(&mut script);
+    bounds(&mut script, finished.entries.iter().chain(&again.entries).map(|(_, id)| *id));
+    script.arg(finished.entries.len());
+    finished.entries.iter().for_each(|(_, id)| {
+        script.arg(id.to_string());
+    });
+    script.arg(finished.retries.len());
+    finished.retries.iter().for_each(|(_, id, deliveries)| {
+        script.arg(id).arg(deliveries);
+    });
+    script.arg(again.entries.len());
+    for (i, id) in &again.entries {
+        script.arg(id.to_string());
+        add_how(&mut script, round, *i);
+    }
+    script.arg(again.retries.len());
+    for (i, id, deliveries) in &again.retries {
+        script.arg(id).arg(deliveries);
+        add_how(&mut script, round, *i);
+    }
+    add_outputs(&mut script, &round.outputs, topics, &origins(&finished, &round.finished));
+    script
+}
+
+fn add_how(script: &mut ScriptInvocation<'_>, round: &Settled, index: usize) {
+    let how = &round.again_how[index];
+    let millis = u64::try_from(how.delay.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+    script.arg(millis).arg(how.attempt).arg(how.first_failed_at);
+}
+
+/// Lowest and highest of ids.
+fn bounds(script: &mut ScriptInvocation<'_>, ids: impl Iterator<Item = EntryId>) {
+    let (mut low, mut high) = (EntryId { millis: u64::MAX, number: u64::MAX }, EntryId { millis: 0, number: 0 });
+    for id in ids {
+        (low, high) = (low.min(id), high.max(id));
+    }
+    script.arg(low.to_string()).arg(high.to_string());
+}
+
+/// Where each finished delivery stands among the finished: counted from 1, retries below 0.
+fn origins(finished: &Sorted, receipts: &Receipts) -> HashMap<u64, i64> {
+    let entries = (1..).zip(&finished.entries).map(|(at, (i, _))| (*i, at));
+    let retries = (1..).zip(&finished.retries).map(|(at, (i, ..))| (*i, -at));
+    entries.chain(retries).map(|(i, at): (usize, i64)| (receipts.get(i).position, at)).collect()
+}
+
+fn topics_of(outputs: &Outbox) -> Vec<&str> {
+    let mut topics: Vec<&str> = Vec::new();
+    for i in 0..outputs.len() {
+        let topic = outputs.row(i).topic();
+        if !topics.contains(&topic) {
+            topics.push(topic);
+        }
+    }
+    topics
+}
+
+fn add_outputs(script: &mut ScriptInvocation<'_>, outputs: &Outbox, topics: &[&str], origins: &HashMap<u64, i64>) {
+    script.arg(outputs.len());
+    for i in 0..outputs.len() {
+        let row = outputs.row(i);
+        let topic = topics.iter().position(|topic| *topic == row.topic()).expect("all topics were listed");
+        // One whose message is not in the round belongs to nothing that could be lost.
+        let origin = origins.get(&outputs.origin(i)).copied().unwrap_or(0);
+        script.arg(topic).arg(origin).arg(outputs.delay(i)).arg(count(row) * 2).arg(Fields(row));
+    }
+}
+
+fn wrong_type(outputs: &Outbox, topics: &[&str], topic: Option<u64>) -> SettleError {
+    let topic = topic.and_then(|topic| topics.get(usize::try_from(topic).ok()?)).copied().unwrap_or_default();
+    let index = (0..outputs.len()).find(|i| outputs.row(*i).topic() == topic).unwrap_or(0);
+    SettleError::Output { index, error: PublishError::Invalid(format!("topic {topic:?}: its key is no stream")) }
+}

@@ -1,0 +1,102 @@
+-- What the scripts of a stream share. A kept message is two fields of a hash: 'm:<id>' is its fields, packed, 'f:<id>' its facts:
+-- place, attempt, deliveries, unanswered, redrives, first failure, owner. Its time to come stands in a sorted set. While somebody has it,
+-- that time is the end of the lease, so that it comes again by itself when the somebody is gone.
+local at = 0
+local function take()
+  at = at + 1
+  return ARGV[at]
+end
+local function number()
+  return tonumber(take())
+end
+local function text(n)
+  return string.format('%.0f', n)
+end
+local function clock()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+-- Rounded up: a delay is a floor.
+local function due_at(now, delay)
+  return delay == 0 and now or now + delay + 1
+end
+-- Takes the group's only seat, keeps it, or says that it is somebody else's.
+local function has_seat(seat, consumer, exclusive, lease)
+  if exclusive ~= '1' then
+    return true
+  end
+  local owner = redis.call('GET', seat)
+  if owner and owner ~= consumer then
+    return false
+  end
+  redis.call('SET', seat, consumer, 'PX', lease)
+  return true
+end
+-- How often each of `ids`, all between low and high, was handed over, for those that are pending with this consumer.
+local FEW = 8
+local function owned(stream, group, consumer, low, high, ids)
+  local ours = {}
+  if #ids == 0 then
+    return ours
+  end
+  local function note(pending)
+    for _, p in ipairs(pending) do
+      ours[p[1]] = p[4]
+    end
+  end
+  if #ids > FEW then
+    note(redis.call('XPENDING', stream, group, low, high, 1000000, consumer))
+  else
+    for _, id in ipairs(ids) do
+      note(redis.call('XPENDING', stream, group, id, id, 1, consumer))
+    end
+  end
+  return ours
+end
+local function read_facts(kept, id)
+  local facts = redis.call('HGET', kept, 'f:' .. id)
+  if not facts then
+    return nil
+  end
+  local parts = {}
+  for part in string.gmatch(facts, '%S+') do
+    parts[#parts + 1] = part
+  end
+  return parts
+end
+local function write_facts(kept, id, facts)
+  redis.call('HSET', kept, 'f:' .. id, table.concat(facts, ' '))
+end
+-- The facts of a kept message, if this consumer has it by that delivery.
+local function held(kept, id, deliveries, consumer)
+  local facts = read_facts(kept, id)
+  if facts and facts[7] == consumer and facts[3] == deliveries then
+    return facts
+  end
+end
+-- Gives a stream that has nothing in it yet.
+local function make_stream(stream)
+  if redis.call('EXISTS', stream) == 0 then
+    redis.call('XGROUP', 'CREATE', stream, 'longshore-made', '$', 'MKSTREAM')
+    redis.call('XGROUP', 'DESTROY', stream, 'longshore-made')
+  end
+end
+-- Keeps a message until its time. One without an id gets one, so that the publisher knows it already.
+local function publish_later(stream, later, kept, now, delay, fields)
+  local id
+  for i = 1, #fields, 2 do
+    if fields[i] == 'id' then
+      id = fields[i + 1]
+    end
+  end
+  make_stream(stream)
+  local place = text(now) .. '-' .. string.format('%012d', redis.call('HINCRBY', kept, 'n', 1))
+  if not id then
+    id = place .. '-later'
+    fields[#fields + 1] = 'id'
+    fields[#fields + 1] = id
+  end
+  redis.call('HSET', kept, 'm:' .. place, cmsgpack.pack(fields))
+  redis.call('ZADD', later, text(due_at(now, delay)), place)
+  return id
+end

@@ -1,0 +1,63 @@
+-- What there is besides new entries: delayed messages whose time has come go into the stream, retries that are due and entries whose
+-- owner is gone go to this consumer. KEYS: stream, due, kept, seat, later, later-kept.
+local stream, due, kept, seat, later, later_kept = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local group, consumer, exclusive, lease, room, claim = take(), take(), take(), take(), number(), take()
+if not has_seat(seat, consumer, exclusive, lease) then
+  return redis.error_reply('LOST the seat of the group')
+end
+local now, trimmed = clock(), 0
+local MOVED = 500
+
+local places = redis.call('ZRANGEBYSCORE', later, '-inf', text(now), 'LIMIT', 0, MOVED)
+for _, place in ipairs(places) do
+  local packed = redis.call('HGET', later_kept, 'm:' .. place)
+  if packed then
+    redis.call('XADD', stream, '*', unpack(cmsgpack.unpack(packed)))
+    redis.call('HDEL', later_kept, 'm:' .. place)
+  end
+  redis.call('ZREM', later, place)
+end
+
+local retries = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT', 0, room)) do
+  local facts, packed = read_facts(kept, id), redis.call('HGET', kept, 'm:' .. id)
+  if facts and packed then
+    facts[3] = text(tonumber(facts[3]) + 1)
+    if facts[7] ~= '-' then
+      facts[4] = text(tonumber(facts[4]) + 1)
+    end
+    facts[7] = consumer
+    write_facts(kept, id, facts)
+    redis.call('ZADD', due, text(now + tonumber(lease)), id)
+    retries[#retries + 1] = { id, facts[1], facts[2], facts[3], facts[4], facts[5], facts[6], cmsgpack.unpack(packed) }
+  else
+    redis.call('ZREM', due, id)
+    redis.call('HDEL', kept, 'f:' .. id, 'm:' .. id)
+  end
+end
+
+local claimed = {}
+if claim == '1' and room > #retries then
+  for _, pending in ipairs(redis.call('XPENDING', stream, group, 'IDLE', lease, '-', '+', room - #retries)) do
+    local id = pending[1]
+    local entry = redis.call('XCLAIM', stream, group, consumer, lease, id)[1]
+    if entry then
+      claimed[#claimed + 1] = { id, pending[4] + 1, entry[2] }
+    else
+      redis.call('XACK', stream, group, id)
+      trimmed = trimmed + 1
+    end
+  end
+end
+
+local next = -1
+local function look(set)
+  local first = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
+  if first[2] then
+    local wait = math.max(0, tonumber(first[2]) - now)
+    next = next < 0 and wait or math.min(next, wait)
+  end
+end
+look(due)
+look(later)
+return { next, trimmed, #places, retries, claimed }

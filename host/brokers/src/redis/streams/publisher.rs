@@ -1,0 +1,119 @@
+//! The publishing side: entries in one pipeline, messages that wait one by one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::row::Row;
+use longshore_core::{BoxFuture, BrokerError, Outbox, PublishError, Publisher};
+use redis::{RedisError, Value};
+
+use super::alarms::Alarms;
+use super::keys::{LATER, LATER_KEPT};
+use super::scripts;
+use crate::redis::entry::{Fields, count, text};
+use crate::redis::errors::refusal;
+use crate::redis::names::{beside, check_name};
+use crate::redis::server::Server;
+
+type Answers = Vec<Result<String, PublishError>>;
+
+/// Fields of one entry: a script can pass on so many.
+const MAX_FIELDS: usize = 3900;
+/// Commands and bytes in one pipeline.
+const PIPELINE: usize = 1000;
+const PIPELINE_BYTES: usize = 4 << 20;
+
+/// The publishing role.
+pub(super) struct StreamPublisher {
+    pub(super) server: Arc<Server>,
+    pub(super) alarms: Arc<Alarms>,
+}
+
+impl Publisher for StreamPublisher {
+    fn publish<'a>(&'a self, outbox: &'a Outbox) -> BoxFuture<'a, Result<Answers, BrokerError>> {
+        Box::pin(async move {
+            let mut answers: Vec<_> = (0..outbox.len()).map(|i| admit(outbox.row(i)).map(|()| String::new())).collect();
+            let good: Vec<usize> = (0..outbox.len()).filter(|i| answers[*i].is_ok()).collect();
+            let (later, now): (Vec<usize>, Vec<usize>) = good.into_iter().partition(|i| outbox.delay(*i) > 0);
+            for step in steps(outbox, &now) {
+                self.publish_now(outbox, step, &mut answers).await;
+            }
+            for i in later {
+                answers[i] = self.publish_later(outbox, i).await;
+            }
+            Ok(answers)
+        })
+    }
+}
+
+impl StreamPublisher {
+    async fn publish_now(&self, outbox: &Outbox, step: &[usize], answers: &mut Answers) {
+        let mut pipeline = redis::Pipeline::with_capacity(step.len());
+        for i in step {
+            let row = outbox.row(*i);
+            pipeline.cmd("XADD").arg(row.topic()).arg("*").arg(Fields(row));
+        }
+        let got = self.server.pipeline(&pipeline, step.len()).await;
+        for (n, i) in step.iter().enumerate() {
+            let row = outbox.row(*i);
+            answers[*i] = match &got {
+                Ok(values) => id_of(row, values.get(n)),
+                Err(error) => Err(refusal(row.topic(), error)),
+            };
+        }
+    }
+
+    async fn publish_later(&self, outbox: &Outbox, i: usize) -> Result<String, PublishError> {
+        let row = outbox.row(i);
+        let mut script = scripts::LATER.prepare_invoke();
+        script.key(row.topic()).key(beside(row.topic(), LATER)).key(beside(row.topic(), LATER_KEPT));
+        script.arg(outbox.delay(i)).arg(Fields(row));
+        let id = self.server.call(&script).await.map_err(|e| refusal(row.topic(), &e))?;
+        self.alarms.set(row.topic(), Duration::from_millis(outbox.delay(i)));
+        Ok(id)
+    }
+}
+
+/// Refuses an outbox for the first message that no topic would take.
+pub(super) fn check(outbox: &Outbox) -> Result<(), (usize, PublishError)> {
+    (0..outbox.len()).try_for_each(|i| admit(outbox.row(i)).map_err(|error| (i, error)))
+}
+
+fn admit(row: Row<'_>) -> Result<(), PublishError> {
+    if row.payload().is_none() {
+        return Err(PublishError::Unsupported("a message without payload (a tombstone); an empty payload is one like any other".into()));
+    }
+    if count(row) * 2 > MAX_FIELDS {
+        return Err(PublishError::TooLarge(format!("{} headers; an entry takes {}", row.headers().count(), MAX_FIELDS / 2 - 4)));
+    }
+    check_name(row.topic()).map_err(PublishError::Invalid)
+}
+
+/// Runs of messages for a pipeline each.
+fn steps<'a>(outbox: &Outbox, indices: &'a [usize]) -> Vec<&'a [usize]> {
+    let (mut steps, mut from, mut bytes) = (Vec::new(), 0, 0);
+    for (n, i) in indices.iter().enumerate() {
+        bytes += outbox.row(*i).size();
+        if n + 1 - from == PIPELINE || bytes >= PIPELINE_BYTES {
+            steps.push(&indices[from..=n]);
+            (from, bytes) = (n + 1, 0);
+        }
+    }
+    if from < indices.len() {
+        steps.push(&indices[from..]);
+    }
+    steps
+}
+
+/// The id that readers will see: the message's own, else the entry's.
+fn id_of(row: Row<'_>, value: Option<&Value>) -> Result<String, PublishError> {
+    match value {
+        Some(Value::ServerError(error)) => Err(refusal(row.topic(), &RedisError::from(error.clone()))),
+        Some(value) => match text(value) {
+            Some(_) if !row.id().is_empty() => Ok(row.id().to_owned()),
+            Some(id) => Ok(id.to_owned()),
+            None => Err(PublishError::Unavailable("the server's answer is no id".into())),
+        },
+        None => Err(PublishError::Timeout),
+    }
+}

@@ -1,0 +1,239 @@
+//! The reading half of a lane: new entries from the group, retries that are due, and what consumers left that are gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::{Batch, BoxFuture, BrokerError, Room, Source};
+use redis::{RedisError, Value};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::decode;
+use super::keys::{LaneKeys, Presence};
+use super::own::LostGroup;
+use super::reader::{Answer, Reader};
+use super::scripts;
+use crate::redis::entry::{int, list};
+use crate::redis::position::EntryId;
+use crate::redis::server::Server;
+
+type Result<T> = std::result::Result<T, BrokerError>;
+
+/// Longest time between two looks for what other hosts scheduled or left.
+const LOOK: Duration = Duration::from_secs(1);
+/// Longest time between two looks for what consumers left that are gone.
+const CLAIM: Duration = Duration::from_secs(5);
+/// Bytes that a message is taken to have before one was seen.
+const GUESS: usize = 256;
+
+/// The reading half.
+pub(super) struct StreamSource {
+    server: Arc<Server>,
+    keys: Arc<LaneKeys>,
+    _presence: Arc<Presence>,
+    reader: Reader,
+    max_wait: Duration,
+    lost_group: LostGroup,
+    alarm: watch::Receiver<Option<Instant>>,
+    look_at: Instant,
+    claim_at: Instant,
+    /// A look under way. It is kept between fetches, so that a dropped fetch loses nothing.
+    looking: Option<BoxFuture<'static, std::result::Result<Value, RedisError>>>,
+    /// Whether retries come first where both are there.
+    retries_first: bool,
+    /// Brought, and from `handed` on not yet handed over.
+    chunk: Batch,
+    handed: usize,
+    brought_at: Instant,
+    message_size: usize,
+    /// The newest entry that was read.
+    newest: Option<EntryId>,
+}
+
+impl StreamSource {
+    pub(super) fn new(server: Arc<Server>, presence: Arc<Presence>, reader: Reader, alarm: watch::Receiver<Option<Instant>>) -> Self {
+        let now = Instant::now();
+        StreamSource {
+            server,
+            keys: presence.keys.clone(),
+            _presence: presence,
+            reader,
+            max_wait: LOOK,
+            lost_group: LostGroup::default(),
+            alarm,
+            look_at: now,
+            claim_at: now,
+            looking: None,
+            retries_first: true,
+            chunk: Batch::default(),
+            handed: 0,
+            brought_at: now,
+            message_size: GUESS,
+            newest: None,
+        }
+    }
+
+    /// With what the subscription says.
+    pub(super) fn configured(self, max_wait: Duration, lost_group: LostGroup) -> Self {
+        StreamSource { max_wait, lost_group, ..self }
+    }
+
+    /// Brings something into the chunk, or nothing after a while.
+    async fn bring(&mut self, room: Room) -> Result<()> {
+        self.hear_alarm();
+        let due = self.looking.is_some() || Instant::now() >= self.look_at;
+        if let Some(answer) = self.reader.ready() {
+            return self.take_entries(answer);
+        }
+        // A read under way that has no answer says that there are no entries.
+        if due && (self.retries_first || self.reader.is_asked()) {
+            self.retries_first = false;
+            return self.look(room).await;
+        }
+        self.reader.ask(self.count(room), (!due).then_some(self.max_wait));
+        let (look_at, alarm) = (self.look_at, &mut self.alarm);
+        tokio::select! {
+            answer = self.reader.answer() => match answer {
+                Some(answer) => self.take_entries(answer),
+                None => Err(BrokerError::reconnect(format!("the lane {:?} was closed", self.keys.topic))),
+            },
+            () = sleep_until(look_at), if !due => Ok(()),
+            _ = alarm.changed(), if !due => Ok(()),
+        }
+    }
+
+    /// Looks for what is there besides new entries.
+    async fn look(&mut self, room: Room) -> Result<()> {
+        if self.looking.is_none() {
+            let (server, keys, room) = (self.server.clone(), self.keys.clone(), self.count(room));
+            let claim = Instant::now() >= self.claim_at;
+            if claim {
+                self.claim_at = Instant::now() + (self.keys.lease / 3).min(CLAIM);
+            }
+            self.looking = Some(Box::pin(async move {
+                let mut script = keys.invoke(&scripts::RECOVER);
+                script.key(&keys.later).key(&keys.later_kept);
+                keys.who(&mut script);
+                server.call(script.arg(room).arg(u8::from(claim))).await
+            }));
+        }
+        let looking = self.looking.as_mut().expect("it was begun above");
+        let answer = looking.await;
+        self.looking = None;
+        let answer = answer.map_err(|e| self.error(&e))?;
+        let [next, trimmed, moved, retries, claimed] = list(&answer) else {
+            return Err(BrokerError::give_up("the server answers a script as none of ours does"));
+        };
+        let wait = int(next).map_or(LOOK, |millis| LOOK.min(Duration::from_millis(millis)));
+        // What was moved into the stream is read next, and more of it may wait.
+        self.look_at = Instant::now() + wait;
+        tell_trimmed(&self.keys, int(trimmed).unwrap_or(0));
+        if int(moved).is_some_and(|moved| moved > 0) {
+            tracing::debug!(topic = %self.keys.topic, "delayed messages went into the stream");
+        }
+        self.begin_chunk(Instant::now());
+        decode::retries(&self.keys.topic, retries, &mut self.chunk);
+        decode::claimed(&self.keys.topic, claimed, &mut self.chunk);
+        Ok(())
+    }
+
+    fn take_entries(&mut self, answer: Answer) -> Result<()> {
+        self.retries_first = true;
+        let value = answer.value.map_err(|e| self.error(&e))?;
+        self.begin_chunk(answer.at);
+        let Some([_, entries]) = list(&value).first().map(list) else { return Ok(()) };
+        let first =
+            list(entries).first().and_then(|entry| list(entry).first()).and_then(|id| EntryId::parse(crate::redis::entry::text(id)?));
+        if first.is_some() && first <= self.newest {
+            tracing::error!(
+                broker = %self.server.name, topic = %self.keys.topic, group = %self.keys.group,
+                "the server went back: it hands over entries again that were read before, and may have lost others; \
+                 a failover to a replica that was behind does that"
+            );
+        }
+        self.newest = decode::entries(&self.keys.topic, entries, &mut self.chunk).max(self.newest);
+        if !self.chunk.is_empty() {
+            self.message_size = (self.message_size + self.chunk.bytes() / self.chunk.len()) / 2 + 1;
+        }
+        Ok(())
+    }
+
+    fn begin_chunk(&mut self, at: Instant) {
+        self.chunk.clear();
+        self.handed = 0;
+        self.brought_at = at;
+    }
+
+    /// What was brought so long ago that others may have it now is theirs.
+    fn forget_lost(&mut self) {
+        if self.handed < self.chunk.len() && self.brought_at.elapsed() > self.keys.lease / 3 * 2 {
+            self.begin_chunk(Instant::now());
+        }
+    }
+
+    fn hear_alarm(&mut self) {
+        if self.alarm.has_changed().unwrap_or(false)
+            && let Some(at) = *self.alarm.borrow_and_update()
+        {
+            self.look_at = self.look_at.min(at);
+        }
+    }
+
+    fn count(&self, room: Room) -> usize {
+        room.messages.min((room.bytes / self.message_size).max(1))
+    }
+
+    fn hand_over(&mut self, room: Room, into: &mut Batch) {
+        let whole = self.handed == 0 && self.chunk.len() <= room.messages && self.chunk.bytes() <= room.bytes;
+        if whole && into.is_empty() {
+            std::mem::swap(into, &mut self.chunk);
+            return;
+        }
+        let (mut messages, before) = (0, into.bytes());
+        while self.handed < self.chunk.len() && messages < room.messages {
+            let size = self.chunk.row(self.handed).size();
+            if messages > 0 && into.bytes() - before + size > room.bytes {
+                break;
+            }
+            into.push_from(&self.chunk, self.handed);
+            (self.handed, messages) = (self.handed + 1, messages + 1);
+        }
+    }
+
+    fn error(&self, error: &RedisError) -> BrokerError {
+        let told = error.to_string();
+        if !told.contains("NOGROUP") && !told.contains("UNBLOCKED") {
+            return super::acks::lane_error(&self.server, &self.keys, error);
+        }
+        let (group, topic) = (&self.keys.group, &self.keys.topic);
+        let what = format!("group {group:?} of topic {topic:?} is gone from the server");
+        tracing::error!(broker = %self.server.name, "{what}: somebody removed it, or the server lost it");
+        match self.lost_group {
+            LostGroup::Replay => BrokerError::reconnect(format!("{what}; making it again, to read all that is there")),
+            LostGroup::Stop => {
+                BrokerError::give_up(format!("{what}; make it again where it should read on: XGROUP CREATE {topic} {group} <id>"))
+            }
+        }
+    }
+}
+
+impl Source for StreamSource {
+    fn fetch<'a>(&'a mut self, room: Room, into: &'a mut Batch) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.forget_lost();
+            while self.handed == self.chunk.len() {
+                self.bring(room).await?;
+                self.forget_lost();
+            }
+            self.hand_over(room, into);
+            Ok(())
+        })
+    }
+}
+
+/// Entries that were trimmed while somebody had them are over: their content is gone.
+pub(super) fn tell_trimmed(keys: &LaneKeys, count: u64) {
+    if count > 0 {
+        tracing::error!(topic = %keys.topic, group = %keys.group, count, "entries were trimmed from the stream before they were finished");
+    }
+}

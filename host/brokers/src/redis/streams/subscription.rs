@@ -1,0 +1,231 @@
+//! One subscription: a lane for each topic that is meant, now and later. Where order is asked for, a group has one seat a topic, and whoever
+//! sits on it reads alone; the others wait for it.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use longshore_core::{BrokerError, Lane, Order, Pattern, Ranges, Start, Subscribe, Waiting};
+use redis::Value;
+use tokio::time::{Instant, sleep};
+
+use super::acks::{StreamAcks, release};
+use super::consumer::start_id;
+use super::keys::{BROADCAST, LaneKeys, Presence, new_consumer};
+use super::own;
+use super::reader::Reader;
+use super::roles::Shared;
+use super::source::StreamSource;
+use super::{scripts, topics};
+use crate::redis::entry::{bytes, int, list, text};
+use crate::redis::names::check_name;
+use crate::redis::position::EntryId;
+use crate::redis::server::Server;
+
+type Result<T> = std::result::Result<T, BrokerError>;
+
+/// How often a seat that is taken is asked for again, and topics are looked for that match a pattern.
+const ASK: Duration = Duration::from_millis(500);
+/// Looking for topics takes at most this part of the server's time: one in so many.
+const SHARE: u32 = 20;
+/// Leases after which a consumer that was not seen is forgotten.
+const FORGOTTEN: u32 = 10;
+
+/// One subscription and the lanes it has.
+pub(super) struct Subscription {
+    shared: Arc<Shared>,
+    subscribe: Subscribe,
+    own: own::Subscription,
+    group: String,
+    consumer: String,
+    lease: Duration,
+    /// Lanes of ours that somebody still holds.
+    mine: HashMap<String, Weak<Presence>>,
+    /// Topics that were there when we came: for the others the beginning is the start, whatever was asked.
+    old: HashSet<String>,
+    /// Topics that this subscription had a lane of.
+    joined: HashSet<String>,
+    ready: VecDeque<Lane>,
+}
+
+impl Subscription {
+    pub(super) fn new(shared: Arc<Shared>, subscribe: Subscribe) -> Result<Self> {
+        let own: own::Subscription = subscribe.own.read()?;
+        start_id(&subscribe.start).map_err(|what| BrokerError::give_up(format!("start: {what}")))?;
+        let consumer = new_consumer();
+        let group = subscribe.group.clone().unwrap_or_else(|| format!("{BROADCAST}{consumer}"));
+        if group.starts_with("longshore-") && subscribe.group.is_some() {
+            return Err(BrokerError::give_up(format!("group {group:?} begins with longshore-, as names do that the host gives itself")));
+        }
+        let lease = own.lease.map_or(shared.lease, longshore_core::Span::get);
+        let (mine, old, joined, ready) = (HashMap::new(), HashSet::new(), HashSet::new(), VecDeque::new());
+        Ok(Subscription { shared, subscribe, own, group, consumer, lease, mine, old, joined, ready })
+    }
+
+    /// Opens what is there, so that a start at the end is fixed before `subscribe` answers.
+    pub(super) async fn open_first(&mut self) -> Result<()> {
+        let there = self.wanted().await?;
+        self.old = there.iter().cloned().collect();
+        self.open_all(there).await
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Lane> {
+        loop {
+            if let Some(lane) = self.ready.pop_front() {
+                return Ok(lane);
+            }
+            let began = Instant::now();
+            let wanted = self.wanted().await?;
+            let pause = ASK.max(began.elapsed() * SHARE);
+            self.open_all(wanted).await?;
+            if self.ready.is_empty() {
+                sleep(pause).await;
+            }
+        }
+    }
+
+    /// Topics that are meant and that exist, or are named.
+    async fn wanted(&mut self) -> Result<Vec<String>> {
+        let named = self.subscribe.topics.iter().filter(|pattern| !pattern.is_wild()).map(|pattern| pattern.as_str().to_owned());
+        let mut wanted: Vec<String> = named.collect();
+        for pattern in self.subscribe.topics.iter().filter(|pattern| pattern.is_wild()) {
+            for topic in topics::scan(&self.shared.server, &glob(pattern)).await? {
+                if pattern.matches(&topic) && !wanted.contains(&topic) {
+                    wanted.push(topic);
+                }
+            }
+        }
+        for topic in &wanted {
+            check_name(topic).map_err(BrokerError::give_up)?;
+        }
+        Ok(wanted)
+    }
+
+    async fn open_all(&mut self, topics: Vec<String>) -> Result<()> {
+        for orphan in self.shared.orphans.take() {
+            if let Err(error) = release(&self.shared.server, &orphan, &[]).await {
+                self.shared.orphans.add(orphan);
+                return Err(error);
+            }
+        }
+        for topic in topics {
+            let is_held = self.mine.get(&topic).is_some_and(|presence| presence.strong_count() > 0);
+            if !is_held && let Some(lane) = self.open(&topic).await? {
+                self.ready.push_back(lane);
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the lane of a topic, unless somebody else sits there.
+    async fn open(&mut self, topic: &str) -> Result<Option<Lane>> {
+        let exclusive = self.subscribe.order != Order::None && self.subscribe.group.is_some();
+        let keys = Arc::new(LaneKeys::new(topic, &self.group, &self.consumer, exclusive, self.lease));
+        let server = &self.shared.server;
+        let mut script = keys.invoke(&scripts::JOIN);
+        script.key(&keys.era);
+        keys.who(&mut script);
+        let forgotten = keys.lease_millis().saturating_mul(u64::from(FORGOTTEN));
+        script.arg(self.start(topic)?).arg(BROADCAST).arg(forgotten);
+        let answer: Value = server.call(&script).await.map_err(|e| self.refused(topic, &e))?;
+        let [seated, new, era, waiting] = list(&answer) else {
+            return Err(BrokerError::give_up("the server answers a script as none of ours does"));
+        };
+        if int(new) == Some(1) {
+            tracing::info!(broker = %server.name, topic, group = %self.group, "the group is made");
+        }
+        if int(seated) != Some(1) {
+            return Ok(None);
+        }
+        self.joined.insert(topic.to_owned());
+        self.lane(keys, text(era).unwrap_or_default().to_owned(), waits(waiting)).await.map(Some)
+    }
+
+    /// Where the group begins, should it be missing. One that was there and is gone, or whose topic came later, has missed something.
+    fn start(&self, topic: &str) -> Result<String> {
+        let start = match (&self.subscribe.group, self.old.contains(topic)) {
+            _ if self.joined.contains(topic) || self.shared.was_joined(topic, &self.group) => &Start::Earliest,
+            (_, false) => &Start::Earliest,
+            (Some(_), true) => &self.subscribe.start,
+            (None, true) => &Start::Latest,
+        };
+        start_id(start).map_err(|what| BrokerError::give_up(format!("start: {what}")))
+    }
+
+    async fn lane(&mut self, keys: Arc<LaneKeys>, era: String, waiting: Vec<Waiting>) -> Result<Lane> {
+        let shared = &self.shared;
+        shared.note_joined(&keys.topic, &keys.group);
+        let presence = Arc::new(Presence { keys: keys.clone(), left: AtomicBool::new(false), orphans: shared.orphans.clone() });
+        let (reader, abort) = Reader::open(&shared.server, keys.clone()).await?;
+        self.mine.insert(keys.topic.clone(), Arc::downgrade(&presence));
+        let alarm = shared.alarms.listen(&keys.topic);
+        let source = StreamSource::new(shared.server.clone(), presence.clone(), reader, alarm);
+        let (server, alarms) = (shared.server.clone(), shared.alarms.clone());
+        Ok(Lane {
+            id: keys.topic.clone(),
+            partition: None,
+            source: Box::new(source.configured(self.subscribe.fetch.max_wait, self.own.lost_group)),
+            acks: Box::new(StreamAcks { server, alarms, presence, reader: abort }),
+            revoked: Box::pin(hold(shared.server.clone(), keys, era)),
+            finished: Ranges::default(),
+            waiting,
+            lease: Some(self.lease),
+        })
+    }
+
+    fn refused(&self, topic: &str, error: &redis::RedisError) -> BrokerError {
+        if error.to_string().contains("NOSTART") {
+            return BrokerError::give_up(format!(
+                "group {:?} has no position on topic {topic:?}, and start = \"none\" makes none; use earliest or latest once",
+                self.group
+            ));
+        }
+        self.shared.server.error(error)
+    }
+}
+
+/// Retries that wait, as the server lists them.
+fn waits(value: &Value) -> Vec<Waiting> {
+    let waiting = |item: &Value| {
+        let [place, key] = list(item) else { return None };
+        Some(Waiting { position: EntryId::parse(text(place)?)?.place(), key: bytes(key).map(<[u8]>::to_vec) })
+    };
+    list(value).iter().filter_map(waiting).collect()
+}
+
+/// Says that a lane is there, and ends when it is not one any more: another host has its seat, or its topic was emptied.
+async fn hold(server: Arc<Server>, keys: Arc<LaneKeys>, era: String) {
+    loop {
+        sleep((keys.lease / 3).min(Duration::from_secs(1))).await;
+        let mut script = scripts::HOLD.prepare_invoke();
+        script.key(&keys.topic).key(&keys.seat).key(&keys.era);
+        keys.who(&mut script);
+        // Trouble is for the reading half to tell.
+        if let Ok(0) = server.call::<u8>(script.arg(&era)).await {
+            return;
+        }
+    }
+}
+
+/// The pattern as the server's own, which may mean more: <https://redis.io/docs/latest/commands/keys/>.
+fn glob(pattern: &Pattern) -> String {
+    let levels = pattern.as_str().split('.').map(|level| match level {
+        "*" | "**" => "*".to_owned(),
+        name => name.chars().flat_map(|c| "?[]^\\".contains(c).then_some('\\').into_iter().chain([c])).collect(),
+    });
+    levels.collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_asked_for_in_the_servers_words() {
+        let check = |pattern: &str, expected: &str| assert_eq!(glob(&Pattern::new(pattern).expect("a pattern")), expected);
+        check("orders.*", "orders.*");
+        check("a[1].**", "a\\[1\\].*");
+        check("**", "*");
+    }
+}

@@ -1,0 +1,8 @@
+//! Redis: the conformance suite and what only Redis has, on a real server.
+
+#![cfg(feature = "redis-streams")]
+
+#[path = "redis/conformance.rs"]
+mod conformance;
+#[path = "redis/support.rs"]
+mod support;
