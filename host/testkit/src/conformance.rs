@@ -27,7 +27,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt;
-use longshore_core::{BoxFuture, Capabilities, Flag, OwnKeys, Roles};
+use longshore_core::{BoxFuture, Capabilities, Flag, OwnKeys, Roles, TopicSettings};
 
 pub use bench::Bench;
 pub use hand::Hand;
@@ -44,6 +44,27 @@ pub trait Subject: Send + Sync {
     /// Connects, for one test.
     fn connect(&self) -> BoxFuture<'_, Roles>;
 
+    /// What a topic and its subscriptions need on this broker so that several groups, patterns or broadcasts can read it.
+    fn shared(&self) -> Shared {
+        Shared::default()
+    }
+
+    /// Keys of its own that every subscription of the suite gets: a short lease, say, so that what a crash left in somebody's hands comes soon.
+    fn own_keys(&self) -> OwnKeys {
+        OwnKeys::default()
+    }
+
+    /// For how long a crash of the broker may undo a settlement, where the broker does not write each one down at once.
+    fn commit_interval(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Whether what is settled outlives a crash of the broker from the moment on at which settling has answered. Where the broker does not
+    /// confirm it, what was settled last may come again.
+    fn confirms_settlements(&self) -> bool {
+        true
+    }
+
     /// Keys of its own that every subscription of the suite gets: a short lease, say, so that what a crash left in somebody's hands comes soon.
     fn own_keys(&self) -> OwnKeys {
         OwnKeys::default()
@@ -57,6 +78,15 @@ pub trait Subject: Send + Sync {
     /// Ends everything behind `roles` as a crash would, and connects again to what outlives it. `None` where nothing does; a durable broker
     /// must.
     fn restart(&self, roles: Roles) -> BoxFuture<'_, Option<Roles>>;
+}
+
+/// How a topic is kept and read that not one group has for itself. Nothing of its own on most brokers.
+#[derive(Debug, Clone, Default)]
+pub struct Shared {
+    /// How the topic is made.
+    pub topic: TopicSettings,
+    /// Keys of its subscriptions.
+    pub subscription: OwnKeys,
 }
 
 /// One test and the flag that it belongs to.

@@ -122,7 +122,8 @@ async fn a_waiting_retry_outlives_its_lane(bench: Bench<'_>) {
     next.fetch(1).await;
     let (message, facts) = (next.got.get(0), next.got.facts(0));
     assert_eq!((message.payload, message.attempt), (Some(&b"a"[..]), 4));
-    assert_eq!((facts.deliveries, facts.first_failed_at), (2, 99));
+    // A broker that hands out ahead may have begun to while the first lane was still there.
+    assert!(facts.deliveries >= 2 && facts.first_failed_at == 99, "{facts:?}");
 }
 
 async fn a_retry_that_was_handed_over_and_not_settled_comes_again(bench: Bench<'_>) {
@@ -170,10 +171,19 @@ async fn retries_and_new_messages_do_not_starve_each_other(bench: Bench<'_>) {
         hand.again(i, Duration::ZERO, 2, 1);
     });
     hand.settle().await;
+    // What fails comes again at once, and there is always something new: whoever prefers one kind brings nothing else.
     let mut kinds = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..15 {
+        bench.publish(&topic, &["y"; 5]).await;
         let first = hand.fetch_some(longshore_core::Room { messages: 5, bytes: 1 << 20 }).await;
-        kinds.extend((first..hand.got.len()).map(|i| hand.got.get(i).attempt));
+        for index in first..hand.got.len() {
+            let attempt = hand.got.get(index).attempt;
+            kinds.push(attempt.min(2));
+            if attempt > 1 {
+                hand.again(index, Duration::ZERO, attempt + 1, 1);
+            }
+        }
+        hand.settle().await;
     }
     assert!(kinds.contains(&1) && kinds.contains(&2), "only one kind came: {kinds:?}");
 }
@@ -181,9 +191,15 @@ async fn retries_and_new_messages_do_not_starve_each_other(bench: Bench<'_>) {
 async fn a_purge_takes_lanes_away_that_wait_for_retries(bench: Bench<'_>) {
     let broadcast = bench.subject.capabilities().has(Flag::Broadcast);
     for (name, group) in [("t", bench.group("g"))].into_iter().chain(broadcast.then_some(("u", None))) {
-        let topic = bench.topic(name);
-        bench.topics().create(&topic, &TopicSettings::default()).await.expect("made");
-        let mut lanes = bench.subscribe(&[&topic], group).await;
+        let (topic, mut lanes);
+        if group.is_some() {
+            topic = bench.topic(name);
+            bench.topics().create(&topic, &TopicSettings::default()).await.expect("made");
+            lanes = bench.subscribe(&[&topic], group).await;
+        } else {
+            topic = bench.shared_topic(name).await;
+            lanes = bench.subscribe_shared(&[&topic], group).await;
+        }
         let mut hand = Hand::new(next(&mut lanes).await, None);
         bench.publish(&topic, &["a"]).await;
         hand.fetch(1).await;

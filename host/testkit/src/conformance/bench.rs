@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use longshore_core::{
-    BrokerError, Fetch, Flag, Lanes, Message, Order, Outbox, OwnKeys, Pattern, PublishError, Publisher, Roles, Start, Subscribe, Topics,
+    BrokerError, Fetch, Flag, Lanes, Message, Order, Outbox, OwnKeys, Pattern, PublishError, Publisher, Roles, Start, Subscribe,
+    TopicSettings, Topics,
 };
 
 use super::{Hand, Subject};
@@ -44,6 +45,15 @@ impl<'a> Bench<'a> {
         format!("{}.{name}", self.prefix)
     }
 
+    /// A topic of this test's that several groups, patterns or broadcasts read.
+    pub async fn shared_topic(&self, name: &str) -> String {
+        let (topic, shared) = (self.topic(name), self.subject.shared());
+        if shared.topic != TopicSettings::default() {
+            self.topics().create(&topic, &shared.topic).await.expect("made");
+        }
+        topic
+    }
+
     /// The publisher.
     pub fn publisher(&self) -> &dyn Publisher {
         self.roles.publisher.as_deref().expect("a broker that is tested publishes")
@@ -61,6 +71,14 @@ impl<'a> Bench<'a> {
         self.publish_all(&outbox).await.into_iter().map(|answer| answer.expect("a good message is taken")).collect()
     }
 
+    /// Publishes a payload before anybody is there for it, which a broker may refuse that keeps nothing for those who come later. Says
+    /// whether it was taken.
+    pub async fn publish_early(&self, topic: &str, payload: &str) -> bool {
+        let mut outbox = Outbox::default();
+        push(&mut outbox, topic, None, payload, 0);
+        self.publish_all(&outbox).await.remove(0).is_ok()
+    }
+
     /// Publishes an outbox and answers for each message.
     pub async fn publish_all(&self, outbox: &Outbox) -> Vec<Result<String, PublishError>> {
         self.publisher().publish(outbox).await.expect("the broker is there")
@@ -69,6 +87,12 @@ impl<'a> Bench<'a> {
     /// Subscribes a group to topics, from the earliest message.
     pub async fn subscribe(&self, topics: &[&str], group: Option<&str>) -> Lanes {
         self.try_subscribe(&wish(topics, group)).await.expect("the broker takes the subscription")
+    }
+
+    /// Subscribes to topics that are shared.
+    pub async fn subscribe_shared(&self, topics: &[&str], group: Option<&str>) -> Lanes {
+        let subscribe = Subscribe { own: self.subject.shared().subscription, ..wish(topics, group) };
+        self.try_subscribe(&subscribe).await.expect("the broker takes the subscription")
     }
 
     /// Subscribes.
@@ -88,6 +112,13 @@ impl<'a> Bench<'a> {
     /// Subscribes a group, if there are groups, to one topic and takes its lane.
     pub async fn hand(&self, topic: &str, group: &str) -> Hand {
         let mut lanes = self.subscribe(&[topic], self.group(group)).await;
+        let lane = next(&mut lanes).await;
+        Hand::new(lane, Some(lanes))
+    }
+
+    /// The same for a topic that is shared.
+    pub async fn shared_hand(&self, topic: &str, group: &str) -> Hand {
+        let mut lanes = self.subscribe_shared(&[topic], self.group(group)).await;
         let lane = next(&mut lanes).await;
         Hand::new(lane, Some(lanes))
     }

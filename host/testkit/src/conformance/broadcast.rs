@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longshore_core::{Flag, Start};
+use longshore_core::{Flag, Start, Subscribe};
 
 use super::bench::{next, wish};
 use super::{Bench, Hand, Test, suite};
@@ -15,7 +15,7 @@ pub(super) const GROUPS: &[Test] = suite!(Flag::Broadcast, |roles| roles.groups.
 
 /// A broadcast from now on. Beside groups it never is anything else; where there are none, the start says so.
 async fn hand(bench: &Bench<'_>, topic: &str) -> Hand {
-    let mut subscribe = wish(&[topic], None);
+    let mut subscribe = Subscribe { own: bench.subject.shared().subscription, ..wish(&[topic], None) };
     if !bench.subject.capabilities().has(Flag::ConsumerGroups) {
         subscribe.start = Start::Latest;
     }
@@ -24,8 +24,8 @@ async fn hand(bench: &Bench<'_>, topic: &str) -> Hand {
 }
 
 async fn every_subscriber_gets_a_copy_of_what_comes_while_it_is_there(bench: Bench<'_>) {
-    let topic = bench.topic("t");
-    bench.publish(&topic, &["before"]).await;
+    let topic = bench.shared_topic("t").await;
+    bench.publish_early(&topic, "before").await;
     let (mut first, mut second) = (hand(&bench, &topic).await, hand(&bench, &topic).await);
     bench.publish(&topic, &["a", "b"]).await;
     first.fetch(2).await;
@@ -35,7 +35,7 @@ async fn every_subscriber_gets_a_copy_of_what_comes_while_it_is_there(bench: Ben
 }
 
 async fn a_failed_broadcast_comes_again_to_its_subscriber_alone(bench: Bench<'_>) {
-    let topic = bench.topic("t");
+    let topic = bench.shared_topic("t").await;
     let (mut first, mut second) = (hand(&bench, &topic).await, hand(&bench, &topic).await);
     bench.publish(&topic, &["a"]).await;
     first.fetch(1).await;
@@ -48,7 +48,7 @@ async fn a_failed_broadcast_comes_again_to_its_subscriber_alone(bench: Bench<'_>
 }
 
 async fn a_broadcast_leaves_no_group(bench: Bench<'_>) {
-    let topic = bench.topic("t");
+    let topic = bench.shared_topic("t").await;
     let groups = bench.roles.groups.clone().expect("only a broker with the role is tested");
     let hand = hand(&bench, &topic).await;
     let of_topic = async || groups.list().await.expect("listed").into_iter().filter(|info| info.topic == topic).count();
