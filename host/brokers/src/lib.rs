@@ -11,6 +11,8 @@ mod local;
 pub mod memory;
 #[cfg(feature = "nats-jetstream")]
 pub mod nats;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 #[cfg(feature = "redis-streams")]
 pub mod redis;
 
@@ -24,6 +26,8 @@ pub const ADAPTERS: &[Registration] = &[
     Registration::of::<memory::Memory>(),
     #[cfg(feature = "nats-jetstream")]
     Registration::of::<nats::jetstream::NatsJetStream>(),
+    #[cfg(feature = "rabbitmq")]
+    Registration::of::<rabbitmq::RabbitMq>(),
     #[cfg(feature = "redis-streams")]
     Registration::of::<redis::streams::Streams>(),
 ];

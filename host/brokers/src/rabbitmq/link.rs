@@ -1,0 +1,177 @@
+//! One connection to the server, opened when it is needed and again when it was lost. The client's own recovery stays off: it hides which
+//! messages a lost connection took with it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lapin::options::ConfirmSelectOptions;
+use lapin::tcp::OwnedTLSConfig;
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, ConnectionProperties};
+use longshore_core::BrokerError;
+use tokio::time::Instant;
+
+use super::trouble;
+
+/// Channels with confirms that are kept for the next batch.
+const SPARE_CHANNELS: usize = 16;
+/// How long a server may forget a quorum queue that it has just made, with all that is in it, when it crashes: the names of such queues are in
+/// a file that Erlang writes up to three seconds later. Seen on 3.10.8. <https://www.erlang.org/doc/apps/stdlib/dets.html>
+const UNSURE: Duration = Duration::from_millis(3_100);
+
+/// Where a connection leads, and as whom. No `Debug`: there is a password in it.
+pub(super) struct Address {
+    pub(super) uri: AMQPUri,
+    pub(super) tls: OwnedTLSConfig,
+    pub(super) connect_timeout: Duration,
+    /// What the server's tools show.
+    pub(super) name: String,
+}
+
+/// A connection that is there, or was.
+pub(super) struct Open {
+    connection: Connection,
+    /// Channels with confirms that nobody uses now.
+    spare: Mutex<Vec<Channel>>,
+    /// Queues and exchanges that were declared over this connection, and from when on a crash of the server cannot take them.
+    declared: Mutex<HashMap<String, Instant>>,
+}
+
+/// The one connection for a purpose. Whoever needs it first opens it; the lock is held while that is under way and never else.
+pub(super) struct Link {
+    address: Arc<Address>,
+    purpose: &'static str,
+    slot: tokio::sync::Mutex<Option<Arc<Open>>>,
+}
+
+impl Address {
+    /// "host:port", for messages.
+    pub(super) fn server(&self) -> String {
+        format!("{}:{}", self.uri.authority.host, self.uri.authority.port)
+    }
+
+    /// Connects, within the connect timeout.
+    pub(super) async fn open(&self, purpose: &str) -> Result<Open, BrokerError> {
+        let doing = format!("RabbitMQ at {}, vhost {:?}, user {:?}", self.server(), self.uri.vhost, self.uri.authority.userinfo.username);
+        let properties = ConnectionProperties::default().with_connection_name(format!("longshore {} {purpose}", self.name).into());
+        let runtime = lapin::runtime::default_runtime().map_err(|e| trouble::told(&doing, &e))?;
+        let connecting = Connection::connect_uri_with_config(self.uri.clone(), properties, self.tls.clone(), runtime);
+        match tokio::time::timeout(self.connect_timeout, connecting).await {
+            Ok(Ok(connection)) => Ok(Open { connection, spare: Mutex::default(), declared: Mutex::default() }),
+            Ok(Err(error)) => Err(trouble::told(&doing, &error)),
+            Err(_) => Err(BrokerError::reconnect(format!("{doing}: no answer within {:?}", self.connect_timeout))),
+        }
+    }
+}
+
+impl Link {
+    pub(super) fn new(address: Arc<Address>, purpose: &'static str) -> Self {
+        Link { address, purpose, slot: tokio::sync::Mutex::default() }
+    }
+
+    /// The connection, opened anew if it was lost.
+    pub(super) async fn get(&self) -> Result<Arc<Open>, BrokerError> {
+        let mut slot = self.slot.lock().await;
+        if let Some(open) = slot.as_ref().filter(|open| open.is_usable()) {
+            return Ok(Arc::clone(open));
+        }
+        let open = Arc::new(self.address.open(self.purpose).await?);
+        *slot = Some(Arc::clone(&open));
+        Ok(open)
+    }
+
+    /// Does not use `open` any more, as it does not answer.
+    pub(super) async fn let_go(&self, open: &Arc<Open>) {
+        let mut slot = self.slot.lock().await;
+        if slot.as_ref().is_some_and(|there| Arc::ptr_eq(there, open)) {
+            *slot = None;
+        }
+    }
+
+    /// Ends the connection, if there is one.
+    pub(super) async fn close(&self) {
+        let open = self.slot.lock().await.take();
+        if let Some(open) = open {
+            open.close().await;
+        }
+    }
+}
+
+impl Open {
+    pub(super) fn is_usable(&self) -> bool {
+        self.connection.status().connected()
+    }
+
+    /// Whether the server takes nothing now, because of an alarm.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.connection.status().blocked()
+    }
+
+    pub(super) async fn channel(&self) -> Result<Channel, BrokerError> {
+        self.connection.create_channel().await.map_err(|e| trouble::told("opening a channel", &e))
+    }
+
+    /// A channel with confirms, for one batch alone: which message a server returned can be told only then.
+    pub(super) async fn confirming(&self) -> Result<Channel, BrokerError> {
+        let spare = lock(&self.spare).pop();
+        if let Some(channel) = spare.filter(|channel| channel.status().connected()) {
+            return Ok(channel);
+        }
+        let channel = self.channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(|e| trouble::told("asking for confirms", &e))?;
+        Ok(channel)
+    }
+
+    /// Takes back a channel on which every confirm has come.
+    pub(super) fn keep(&self, channel: Channel) {
+        let mut spare = lock(&self.spare);
+        if spare.len() < SPARE_CHANNELS && channel.status().connected() {
+            spare.push(channel);
+        }
+    }
+
+    /// Whether it was declared over this connection.
+    pub(super) fn has_declared(&self, name: &str) -> bool {
+        lock(&self.declared).contains_key(name)
+    }
+
+    pub(super) fn was_declared(&self, name: &str) {
+        lock(&self.declared).insert(name.to_owned(), Instant::now());
+    }
+
+    /// A quorum queue was made that was not there before.
+    pub(super) fn was_made(&self, name: &str) {
+        lock(&self.declared).insert(name.to_owned(), Instant::now() + UNSURE);
+    }
+
+    /// Waits until a crash of the server can take none of these queues: what was confirmed goes with its queue.
+    pub(super) async fn until_kept(&self, names: impl Iterator<Item = &str>) {
+        let latest = {
+            let declared = lock(&self.declared);
+            names.filter_map(|name| declared.get(name)).max().copied()
+        };
+        if let Some(latest) = latest {
+            tokio::time::sleep_until(latest).await;
+        }
+    }
+
+    pub(super) fn is_gone(&self, name: &str) {
+        lock(&self.declared).remove(name);
+    }
+
+    /// Whether the server answers over this connection.
+    pub(super) async fn ping(&self) -> Result<(), BrokerError> {
+        let channel = self.channel().await?;
+        channel.close(200, "ping".into()).await.map_err(|e| trouble::told("closing a channel", &e))
+    }
+
+    pub(super) async fn close(&self) {
+        // It may be lost already, and then there is nothing to close.
+        let _ = self.connection.close(200, "bye".into()).await;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
