@@ -65,16 +65,6 @@ pub trait Subject: Send + Sync {
         true
     }
 
-    /// Keys of its own that every subscription of the suite gets: a short lease, say, so that what a crash left in somebody's hands comes soon.
-    fn own_keys(&self) -> OwnKeys {
-        OwnKeys::default()
-    }
-
-    /// For how long a crash of the broker may undo a settlement, where the broker does not write each one down at once.
-    fn commit_interval(&self) -> Duration {
-        Duration::ZERO
-    }
-
     /// Ends everything behind `roles` as a crash would, and connects again to what outlives it. `None` where nothing does; a durable broker
     /// must.
     fn restart(&self, roles: Roles) -> BoxFuture<'_, Option<Roles>>;
