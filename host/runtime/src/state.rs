@@ -34,7 +34,8 @@ pub(crate) struct State {
     pub(crate) memory: MemoryLimit,
     pub(crate) log: GuestLog,
     pub(crate) resources: ResourceTable,
-    wasi: WasiCtx,
+    /// Made when the guest first asks for it, which most never do: it seeds two generators of random numbers.
+    wasi: Option<WasiCtx>,
 }
 
 impl State {
@@ -42,12 +43,12 @@ impl State {
         let log = GuestLog::new(granted.name.clone(), granted.subscriptions.is_some());
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(RESOURCES);
-        State { wasi: wasi::context(&log), memory: MemoryLimit::new(memory), granted, log, resources }
+        State { wasi: None, memory: MemoryLimit::new(memory), granted, log, resources }
     }
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
+        WasiCtxView { ctx: self.wasi.get_or_insert_with(|| wasi::context(&self.log)), table: &mut self.resources }
     }
 }
