@@ -14,6 +14,8 @@ use super::config::Config;
 const COMMANDS: usize = 8192;
 /// Messages that one subscription of the client holds. A pull never asks for so many.
 pub(super) const SUBSCRIPTION: usize = 65_536;
+/// How often a silent connection is asked whether it lives; after two pings without an answer it counts as lost.
+const PING: Duration = Duration::from_secs(5);
 /// Longest wait between two tries to connect again.
 const RECONNECT: Duration = Duration::from_secs(1);
 
@@ -33,6 +35,7 @@ impl Link {
         let options = config
             .options(connect)
             .await?
+            .ping_interval(PING)
             .client_capacity(COMMANDS)
             .subscription_capacity(SUBSCRIPTION)
             .reconnect_delay_callback(|attempts| RECONNECT.min(Duration::from_millis(20 << attempts.min(6))))

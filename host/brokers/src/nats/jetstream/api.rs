@@ -121,6 +121,7 @@ pub(super) struct Consumer {
     pub(super) created: String,
     pub(super) config: Value,
     pub(super) ack_floor: Sequences,
+    pub(super) delivered: Sequences,
     pub(super) num_ack_pending: u64,
     pub(super) num_pending: u64,
 }

@@ -8,9 +8,11 @@ use async_nats::Subscriber;
 use futures::{StreamExt, stream};
 use longshore_core::{BoxFuture, BrokerError, Consumer, Lane, Lanes, Order, Ranges, Start, Subscribe};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::acks::LaneAcks;
 use super::api::{self, Said};
+use super::before::Before;
 use super::consumers::{self, Wanted};
 use super::keys::Subscription as Keys;
 use super::members::Alive;
@@ -149,6 +151,14 @@ impl Subscription {
         let (lease, own) = (self.own.lease.get(), retries::consumer(stream, &name));
         let main = Wanted { stream, name: &name, durable, filters, start: &start, lease, declare };
         let lease = broker.ensure_consumer(&main).await?;
+        let about = |said: Said| said.about(format!("consumer {name:?} of stream {stream:?}"));
+        let order = match self.wish.order {
+            Order::None => None,
+            Order::Key | Order::Lane => {
+                let known = api::consumer(&broker.js, stream, &name).await.map_err(about)?;
+                Some(known.and_then(|known| Before::new(known.delivered.stream_seq, known.num_ack_pending, lease, Instant::now())))
+            }
+        };
         let copies = Wanted {
             stream: retries::STREAM,
             name: &own,
@@ -165,7 +175,7 @@ impl Subscription {
         self.mine.insert(stream.into(), Mine { consumer: name.clone(), alive: Arc::downgrade(&alive) });
         let fresh = Pull::new(broker.link.clone(), &broker.prefix, stream, &name).await?;
         let retried = Pull::new(broker.link.clone(), &broker.prefix, retries::STREAM, &own).await?;
-        let terms = Terms { wait: self.wish.fetch.max_wait, lease, on_vanished: self.own.on_vanished };
+        let terms = Terms { wait: self.wish.fetch.max_wait, lease, on_vanished: self.own.on_vanished, order };
         let origin = Arc::new(Origin { broker: broker.clone(), stream: stream.into(), group: name, _alive: alive });
         Ok(Lane {
             id: stream.into(),

@@ -6,6 +6,7 @@
 
 mod acks;
 mod api;
+mod before;
 mod consumers;
 mod dead;
 mod groups;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::acks::{AckSubject, nak};
 use super::api;
+use super::before::Before;
 use super::keys::OnVanished;
 use super::members::Alive;
 use super::messages;
@@ -58,6 +59,8 @@ pub(super) struct Terms {
     pub(super) wait: Duration,
     pub(super) lease: Duration,
     pub(super) on_vanished: OnVanished,
+    /// Whether messages must come in their order, and if so, what was lent before the lane began.
+    pub(super) order: Option<Option<Before>>,
 }
 
 /// The reading half.
@@ -68,6 +71,8 @@ pub(super) struct LaneSource {
     /// Whose turn it is.
     retried_first: bool,
     terms: Terms,
+    /// New messages are not asked for before then: others come first.
+    holds_until: Option<Instant>,
     /// Positions with a copy when the lane began: word that their originals are settled may have been lost with the server.
     copied: HashSet<u64>,
     /// The highest position that was new to the lane.
@@ -121,7 +126,7 @@ impl LaneSource {
         let terms = Terms { wait: terms.wait.clamp(SHORTEST_PULL, longest), ..terms };
         let (fresh, retried) = (side(pulls.fresh), side(pulls.retried));
         let (parked, row) = (HashMap::new(), Vec::new());
-        LaneSource { origin, fresh, retried, retried_first: false, terms, copied, newest: 0, parked, row }
+        LaneSource { origin, fresh, retried, retried_first: false, terms, holds_until: None, copied, newest: 0, parked, row }
     }
 }
 
@@ -136,7 +141,9 @@ impl Source for LaneSource {
                 self.origin.broker.link.check()?;
                 // Both have room for half of it, so that together they never bring more.
                 let (half, bytes) = ((room.messages / 2).max(1), (room.bytes / 2).max(1));
-                self.fresh.pull.ask(room.messages.saturating_sub(half).max(1), bytes, self.terms.wait).await?;
+                if self.holds_until.is_none_or(|until| until <= Instant::now()) {
+                    self.fresh.pull.ask(room.messages.saturating_sub(half).max(1), bytes, self.terms.wait).await?;
+                }
                 self.retried.pull.ask(half, bytes, self.terms.wait).await?;
                 let came = tokio::select! {
                     came = self.fresh.pull.came() => self.fresh.keep(came),
@@ -234,7 +241,10 @@ impl LaneSource {
         let not_due = |headers| Journey::read(headers).is_none_or(|journey| journey.not_before > self.origin.broker.clock.now());
         match retried {
             true => message.headers.as_ref().is_none_or(not_due),
-            false => AckSubject::of(message).is_some_and(|ack| self.may_have_copy(&ack)),
+            false => {
+                let holds = self.terms.order.as_ref().is_some_and(Option::is_some);
+                AckSubject::of(message).is_some_and(|ack| holds || self.may_have_copy(&ack))
+            }
         }
     }
 
@@ -242,6 +252,13 @@ impl LaneSource {
         let Some((message, since)) = self.fresh.here.front() else { return Ok(Step::Full) };
         let Some(ack) = AckSubject::of(message) else { return Ok(Step::Passed) };
         if is_stale(*since, self.terms.lease) {
+            return self.passed_late();
+        }
+        let holds = |before: &mut Before| before.holds(ack.stream_sequence, Instant::now());
+        if let Some(until) = self.terms.order.as_mut().and_then(Option::as_mut).and_then(holds) {
+            self.holds_until = Some(until);
+            let delay = until.saturating_duration_since(Instant::now());
+            self.origin.broker.send(ack.subject, &nak(delay)).await?;
             return Ok(Step::Passed);
         }
         if self.may_have_copy(&ack) && self.has_copy(&ack).await? {
@@ -300,6 +317,17 @@ impl LaneSource {
             self.parked.remove(&ack.stream_sequence);
         }
         Ok(step)
+    }
+
+    /// A message came too late to be handed over and comes again. Where order is kept, what follows must not be read before it does.
+    fn passed_late(&self) -> Result<Step, BrokerError> {
+        match self.terms.order {
+            None => Ok(Step::Passed),
+            Some(_) => {
+                let Origin { stream, group, .. } = &*self.origin;
+                Err(BrokerError::reconnect(format!("group {group:?} of stream {stream:?}: leases ran out, so the order is taken up anew")))
+            }
+        }
     }
 
     /// Whether a message may have failed before: it was delivered, to us or before us.
