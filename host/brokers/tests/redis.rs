@@ -4,5 +4,11 @@
 
 #[path = "redis/conformance.rs"]
 mod conformance;
+#[path = "redis/faults.rs"]
+mod faults;
+#[path = "redis/streams.rs"]
+mod streams;
 #[path = "redis/support.rs"]
 mod support;
+#[path = "redis/work.rs"]
+mod work;

@@ -97,6 +97,12 @@ impl Server {
         translate(&self.at, error)
     }
 
+    /// The same when a connection is lost: the others probably are too.
+    pub(super) fn lost(&self, error: &RedisError) -> BrokerError {
+        self.forget();
+        self.error(error)
+    }
+
     async fn borrow(&self) -> RedisResult<Loan<'_>> {
         let slot = &self.pool[self.next.fetch_add(1, Ordering::Relaxed) % self.pool.len()];
         if let Some(loan) = slot.lend() {
@@ -112,15 +118,21 @@ impl Server {
         Ok(Loan { slot, number: *number, connection })
     }
 
-    /// Forgets a connection that did not answer, unless a newer one is there already.
-    #[allow(clippy::unused_self, reason = "it is the other half of `borrow`")]
+    /// Forgets the connections when one of them did not answer: whatever cut it has cut the others too, and opening one is cheap. Those
+    /// that are in use go on.
     fn give_back<T>(&self, loan: Loan<'_>, answer: RedisResult<T>) -> RedisResult<T> {
         let lost = answer.as_ref().is_err_and(|e| e.is_io_error() || e.is_unrecoverable_error() || e.code() == Some("READONLY"));
-        if lost {
-            let mut open = loan.slot.open.lock().unwrap_or_else(PoisonError::into_inner);
-            open.take_if(|(number, _)| *number == loan.number);
+        let is_newest = || loan.slot.open.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|(n, _)| *n == loan.number);
+        if lost && is_newest() {
+            self.forget();
         }
         answer
+    }
+
+    fn forget(&self) {
+        for slot in &self.pool {
+            slot.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
     }
 
     async fn connect(&self, response_timeout: Option<Duration>) -> RedisResult<MultiplexedConnection> {
@@ -156,9 +168,7 @@ impl Connection for Server {
 
     fn close(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
         // Each publish waited for its answer: there is nothing to flush.
-        for slot in &self.pool {
-            slot.open.lock().unwrap_or_else(PoisonError::into_inner).take();
-        }
+        self.forget();
         Box::pin(std::future::ready(Ok(())))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use longshore_core::{Acks, BoxFuture, BrokerError, Outbox, PublishError, Receipts, SettleError, Settled};
+use longshore_core::{Acks, BoxFuture, BrokerError, Fix, Outbox, PublishError, Receipts, SettleError, Settled};
 use redis::{RedisError, ScriptInvocation, Value};
 use tokio::task::AbortHandle;
 
@@ -84,11 +84,7 @@ impl StreamAcks {
     }
 
     fn error(&self, error: &RedisError) -> BrokerError {
-        // The connection for commands is opened again by the next command: the lane stands.
-        match lane_error(&self.server, self.keys(), error) {
-            error if error.fix == longshore_core::Fix::Reconnect && !is_lost(&error.what) => BrokerError::retry(error.what),
-            error => error,
-        }
+        lane_error(&self.server, self.keys(), error)
     }
 }
 
@@ -142,16 +138,16 @@ pub(super) async fn release(server: &Server, keys: &LaneKeys, held: &[(String, S
     server.call::<Value>(&script).await.map(drop).map_err(|e| server.error(&e))
 }
 
-/// What an error means for a lane.
+/// What an error of a command means for a lane. A connection for commands is opened again by the next command: the lane stands.
 pub(super) fn lane_error(server: &Server, keys: &LaneKeys, error: &RedisError) -> BrokerError {
-    if is_lost(&error.to_string()) {
-        return BrokerError::reconnect(format!("LOST: another host reads topic {:?} for group {:?} now", keys.topic, keys.group));
+    let told = error.to_string();
+    if told.contains("LOST") {
+        return BrokerError::reconnect(format!("another host reads topic {:?} for group {:?} now", keys.topic, keys.group));
     }
-    server.error(error)
-}
-
-fn is_lost(told: &str) -> bool {
-    told.contains("LOST") || told.contains("NOGROUP")
+    match server.error(error) {
+        error if error.fix == Fix::Reconnect && !told.contains("NOGROUP") => BrokerError::retry(error.what),
+        error => error,
+    }
 }
 
 /// The script of a round.

@@ -26,6 +26,15 @@ const CLAIM: Duration = Duration::from_secs(5);
 /// Bytes that a message is taken to have before one was seen.
 const GUESS: usize = 256;
 
+/// Which connection something came over.
+#[derive(Clone, Copy)]
+enum Way {
+    /// One of the pool, which is opened again by whoever needs it.
+    Commands,
+    /// The reader's own: when it is gone, so is the lane.
+    Reads,
+}
+
 /// The reading half.
 pub(super) struct StreamSource {
     server: Arc<Server>,
@@ -120,11 +129,12 @@ impl StreamSource {
         let looking = self.looking.as_mut().expect("it was begun above");
         let answer = looking.await;
         self.looking = None;
-        let answer = answer.map_err(|e| self.error(&e))?;
+        let answer = answer.map_err(|e| self.error(&e, Way::Commands))?;
         let [next, trimmed, moved, retries, claimed] = list(&answer) else {
             return Err(BrokerError::give_up("the server answers a script as none of ours does"));
         };
-        let wait = int(next).map_or(LOOK, |millis| LOOK.min(Duration::from_millis(millis)));
+        let longest = LOOK.min(self.keys.lease / 3);
+        let wait = int(next).map_or(longest, |millis| longest.min(Duration::from_millis(millis)));
         // What was moved into the stream is read next, and more of it may wait.
         self.look_at = Instant::now() + wait;
         tell_trimmed(&self.keys, int(trimmed).unwrap_or(0));
@@ -139,7 +149,7 @@ impl StreamSource {
 
     fn take_entries(&mut self, answer: Answer) -> Result<()> {
         self.retries_first = true;
-        let value = answer.value.map_err(|e| self.error(&e))?;
+        let value = answer.value.map_err(|e| self.error(&e, Way::Reads))?;
         self.begin_chunk(answer.at);
         let Some([_, entries]) = list(&value).first().map(list) else { return Ok(()) };
         let first =
@@ -200,10 +210,13 @@ impl StreamSource {
         }
     }
 
-    fn error(&self, error: &RedisError) -> BrokerError {
+    fn error(&self, error: &RedisError, way: Way) -> BrokerError {
         let told = error.to_string();
         if !told.contains("NOGROUP") && !told.contains("UNBLOCKED") {
-            return super::acks::lane_error(&self.server, &self.keys, error);
+            return match way {
+                Way::Commands => super::acks::lane_error(&self.server, &self.keys, error),
+                Way::Reads => self.server.lost(error),
+            };
         }
         let (group, topic) = (&self.keys.group, &self.keys.topic);
         let what = format!("group {group:?} of topic {topic:?} is gone from the server");
