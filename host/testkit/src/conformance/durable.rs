@@ -42,7 +42,7 @@ async fn retries_their_attempts_and_their_times_outlive_a_crash(bench: Bench<'_>
     drop(hand);
     let bench = bench.crash().await;
     let mut next = bench.hand(&topic, "g").await;
-    fetch_until(&mut next, |hand| hand.got.len() > 0 && hand.got.get(hand.got.len() - 1).attempt == 3).await;
+    fetch_until(&mut next, |hand| !hand.got.is_empty() && hand.got.get(hand.got.len() - 1).attempt == 3).await;
     let waited = now() - before;
     assert!(waited >= 700, "it was to wait 700 ms and came after {waited}");
     if bench.subject.confirms_settlements() {
