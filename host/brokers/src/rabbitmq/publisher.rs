@@ -200,7 +200,7 @@ impl<'a> Routes<'a> {
         }
         match &route {
             Route::Queue(queue) => {
-                queue.declare(self.open, self.server.declare).await?;
+                queue.ensure(self.open, self.server.declare).await?;
                 self.server.saw(topic);
             }
             Route::Exchange(exchange, _) => exchange.declare(self.open, self.server.declare).await?,

@@ -100,6 +100,14 @@ impl Queue {
         Ok(())
     }
 
+    /// The same for who only publishes to it: how a queue is kept that is there already is its readers' to say.
+    pub(super) async fn ensure(&self, open: &Open, mode: Declare) -> Result<(), BrokerError> {
+        if mode == Declare::Create && !open.has_declared(&self.name) && look(open, &self.name).await?.is_some() {
+            open.was_declared(&self.name);
+        }
+        self.declare(open, mode).await
+    }
+
     pub(super) async fn bind(&self, open: &Open, binding: &Binding) -> Result<(), BrokerError> {
         let mut arguments = FieldTable::default();
         for (name, value) in &binding.headers {

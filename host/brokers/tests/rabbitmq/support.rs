@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use futures::StreamExt;
 use longshore_brokers::rabbitmq::RabbitMq;
-use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Clock, Connect, OwnKeys, Roles, TopicSettings};
-use longshore_testkit::conformance::{Shared, Subject};
+use longshore_core::{
+    Adapter, BoxFuture, BrokerError, Capabilities, Clock, Connect, Lanes, Order, OwnKeys, Roles, Subscribe, TopicSettings,
+};
+use longshore_testkit::conformance::{Hand, Shared, Subject};
 use longshore_testkit::servers;
 use serde_json::{Value, json};
 
@@ -28,6 +31,42 @@ pub(crate) async fn connect_to(server: &servers::RabbitMq) -> Roles {
 pub(crate) fn own(keys: Value) -> OwnKeys {
     let Value::Object(keys) = keys else { panic!("keys are a table") };
     OwnKeys::new(keys)
+}
+
+/// Settings of a topic.
+pub(crate) fn topic(keys: Value) -> TopicSettings {
+    TopicSettings { own: own(keys), ..TopicSettings::default() }
+}
+
+/// Makes a topic.
+pub(crate) async fn create(roles: &Roles, name: &str, keys: Value) -> Result<bool, BrokerError> {
+    roles.topics.as_ref().expect("it has topics").create(name, &topic(keys)).await
+}
+
+/// A subscription without order, with keys of its own.
+pub(crate) fn wish(topic: &str, group: Option<&str>, keys: Value) -> Subscribe {
+    Subscribe { group: group.map(Into::into), own: own(keys), ..crate::work::wish(topic, "", Order::None) }
+}
+
+/// Subscribes.
+pub(crate) async fn subscribe(roles: &Roles, subscribe: Subscribe) -> Result<Lanes, BrokerError> {
+    roles.consumer.as_ref().expect("it consumes").subscribe(subscribe).await
+}
+
+/// The one lane of a subscription, in a hand.
+pub(crate) async fn hand(roles: &Roles, wish: Subscribe) -> Hand {
+    let mut lanes = subscribe(roles, wish).await.expect("subscribed");
+    Hand::new(lanes.next().await.expect("a lane").expect("no error"), Some(lanes))
+}
+
+/// Waits until `what` is so.
+pub(crate) async fn until(mut what: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !what().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, wait).await.expect("it becomes so in time");
 }
 
 /// RabbitMQ under the conformance suite, on a server of its own, as it is killed.
