@@ -15,6 +15,14 @@ impl Ranges {
     /// Adds `from..=to`.
     pub fn insert_range(&mut self, from: u64, to: u64) {
         debug_assert!(from <= to, "a range ascends");
+        // Mostly the last range grows.
+        if let Some((start, end)) = self.ranges.last_mut()
+            && *start <= from
+            && from <= end.saturating_add(1)
+        {
+            *end = to.max(*end);
+            return;
+        }
         let first = self.ranges.partition_point(|(_, end)| end.saturating_add(1) < from);
         let last = self.ranges.partition_point(|(start, _)| *start <= to.saturating_add(1));
         if first == last {
