@@ -199,6 +199,10 @@ impl Config {
             }
             None => self.uri_of_parts(),
         };
+        if uri.vhost.is_empty() {
+            // What a url means that ends in `/` is disputed, and the server has no host without a name.
+            uri.vhost = "/".into();
+        }
         if self.tls.enabled {
             uri.scheme = AMQPScheme::AMQPS;
         }
@@ -268,6 +272,14 @@ mod tests {
         let secure = Config { tls: Tls { enabled: true, ..Tls::default() }, ..Config::default() };
         let uri = secure.uri().expect("good parts");
         assert_eq!((uri.authority.port, uri.scheme), (TLS_PORT, AMQPScheme::AMQPS));
+    }
+
+    #[test]
+    fn a_url_without_a_vhost_means_the_usual_one() {
+        for (url, vhost) in [("amqp://mq", "/"), ("amqp://mq:5672/", "/"), ("amqp://mq/%2f", "/"), ("amqp://mq/shop", "shop")] {
+            let config = Config { url: Some(url.into()), ..Config::default() };
+            assert_eq!(config.uri().expect("a good url").vhost, vhost, "{url}");
+        }
     }
 
     #[test]

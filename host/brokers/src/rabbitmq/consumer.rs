@@ -2,15 +2,16 @@
 
 use std::sync::{Arc, Mutex};
 
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
+use lapin::Channel;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use longshore_core::{BoxFuture, BrokerError, Consumer, Lane, Lanes, Order, Pattern, Ranges, Start, Subscribe};
+use longshore_core::{BoxFuture, BrokerError, Consumer, Lane, Lanes, Order, Pattern, Ranges, Start, Subscribe, Waiting};
 use tokio::sync::watch;
 
 use super::config::{Declare, Subscription};
 use super::held::Held;
-use super::lane::{Epoch, Incoming};
+use super::lane::{self, Epoch, Incoming};
 use super::link::Open;
 use super::names;
 use super::server::{Home, Server, random};
@@ -48,9 +49,9 @@ impl Consumer for Consuming {
                 let prefetch = u16::try_from(subscribe.max_in_flight.div_ceil(subscribe.topics.len())).unwrap_or(u16::MAX);
                 let (server, purged) = (Arc::clone(&self.0), home.purged.subscribe());
                 let opening = Opening { server, home, order: subscribe.order, prefetch, purged };
-                // The first lane is there when this answers: what is published from now on comes.
-                let first = opening.lane().await?;
-                streams.push(stream::iter([Ok(first)]).chain(opening.later()).boxed());
+                // Consuming has begun when this answers: what is published from now on comes.
+                let begun = opening.begin().await?;
+                streams.push(opening.lanes(begun).boxed());
             }
             Ok(stream::select_all(streams).boxed())
         })
@@ -131,37 +132,70 @@ fn check_start(start: &Start, has_exchange: bool) -> Result<(), BrokerError> {
     }
 }
 
+/// A consumer that RabbitMQ knows.
+struct Begun {
+    channel: Channel,
+    consumer: lapin::Consumer,
+    /// Retries that waited before it; unknown where another consumer may be the active one.
+    waiting: Option<Vec<Waiting>>,
+    purged: watch::Receiver<u64>,
+}
+
 impl Opening {
-    /// The lanes after the first: each begins when the queue was emptied, as what the one before waited for is gone.
-    fn later(self) -> impl futures::Stream<Item = Result<Lane, BrokerError>> + Send {
-        stream::unfold(self, async |mut opening| {
-            // The sender is in `home`, which is here.
-            opening.purged.changed().await.ok()?;
-            let lane = opening.lane().await;
-            Some((lane, opening))
+    /// A lane, and another each time that the queue was emptied, as what the one before waited for is gone.
+    fn lanes(self, begun: Begun) -> impl Stream<Item = Result<Lane, BrokerError>> + Send {
+        stream::unfold((self, Some(begun)), async |(mut opening, begun)| {
+            let begun = match begun {
+                Some(begun) => Ok(begun),
+                None => {
+                    // The sender is in `home`, which is here.
+                    opening.purged.changed().await.ok()?;
+                    opening.begin().await
+                }
+            };
+            let lane = match begun {
+                Ok(begun) => opening.lane(begun).await,
+                Err(error) => Err(error),
+            };
+            Some((lane, (opening, None)))
         })
     }
 
-    async fn lane(&self) -> Result<Lane, BrokerError> {
-        let (home, queue) = (&self.home, &self.home.queue);
+    async fn begin(&self) -> Result<Begun, BrokerError> {
+        let (open, queue) = (&self.home.open, &self.home.queue);
         let told = |e: lapin::Error| trouble::told(&format!("consuming queue {:?}", queue.name), &e);
+        let purged = self.home.purged.subscribe();
         let waiting = match self.order {
-            Order::None => Vec::new(),
-            Order::Key | Order::Lane => waiting(&home.open, queue).await?,
+            Order::None => Some(Vec::new()),
+            Order::Key | Order::Lane if queue.settings.single_active_consumer => None,
+            Order::Key | Order::Lane => Some(waiting(open, queue).await?),
         };
-        let channel = home.open.channel().await?;
+        let channel = open.channel().await?;
         channel.basic_qos(self.prefetch.max(1), BasicQosOptions::default()).await.map_err(told)?;
-        let epoch = Epoch { base: self.server.clock.now().saturating_mul(1000), lane: random() };
         let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
         let consumer = channel.basic_consume(short(&queue.name)?, "".into(), options, arguments).await.map_err(told)?;
+        Ok(Begun { channel, consumer, waiting, purged })
+    }
+
+    /// The lane of a consumer. One among several becomes the active one with its first delivery, which may be hours later: what waits is
+    /// known only then, and its positions begin then.
+    async fn lane(&self, mut begun: Begun) -> Result<Lane, BrokerError> {
+        let (home, queue) = (&self.home, &self.home.queue);
+        let (first, mut waiting) = match begun.waiting {
+            Some(waiting) => (None, waiting),
+            None => (Some(lane::next(&mut begun.consumer, &queue.name).await?), waiting(&home.open, queue).await?),
+        };
+        let epoch = Epoch { base: self.server.clock.now().saturating_mul(1000), lane: random() };
+        // One that is higher would not be known again when it comes.
+        waiting.retain(|waiting| waiting.position <= epoch.base);
         let held = Arc::new(Mutex::new(Held::default()));
         let topic = (!home.topic.contains('*')).then(|| home.topic.clone());
-        let mut purged = home.purged.subscribe();
+        let mut purged = begun.purged;
         Ok(Lane {
             id: queue.name.clone(),
             partition: None,
-            source: Box::new(Incoming::new(consumer, Arc::clone(&held), epoch, &queue.name, topic)),
-            acks: Box::new(Settling::new(Arc::clone(&self.server), Arc::clone(home), channel, held)),
+            source: Box::new(Incoming::new((begun.consumer, first), Arc::clone(&held), epoch, &queue.name, topic)),
+            acks: Box::new(Settling::new(Arc::clone(&self.server), Arc::clone(home), begun.channel, held)),
             revoked: Box::pin(async move {
                 if purged.changed().await.is_err() {
                     std::future::pending::<()>().await;

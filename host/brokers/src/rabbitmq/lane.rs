@@ -34,8 +34,24 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(consumer: lapin::Consumer, held: Arc<Mutex<Held>>, epoch: Epoch, queue: &str, topic: Option<String>) -> Self {
-        Incoming { consumer, next: None, held, epoch, queue: queue.to_owned(), topic }
+    /// `next` is what the consumer has brought already.
+    pub(super) fn new(
+        (consumer, next): (lapin::Consumer, Option<Delivery>),
+        held: Arc<Mutex<Held>>,
+        epoch: Epoch,
+        queue: &str,
+        topic: Option<String>,
+    ) -> Self {
+        Incoming { consumer, next, held, epoch, queue: queue.to_owned(), topic }
+    }
+}
+
+/// The next delivery. Cancel-safe: it is taken from the client in the same moment as this ends.
+pub(super) async fn next(consumer: &mut lapin::Consumer, queue: &str) -> Result<Delivery, BrokerError> {
+    let cancelled = || format!("queue {queue:?}: RabbitMQ ended its consumer; the queue was deleted, or its node left");
+    match consumer.next().await {
+        Some(delivery) => delivery.map_err(|e| BrokerError::reconnect(format!("queue {queue:?}: {e}"))),
+        None => Err(BrokerError::reconnect(cancelled())),
     }
 }
 
@@ -44,8 +60,7 @@ impl Source for Incoming {
         Box::pin(async move {
             let first = match self.next.take() {
                 Some(delivery) => delivery,
-                // Cancel-safe: a delivery is taken from the client in the same moment as this goes on.
-                None => self.consumer.next().await.map_or_else(|| Err(self.cancelled()), |result| result.map_err(|e| self.lost(&e)))?,
+                None => next(&mut self.consumer, &self.queue).await?,
             };
             let mut waiting = Some(first);
             let (from, bytes) = (into.len(), into.bytes());
@@ -81,14 +96,6 @@ impl Incoming {
         let (topic, deliveries) = (received.topic.to_owned(), received.facts.deliveries);
         held.receive(tag, Kept { properties: delivery.properties, payload: delivery.data, topic, place, deliveries }, is_retry);
         true
-    }
-
-    fn cancelled(&self) -> BrokerError {
-        BrokerError::reconnect(format!("queue {:?}: RabbitMQ ended its consumer; the queue was deleted, or its node left", self.queue))
-    }
-
-    fn lost(&self, error: &lapin::Error) -> BrokerError {
-        BrokerError::reconnect(format!("queue {:?}: {error}", self.queue))
     }
 }
 

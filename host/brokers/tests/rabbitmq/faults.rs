@@ -125,9 +125,8 @@ async fn read(roles: &longshore_core::Roles, topic: &str, reader: Option<Hand>, 
     };
     let mut batch = Batch::default();
     let fetch = reader.lane.source.fetch(Room { messages: 10, bytes: 1 << 20 }, &mut batch);
-    match tokio::time::timeout(Duration::from_millis(100), fetch).await {
-        Ok(Err(_)) => return None,
-        Ok(Ok(())) | Err(_) => {}
+    if let Ok(Err(_)) = tokio::time::timeout(Duration::from_millis(100), fetch).await {
+        return None;
     }
     let first = reader.take(&batch);
     let payloads = reader.payloads_from(first);

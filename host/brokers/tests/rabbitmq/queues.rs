@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use longshore_core::{Fix, Message, Outbox, PublishError};
+use futures::StreamExt;
+use longshore_core::{Fix, Message, Order, Outbox, PublishError, Subscribe};
+use longshore_testkit::conformance::Hand;
 use longshore_testkit::servers::{self, unique};
 use serde_json::json;
 
@@ -85,14 +87,20 @@ async fn a_quorum_queue_counts_how_often_hosts_left_a_message_behind() {
 async fn one_consumer_at_a_time_is_active_where_it_is_asked_for() {
     let Some(server) = servers::rabbitmq() else { return };
     let (roles, name, keys) = (connect_to(server).await, unique("t"), json!({ "single-active-consumer": true }));
-    let mut first = hand(&roles, wish(&name, Some("g"), keys.clone())).await;
-    let mut second = hand(&roles, wish(&name, Some("g"), keys)).await;
+    let wish = || Subscribe { order: Order::Key, ..wish(&name, Some("g"), keys.clone()) };
+    let (mut first, mut second) = (subscribe(&roles, wish()).await.expect("joined"), subscribe(&roles, wish()).await.expect("joined"));
     publish(&roles, &name, &["a", "b", "c"]).await.expect("published");
-    first.fetch(3).await;
-    first.done(0).settle().await;
-    first.close().await;
-    second.fetch(2).await;
-    assert_eq!(second.payloads(), ["b", "c"], "the next one goes on where the first stopped, in order");
+    let mut active = Hand::new(first.next().await.expect("a lane").expect("no error"), None);
+    active.fetch(3).await;
+    let position = active.got.receipt(1).position;
+    active.done(0).again(1, Duration::from_secs(3600), 2, 1).settle().await;
+    drop(first);
+    active.close().await;
+    let mut active = Hand::new(second.next().await.expect("a lane").expect("no error"), None);
+    active.fetch(1).await;
+    assert_eq!(active.payloads(), ["c"], "the next one goes on where the first stopped, in order");
+    let waiting: Vec<u64> = active.lane.waiting.iter().map(|waiting| waiting.position).collect();
+    assert_eq!(waiting, [position], "it knows what waited when it became active, not when it joined");
 }
 
 #[tokio::test]
