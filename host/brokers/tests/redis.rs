@@ -6,6 +6,8 @@
 mod conformance;
 #[path = "redis/faults.rs"]
 mod faults;
+#[path = "redis/sentinel.rs"]
+mod sentinel;
 #[path = "redis/streams.rs"]
 mod streams;
 #[path = "redis/support.rs"]

@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 
 use longshore_core::{BrokerError, Connect, Span};
+use redis::io::tcp::TcpSettings;
+use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, TlsCertificates};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::place::Place;
+
 type Result<T> = std::result::Result<T, BrokerError>;
 
-/// A Redis server.
+/// A Redis server, or one that sentinels watch over.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Config {
@@ -27,6 +31,15 @@ pub struct Config {
     /// Password.
     #[schemars(extend("format" = "secret"))]
     pub password: Option<String>,
+    /// `host:port` of the sentinels that know where the server is now; in place of `url`, `host` and `port`.
+    pub sentinels: Vec<String>,
+    /// Name under which the sentinels know the server.
+    pub sentinel_master: Option<String>,
+    /// User of the sentinels, where they have one of their own.
+    pub sentinel_username: Option<String>,
+    /// Password of the sentinels.
+    #[schemars(extend("format" = "secret"))]
+    pub sentinel_password: Option<String>,
     /// Encryption.
     pub tls: Tls,
     /// How long connecting may take.
@@ -71,6 +84,10 @@ impl Default for Config {
             db: None,
             username: None,
             password: None,
+            sentinels: Vec::new(),
+            sentinel_master: None,
+            sentinel_username: None,
+            sentinel_password: None,
             tls: Tls::default(),
             connect_timeout: Span::from_secs(5),
             response_timeout: Span::from_secs(5),
@@ -83,53 +100,91 @@ impl Default for Config {
 }
 
 impl Config {
-    /// A client that connects nowhere yet, and the address to tell.
-    pub(super) fn client(&self, connect: &Connect) -> Result<(redis::Client, String)> {
+    /// Where the server is, or who knows.
+    pub(super) fn place(&self, connect: &Connect) -> Result<Place> {
         // Two providers in one process would leave the choice open; whoever was first is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         if self.pool_size == 0 {
-            return Err(BrokerError::give_up("pool-size = 0 leaves no connection for commands; use 1 or more"));
+            return Err(bad("pool-size = 0 leaves no connection for commands; use 1 or more"));
         }
-        let info = self.address()?;
-        let shown = info.addr().to_string();
-        let tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
-        let client = if tls { redis::Client::build_with_tls(info, self.tls.certificates(connect)?) } else { redis::Client::open(info) };
-        let client = client.map_err(|e| BrokerError::give_up(format!("the configuration of Redis at {shown} cannot be used: {e}")))?;
-        Ok((client, shown))
+        let certificates = self.tls.certificates(connect)?;
+        let settings = RedisConnectionInfo::default().set_db(i64::from(self.db.unwrap_or(0)));
+        let Some(master) = self.sentinel_master.clone() else {
+            if !self.sentinels.is_empty() {
+                return Err(bad("sentinels are named, but not the server that they watch over: set sentinel-master"));
+            }
+            return Place::fixed(self.signed(self.address(settings)?)?, certificates);
+        };
+        if self.sentinels.is_empty() || self.url.is_some() || self.host.is_some() || self.port.is_some() {
+            return Err(bad("sentinel-master needs sentinels, which say where it is: name them in place of url, host and port"));
+        }
+        let node = self.signed(self.found_at("localhost", 6379)?.set_redis_settings(settings))?;
+        let sentinels = self.sentinels.iter().map(|text| self.sentinel(text)).collect::<Result<_>>()?;
+        Place::watched(sentinels, master, node, certificates)
     }
 
-    fn address(&self) -> Result<ConnectionInfo> {
-        let bad = |what: &str| BrokerError::give_up(what.to_owned());
-        let info = match &self.url {
+    fn sentinel(&self, text: &str) -> Result<ConnectionInfo> {
+        let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+        let (host, port) = parts.ok_or_else(|| bad(&format!("sentinel {text:?} is not of the form host:26379")))?;
+        let info = self.found_at(host, port)?;
+        Ok(self.wired(sign(info, self.sentinel_username.as_ref(), self.sentinel_password.as_ref())))
+    }
+
+    fn address(&self, settings: RedisConnectionInfo) -> Result<ConnectionInfo> {
+        match &self.url {
             Some(_) if self.host.is_some() || self.port.is_some() || self.db.is_some() => {
-                return Err(bad("both url and host, port or db are set: use one form"));
+                Err(bad("both url and host, port or db are set: use one form"))
             }
-            Some(url) => url
-                .as_str()
-                .into_connection_info()
-                .map_err(|_| bad("url is not of the form redis://host:6379/0 or rediss://host:6380/0"))?,
+            Some(url) => {
+                url.as_str().into_connection_info().map_err(|_| bad("url is not of the form redis://host:6379/0 or rediss://host:6380/0"))
+            }
             None => {
-                let (host, port) = (self.host.as_deref().unwrap_or("localhost"), self.port.unwrap_or(6379));
-                let info = (host, port).into_connection_info().map_err(|e| bad(&format!("host {host:?} cannot be used: {e}")))?;
-                info.set_redis_settings(RedisConnectionInfo::default().set_db(i64::from(self.db.unwrap_or(0))))
+                let info = self.found_at(self.host.as_deref().unwrap_or("localhost"), self.port.unwrap_or(6379))?;
+                Ok(info.set_redis_settings(settings))
             }
-        };
+        }
+    }
+
+    fn found_at(&self, host: &str, port: u16) -> Result<ConnectionInfo> {
+        let info = (host, port).into_connection_info().map_err(|e| bad(&format!("host {host:?} cannot be used: {e}")))?;
         let addr = match info.addr().clone() {
             ConnectionAddr::Tcp(host, port) if self.tls.enabled => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
-            ConnectionAddr::TcpTls { insecure: true, .. } => return Err(bad("url says #insecure, which trusts anybody; set tls.ca")),
             addr => addr,
         };
-        let mut settings = info.redis_settings().clone();
-        if let Some(user) = &self.username {
-            settings = settings.set_username(user);
-        }
-        if let Some(password) = &self.password {
-            settings = settings.set_password(password);
-        }
-        let keepalive = self.tcp_keepalive.then(|| redis::io::tcp::socket2::TcpKeepalive::new().with_time(KEEPALIVE));
-        let tcp = keepalive.into_iter().fold(redis::io::tcp::TcpSettings::default().set_nodelay(true), |tcp, k| tcp.set_keepalive(k));
-        Ok(info.set_addr(addr).set_redis_settings(settings).set_tcp_settings(tcp))
+        Ok(info.set_addr(addr))
     }
+
+    /// With user, password and what the sockets are told.
+    fn signed(&self, info: ConnectionInfo) -> Result<ConnectionInfo> {
+        let info = match info.addr().clone() {
+            ConnectionAddr::TcpTls { insecure: true, .. } => return Err(bad("url says #insecure, which trusts anybody; set tls.ca")),
+            ConnectionAddr::Tcp(host, port) if self.tls.enabled => {
+                info.set_addr(ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None })
+            }
+            _ => info,
+        };
+        Ok(self.wired(sign(info, self.username.as_ref(), self.password.as_ref())))
+    }
+
+    fn wired(&self, info: ConnectionInfo) -> ConnectionInfo {
+        let tcp = TcpSettings::default().set_nodelay(true);
+        info.set_tcp_settings(if self.tcp_keepalive { tcp.set_keepalive(TcpKeepalive::new().with_time(KEEPALIVE)) } else { tcp })
+    }
+}
+
+fn bad(what: &str) -> BrokerError {
+    BrokerError::give_up(what.to_owned())
+}
+
+fn sign(info: ConnectionInfo, user: Option<&String>, password: Option<&String>) -> ConnectionInfo {
+    let mut settings = info.redis_settings().clone();
+    if let Some(user) = user {
+        settings = settings.set_username(user);
+    }
+    if let Some(password) = password {
+        settings = settings.set_password(password);
+    }
+    info.set_redis_settings(settings)
 }
 
 /// Idle time after which the system asks whether the other side is there.

@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use longshore_core::{BoxFuture, BrokerError, Connect, Connection};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation, Value};
+use redis::{Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation, Value};
 
 use super::config::Config;
 use super::errors::translate;
+use super::place::{Patience, Place};
 
 /// One Redis.
 pub(super) struct Server {
-    client: redis::Client,
-    /// Its address, for people.
-    at: String,
+    place: Place,
     /// The broker's name in the configuration.
     pub(super) name: String,
     pool: Vec<Slot>,
@@ -45,10 +44,9 @@ struct Loan<'a> {
 impl Server {
     /// Connects, once.
     pub(super) async fn open(config: &Config, connect: &Connect) -> Result<Self, BrokerError> {
-        let (client, at) = config.client(connect)?;
+        let place = config.place(connect)?;
         let server = Server {
-            client,
-            at,
+            place,
             name: connect.name.clone(),
             pool: (0..config.pool_size).map(|_| Slot::default()).collect(),
             next: AtomicUsize::new(0),
@@ -94,7 +92,7 @@ impl Server {
 
     /// A broker's error for what the server said.
     pub(super) fn error(&self, error: &RedisError) -> BrokerError {
-        translate(&self.at, error)
+        translate(&self.place.shown, error)
     }
 
     /// The same when a connection is lost: the others probably are too.
@@ -136,19 +134,18 @@ impl Server {
     }
 
     async fn connect(&self, response_timeout: Option<Duration>) -> RedisResult<MultiplexedConnection> {
-        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(self.connect_timeout)).set_response_timeout(response_timeout);
-        self.client.get_multiplexed_async_connection_with_config(&config).await
+        self.place.connect(Patience { connect: self.connect_timeout, response: response_timeout }).await
     }
 
     /// Says so where nothing stands behind a durable promise: that is the server's to keep.
     async fn warn_if_forgetful(&self) {
-        let Ok(info) = self.try_run::<String>(redis::cmd("INFO").arg("everything")).await else { return };
+        let Ok(info) = self.try_run::<String>(redis::cmd("INFO").arg("persistence").arg("replication")).await else { return };
         let says = |line: &str| info.lines().any(|l| l.trim() == line);
         if says("aof_enabled:0") && says("connected_slaves:0") {
             tracing::warn!(
                 broker = %self.name,
                 "Redis at {} has neither an append-only file nor replicas: what it takes may be gone after its crash; set appendonly yes",
-                self.at
+                self.place.shown
             );
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longshore_brokers::redis::streams::Streams;
-use longshore_core::{Batch, Fix, Outbox, PublishError, Room};
+use longshore_core::{Batch, Fix, Order, Outbox, PublishError, Room, Subscribe};
 use longshore_testkit::proxy::{Direction, Proxy, Traffic};
 use longshore_testkit::servers::tls::Authority;
 use longshore_testkit::servers::{self, Redis, RedisOptions, unique};
@@ -161,7 +161,7 @@ async fn retry_count_and_due_time_survive_kill_9() {
     publish(&roles, &topic, &["a"]).await.expect("published");
     let mut before = hand(&roles, wish(&topic, json!({}))).await;
     before.fetch(1).await;
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     before.again(0, Duration::from_millis(1500), 4, 77).settle().await;
     drop((before, roles));
     tokio::task::block_in_place(|| redis.server.restart());
@@ -175,20 +175,23 @@ async fn retry_count_and_due_time_survive_kill_9() {
 #[tokio::test]
 async fn a_server_without_room_takes_acknowledgements_and_refuses_the_rest_in_one_piece() {
     let Some(redis) = Redis::start(&RedisOptions::default()) else { return };
-    let (roles, topic, to) = (streams(redis.port()).await, unique("full"), unique("full-out"));
-    publish(&roles, &topic, &["a", "b"]).await.expect("published");
-    let mut hand = hand(&roles, wish(&topic, json!({}))).await;
-    hand.fetch(2).await;
-    redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).expect("set");
-    let refused = publish(&roles, &to, &["x"]).await;
-    assert!(matches!(&refused, Err(PublishError::Unavailable(what)) if what.contains("OOM")), "{refused:?}");
-    hand.done(0).settle().await;
-    let mut outbox = Outbox::default();
-    push(&mut outbox, &to, "x", hand.got.receipt(1).position);
-    let error = hand.done(1).outputs(outbox).try_settle().await.expect_err("there is no room");
-    assert!(error.to_string().contains("OOM"), "{error}");
-    assert_eq!(redis.ask(&["XPENDING", &topic, "g"]).expect("asked")[0], "1", "it is settled with its output or not at all");
-    redis.ask(&["CONFIG", "SET", "maxmemory", "0"]).expect("set");
-    hand.settle().await;
-    assert_eq!(redis.ask(&["XLEN", &to]).expect("asked"), ["1"]);
+    let roles = streams(redis.port()).await;
+    for order in [Order::None, Order::Key] {
+        let (topic, to) = (unique("full"), unique("full-out"));
+        publish(&roles, &topic, &["a", "b"]).await.expect("published");
+        let mut hand = hand(&roles, Subscribe { order, ..wish(&topic, json!({})) }).await;
+        hand.fetch(2).await;
+        redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).expect("set");
+        let refused = publish(&roles, &to, &["x"]).await;
+        assert!(matches!(&refused, Err(PublishError::Unavailable(what)) if what.contains("OOM")), "{refused:?}");
+        hand.done(0).settle().await;
+        let mut outbox = Outbox::default();
+        push(&mut outbox, &to, "x", hand.got.receipt(1).position);
+        let error = hand.done(1).outputs(outbox).try_settle().await.expect_err("there is no room");
+        assert!(error.to_string().contains("OOM"), "{error}");
+        assert_eq!(redis.ask(&["XPENDING", &topic, "g"]).expect("asked")[0], "1", "it is settled with its output or not at all");
+        redis.ask(&["CONFIG", "SET", "maxmemory", "0"]).expect("set");
+        hand.settle().await;
+        assert_eq!(redis.ask(&["XLEN", &to]).expect("asked"), ["1"]);
+    }
 }

@@ -115,12 +115,11 @@ impl Acks for StreamAcks {
         })
     }
 
-    fn close(self: Box<Self>, open: Receipts) -> BoxFuture<'static, Result<(), BrokerError>> {
+    fn close(self: Box<Self>, _: Receipts) -> BoxFuture<'static, Result<(), BrokerError>> {
         Box::pin(async move {
             // What the server would still hand to a read that waits would be nobody's until its lease is over.
             self.reader.abort();
-            let held: Vec<_> = Sorted::of(&open).retries.into_iter().map(|(_, id, deliveries)| (id, deliveries)).collect();
-            release(&self.server, self.keys(), &held).await?;
+            release(&self.server, self.keys()).await?;
             self.presence.left.store(true, Ordering::Relaxed);
             self.alarms.set(&self.keys().topic, Duration::ZERO);
             Ok(())
@@ -128,13 +127,10 @@ impl Acks for StreamAcks {
     }
 }
 
-/// Leaves a lane: what its consumer has is anybody's.
-pub(super) async fn release(server: &Server, keys: &LaneKeys, held: &[(String, String)]) -> Result<(), BrokerError> {
+/// Leaves a lane: what its consumer has is anybody's, also what no fetch brought yet.
+pub(super) async fn release(server: &Server, keys: &LaneKeys) -> Result<(), BrokerError> {
     let mut script = keys.invoke(&scripts::RELEASE);
-    script.arg(&keys.group).arg(&keys.consumer).arg(u8::from(keys.is_broadcast())).arg(held.len());
-    for (id, deliveries) in held {
-        script.arg(id).arg(deliveries);
-    }
+    script.arg(&keys.group).arg(&keys.consumer).arg(u8::from(keys.is_broadcast())).arg(keys.lease_millis());
     server.call::<Value>(&script).await.map(drop).map_err(|e| server.error(&e))
 }
 

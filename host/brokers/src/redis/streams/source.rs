@@ -6,6 +6,7 @@ use std::time::Duration;
 use longshore_core::{Batch, BoxFuture, BrokerError, Room, Source};
 use redis::{RedisError, Value};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::decode;
@@ -46,8 +47,8 @@ pub(super) struct StreamSource {
     alarm: watch::Receiver<Option<Instant>>,
     look_at: Instant,
     claim_at: Instant,
-    /// A look under way. It is kept between fetches, so that a dropped fetch loses nothing.
-    looking: Option<BoxFuture<'static, std::result::Result<Value, RedisError>>>,
+    /// A look under way, at most one. It is kept between fetches, so that a dropped fetch loses nothing.
+    looking: JoinSet<std::result::Result<Value, RedisError>>,
     /// Whether retries come first where both are there.
     retries_first: bool,
     /// Brought, and from `handed` on not yet handed over.
@@ -72,7 +73,7 @@ impl StreamSource {
             alarm,
             look_at: now,
             claim_at: now,
-            looking: None,
+            looking: JoinSet::new(),
             retries_first: true,
             chunk: Batch::default(),
             handed: 0,
@@ -90,7 +91,7 @@ impl StreamSource {
     /// Brings something into the chunk, or nothing after a while.
     async fn bring(&mut self, room: Room) -> Result<()> {
         self.hear_alarm();
-        let due = self.looking.is_some() || Instant::now() >= self.look_at;
+        let due = !self.looking.is_empty() || Instant::now() >= self.look_at;
         if let Some(answer) = self.reader.ready() {
             return self.take_entries(answer);
         }
@@ -113,22 +114,21 @@ impl StreamSource {
 
     /// Looks for what is there besides new entries.
     async fn look(&mut self, room: Room) -> Result<()> {
-        if self.looking.is_none() {
+        if self.looking.is_empty() {
             let (server, keys, room) = (self.server.clone(), self.keys.clone(), self.count(room));
             let claim = Instant::now() >= self.claim_at;
             if claim {
                 self.claim_at = Instant::now() + (self.keys.lease / 3).min(CLAIM);
             }
-            self.looking = Some(Box::pin(async move {
+            self.looking.spawn(async move {
                 let mut script = keys.invoke(&scripts::RECOVER);
                 script.key(&keys.later).key(&keys.later_kept);
                 keys.who(&mut script);
                 server.call(script.arg(room).arg(u8::from(claim))).await
-            }));
+            });
         }
-        let looking = self.looking.as_mut().expect("it was begun above");
-        let answer = looking.await;
-        self.looking = None;
+        let joined = self.looking.join_next().await.expect("it was begun above");
+        let answer = joined.map_err(|e| BrokerError::reconnect(format!("a look at {:?} ended by a bug: {e}", self.keys.topic)))?;
         let answer = answer.map_err(|e| self.error(&e, Way::Commands))?;
         let [next, trimmed, moved, retries, claimed] = list(&answer) else {
             return Err(BrokerError::give_up("the server answers a script as none of ours does"));

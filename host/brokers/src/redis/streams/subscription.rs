@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use longshore_core::{BrokerError, Lane, Order, Pattern, Ranges, Start, Subscribe, Waiting};
+use longshore_core::{BrokerError, Fix, Lane, Order, Pattern, Ranges, Start, Subscribe, Waiting};
 use redis::Value;
 use tokio::time::{Instant, sleep};
 
@@ -103,12 +103,7 @@ impl Subscription {
     }
 
     async fn open_all(&mut self, topics: Vec<String>) -> Result<()> {
-        for orphan in self.shared.orphans.take() {
-            if let Err(error) = release(&self.shared.server, &orphan, &[]).await {
-                self.shared.orphans.add(orphan);
-                return Err(error);
-            }
-        }
+        self.leave_for_orphans().await?;
         for topic in topics {
             let is_held = self.mine.get(&topic).is_some_and(|presence| presence.strong_count() > 0);
             if !is_held && let Some(lane) = self.open(&topic).await? {
@@ -116,6 +111,24 @@ impl Subscription {
             }
         }
         Ok(())
+    }
+
+    /// Leaves for lanes that ended without leaving. What they had would else wait until their leases are over.
+    async fn leave_for_orphans(&mut self) -> Result<()> {
+        let mut trouble = None;
+        for orphan in self.shared.orphans.take() {
+            match release(&self.shared.server, &orphan).await {
+                Ok(()) => {}
+                Err(error) if error.fix == Fix::GiveUp => {
+                    tracing::warn!(topic = %orphan.topic, group = %orphan.group, "a lane was not left: {error}")
+                }
+                Err(error) => {
+                    self.shared.orphans.add(orphan);
+                    trouble = Some(error);
+                }
+            }
+        }
+        trouble.map_or(Ok(()), Err)
     }
 
     /// Opens the lane of a topic, unless somebody else sits there.

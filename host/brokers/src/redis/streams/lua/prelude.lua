@@ -20,16 +20,18 @@ end
 local function due_at(now, delay)
   return delay == 0 and now or now + delay + 1
 end
--- Takes the group's only seat, keeps it, or says that it is somebody else's.
+-- Whether the group's only seat is not somebody else's.
+local function is_free(seat, consumer, exclusive)
+  return exclusive ~= '1' or (redis.call('GET', seat) or consumer) == consumer
+end
+-- Takes the seat, keeps it, or says that it is somebody else's. Keeping it needs no memory.
 local function has_seat(seat, consumer, exclusive, lease)
-  if exclusive ~= '1' then
-    return true
-  end
-  local owner = redis.call('GET', seat)
-  if owner and owner ~= consumer then
+  if not is_free(seat, consumer, exclusive) then
     return false
   end
-  redis.call('SET', seat, consumer, 'PX', lease)
+  if exclusive == '1' and redis.call('PEXPIRE', seat, lease) == 0 then
+    redis.call('SET', seat, consumer, 'PX', lease)
+  end
   return true
 end
 -- How often each of `ids`, all between low and high, was handed over, for those that are pending with this consumer.

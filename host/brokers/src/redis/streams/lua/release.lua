@@ -1,6 +1,6 @@
 -- A consumer leaves: what it has is anybody's at once, and nothing is counted for it. KEYS: stream, due, kept, seat.
 local stream, due, kept, seat = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local group, consumer, alone = take(), take(), take()
+local group, consumer, alone, lease = take(), take(), take(), number()
 if redis.call('GET', seat) == consumer then
   redis.call('DEL', seat)
 end
@@ -16,11 +16,11 @@ if alone == '1' then
   end
   return redis.call('DEL', due, kept)
 end
+-- What it has ends its lease within one: nothing else has to be looked at, and not without bound.
 local now = clock()
-for _ = 1, number() do
-  local id, deliveries = take(), take()
-  local facts = held(kept, id, deliveries, consumer)
-  if facts then
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, text(now), text(now + lease), 'LIMIT', 0, 10000)) do
+  local facts = read_facts(kept, id)
+  if facts and facts[7] == consumer then
     facts[7] = '-'
     write_facts(kept, id, facts)
     redis.call('ZADD', due, text(now), id)

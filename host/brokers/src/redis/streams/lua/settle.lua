@@ -2,7 +2,7 @@
 -- later-kept of each topic that is published to. Nothing is written before everything that can be refused was looked at.
 local stream, due, kept, seat = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, consumer, exclusive, lease = take(), take(), take(), take()
-if not has_seat(seat, consumer, exclusive, lease) then
+if not is_free(seat, consumer, exclusive) then
   return redis.error_reply('LOST the seat of the group')
 end
 for i = 5, #KEYS, 3 do
@@ -101,4 +101,6 @@ end
 for from = 1, #acked, 1000 do
   redis.call('XACK', stream, group, unpack(acked, from, math.min(from + 999, #acked)))
 end
+-- Last: the server refuses what needs memory as long as nothing was written, and not any more then.
+has_seat(seat, consumer, exclusive, lease)
 return { stale, trimmed, soonest }

@@ -1,0 +1,112 @@
+//! Where the server is: at one address, or wherever sentinels say that it is now. Protocol of the sentinels:
+//! <https://redis.io/docs/latest/develop/reference/sentinel-clients/>.
+
+use std::time::Duration;
+
+use longshore_core::BrokerError;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisError, RedisResult, TlsCertificates, Value};
+
+use super::entry::{list, text};
+
+/// Where the server is, or who knows.
+pub(super) struct Place {
+    /// For people.
+    pub(super) shown: String,
+    finding: Finding,
+}
+
+enum Finding {
+    Fixed(Client),
+    Watched { sentinels: Vec<Client>, master: String, node: Box<ConnectionInfo>, certificates: Box<TlsCertificates> },
+}
+
+/// How long things may take.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) connect: Duration,
+    /// `None`: as long as it takes.
+    pub(super) response: Option<Duration>,
+}
+
+impl Place {
+    /// One address.
+    pub(super) fn fixed(info: ConnectionInfo, certificates: TlsCertificates) -> Result<Self, BrokerError> {
+        Ok(Place { shown: info.addr().to_string(), finding: Finding::Fixed(client(info, certificates)?) })
+    }
+
+    /// The server that sentinels know as `master`, with everything but the address from `node`.
+    pub(super) fn watched(
+        sentinels: Vec<ConnectionInfo>,
+        master: String,
+        node: ConnectionInfo,
+        certificates: TlsCertificates,
+    ) -> Result<Self, BrokerError> {
+        let sentinels = sentinels.into_iter().map(|info| client(info, certificates.clone())).collect::<Result<_, _>>()?;
+        let (node, certificates) = (Box::new(node), Box::new(certificates));
+        Ok(Place { shown: format!("sentinels' {master:?}"), finding: Finding::Watched { sentinels, master, node, certificates } })
+    }
+
+    /// Connects to the server, where it is now.
+    pub(super) async fn connect(&self, patience: Patience) -> RedisResult<MultiplexedConnection> {
+        let (sentinels, master, node, certificates) = match &self.finding {
+            Finding::Fixed(client) => return open(client, patience).await,
+            Finding::Watched { sentinels, master, node, certificates } => (sentinels, master, node, certificates),
+        };
+        let mut trouble = gone("no sentinel was asked".into());
+        for sentinel in sentinels {
+            match address(sentinel, master, patience.connect).await {
+                Ok((host, port)) => {
+                    let info = node.as_ref().clone().set_addr(moved(node.addr(), host, port));
+                    let client = client(info, certificates.as_ref().clone()).map_err(|e| gone(e.what))?;
+                    return open_master(&client, patience).await;
+                }
+                Err(error) => trouble = error,
+            }
+        }
+        Err(trouble)
+    }
+}
+
+fn client(info: ConnectionInfo, certificates: TlsCertificates) -> Result<Client, BrokerError> {
+    let shown = info.addr().to_string();
+    let client = match info.addr() {
+        ConnectionAddr::TcpTls { .. } => Client::build_with_tls(info, certificates),
+        _ => Client::open(info),
+    };
+    client.map_err(|e| BrokerError::give_up(format!("the configuration of Redis at {shown} cannot be used: {e}")))
+}
+
+async fn open(client: &Client, patience: Patience) -> RedisResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(patience.connect)).set_response_timeout(patience.response);
+    client.get_multiplexed_async_connection_with_config(&config).await
+}
+
+/// A sentinel may be behind: what is no master takes nothing from us.
+async fn open_master(client: &Client, patience: Patience) -> RedisResult<MultiplexedConnection> {
+    let mut connection = open(client, patience).await?;
+    let role: Value = redis::cmd("ROLE").query_async(&mut connection).await?;
+    match list(&role).first().and_then(text) {
+        Some("master") => Ok(connection),
+        role => Err(gone(format!("the server that the sentinels name is {} now", role.unwrap_or("nothing known")))),
+    }
+}
+
+async fn address(sentinel: &Client, master: &str, timeout: Duration) -> RedisResult<(String, u16)> {
+    let mut connection = open(sentinel, Patience { connect: timeout, response: Some(timeout) }).await?;
+    let mut command = redis::cmd("SENTINEL");
+    command.arg("get-master-addr-by-name").arg(master);
+    let answer: Option<(String, u16)> = command.query_async(&mut connection).await?;
+    answer.ok_or_else(|| gone(format!("the sentinel at {} knows no master {master:?}", sentinel.get_connection_info().addr())))
+}
+
+fn moved(addr: &ConnectionAddr, host: String, port: u16) -> ConnectionAddr {
+    match addr {
+        ConnectionAddr::TcpTls { .. } => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+        _ => ConnectionAddr::Tcp(host, port),
+    }
+}
+
+fn gone(what: String) -> RedisError {
+    std::io::Error::new(std::io::ErrorKind::NotConnected, what).into()
+}
