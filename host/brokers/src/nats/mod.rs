@@ -1,7 +1,8 @@
-//! NATS: JetStream, which keeps messages, and core NATS, which does not.
+//! NATS, as JetStream: streams that keep messages. What of it is not JetStream's alone stands here.
 //!
-//! Both speak through one client ([`link`]) and write messages in one way ([`headers`]). The client reconnects by itself, which hides nothing:
-//! a lane is a pull consumer of the server's, named in every acknowledgement, and belongs to no connection.
+//! All speak through one client ([`link`]) and write messages in one way ([`headers`]). The client reconnects by itself, which hides nothing:
+//! a lane is a pull consumer of the server's, named in every acknowledgement, and belongs to no connection. Not here: core NATS, which
+//! keeps nothing.
 
 mod config;
 mod headers;

@@ -1,11 +1,12 @@
 //! Getting in: users, tokens, TLS, and what is said where it fails.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longshore_core::{BrokerError, Fix};
 use longshore_testkit::servers::tls::Authority;
 use longshore_testkit::servers::{self, Nats, NatsOptions};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::support::connect;
 use crate::work::publish;

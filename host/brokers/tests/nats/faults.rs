@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longshore_core::{Batch, Fix, PublishError, Roles, Room, SettleError};
 use longshore_testkit::conformance::Hand;
 use longshore_testkit::proxy::{Proxy, Traffic};
 use longshore_testkit::servers::{Nats, NatsOptions};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::support::{connect, connect_to, hand, wish};
 use crate::work::publish;
@@ -22,12 +23,10 @@ async fn work(hand: &mut Hand, payloads: usize) -> BTreeMap<String, u32> {
     let all = async {
         while seen.len() < payloads {
             let (mut batch, room) = (Batch::default(), Room { messages: 20, bytes: 1 << 20 });
-            match tokio::time::timeout(Duration::from_secs(3), hand.lane.source.fetch(room, &mut batch)).await {
-                Ok(Err(error)) => {
-                    assert_eq!(error.fix, Fix::Retry, "{error}");
-                    tokio::time::sleep(Duration::from_millis(50)).await
-                }
-                Ok(Ok(())) | Err(_) => {}
+            let fetched = tokio::time::timeout(Duration::from_secs(3), hand.lane.source.fetch(room, &mut batch)).await;
+            if let Ok(Err(error)) = fetched {
+                assert_eq!(error.fix, Fix::Retry, "{error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
             let first = hand.take(&batch);
             hand.payloads_from(first).into_iter().for_each(|payload| *seen.entry(payload).or_insert(0) += 1);

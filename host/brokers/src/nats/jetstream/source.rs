@@ -24,6 +24,8 @@ use crate::nats::headers::decode;
 /// Longest request for messages, whatever `fetch.max-wait` says: the server keeps one for each lane that waits.
 const LONGEST_PULL: Duration = Duration::from_secs(30);
 
+/// The part of the room, one in so many, that is asked for retries while new messages may come too.
+const COPIES_SHARE: usize = 4;
 /// Shortest request.
 const SHORTEST_PULL: Duration = Duration::from_millis(10);
 
@@ -139,12 +141,13 @@ impl Source for LaneSource {
                     return Ok(());
                 }
                 self.origin.broker.link.check()?;
-                // Both have room for half of it, so that together they never bring more.
-                let (half, bytes) = ((room.messages / 2).max(1), (room.bytes / 2).max(1));
+                // Each has a part of the room, so that together they bring no more; new messages are the many.
+                let copies = Room { messages: (room.messages / COPIES_SHARE).max(1), bytes: (room.bytes / COPIES_SHARE).max(1) };
+                let new = Room { messages: (room.messages - copies.messages).max(1), bytes: (room.bytes - copies.bytes).max(1) };
                 if self.holds_until.is_none_or(|until| until <= Instant::now()) {
-                    self.fresh.pull.ask(room.messages.saturating_sub(half).max(1), bytes, self.terms.wait).await?;
+                    self.fresh.pull.ask(new.messages, new.bytes, self.terms.wait).await?;
                 }
-                self.retried.pull.ask(half, bytes, self.terms.wait).await?;
+                self.retried.pull.ask(copies.messages, copies.bytes, self.terms.wait).await?;
                 let came = tokio::select! {
                     came = self.fresh.pull.came() => self.fresh.keep(came),
                     came = self.retried.pull.came() => self.retried.keep(came),
