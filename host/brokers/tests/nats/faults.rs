@@ -116,3 +116,22 @@ async fn a_publish_ends_while_the_server_is_away_and_works_once_it_is_back() {
     publish_all(&roles, "t", 1).await;
     roles.connection.ping().await.expect("it answers again");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stands_still_for_longer_than_a_lease_loses_nothing() {
+    let Some(nats) = Nats::start(&NatsOptions::default()) else { return };
+    let nats = Arc::new(nats);
+    let roles = connect(json!({ "url": nats.url(), "request-timeout": "1s" }), Vec::new()).await.expect("there");
+    let mut hand = hand(&roles, wish(&["t"], "g", json!({ "lease": "1s" }))).await;
+    let still = nats.clone();
+    let freeze = tokio::task::spawn_blocking(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        still.server.freeze();
+        // That is the fault: it stands still for longer than the lease.
+        std::thread::sleep(Duration::from_millis(2500));
+        still.server.thaw();
+    });
+    let (seen, (), freeze) = tokio::join!(work(&mut hand, 2000), publish_all(&roles, "t", 2000), freeze);
+    freeze.expect("it went on");
+    assert_eq!(seen.len(), 2000);
+}
