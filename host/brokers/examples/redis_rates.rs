@@ -81,12 +81,12 @@ impl Bench {
     }
 
     async fn publish_raw(&mut self) -> Duration {
-        let mut pipeline = redis::pipe();
-        (0..STEP).for_each(|_| {
-            pipeline.cmd("XADD").arg("rates").arg("*").arg("payload").arg(&self.payload);
-        });
         let began = Instant::now();
         for _ in 0..self.count / STEP {
+            let mut pipeline = redis::pipe();
+            (0..STEP).for_each(|_| {
+                pipeline.cmd("XADD").arg("rates").arg("*").arg("payload").arg(&self.payload);
+            });
             let _: Vec<String> = pipeline.query_async(&mut self.client).await.expect("published");
         }
         began.elapsed()

@@ -47,17 +47,18 @@ async fn a_success_after_a_failure_does_not_commit_past_it() {
 async fn a_late_ack_after_revocation_does_nothing() {
     let Some(redis) = servers::redis() else { return };
     let (roles, topic, to) = (streams(redis.port()).await, unique("late"), unique("late-out"));
-    publish(&roles, &topic, &["a", "b"]).await.expect("published");
+    publish(&roles, &topic, &["a", "b", "c"]).await.expect("published");
     let short = json!({ "lease": "300ms" });
     let mut slow = hand(&roles, wish(&topic, short.clone())).await;
-    slow.fetch(2).await;
+    slow.fetch(3).await;
     let mut other = hand(&roles, wish(&topic, short)).await;
-    other.fetch(2).await;
+    other.fetch(3).await;
     assert_eq!((other.got.facts(0).deliveries, other.got.facts(0).unanswered), (2, 1), "its lease ran out");
+    slow.done(2).settle().await;
     let mut outbox = Outbox::default();
     push(&mut outbox, &to, "late", slow.got.receipt(0).position);
     slow.done(0).again(1, Duration::ZERO, 2, 1).outputs(outbox).settle().await;
-    assert_eq!(redis.ask(&["XPENDING", &topic, "g"]).expect("asked")[0], "2", "both are still the other's");
+    assert_eq!(redis.ask(&["XPENDING", &topic, "g"]).expect("asked")[0], "3", "all are still the other's");
     assert_eq!(redis.ask(&["EXISTS", &to]).expect("asked"), ["0"], "nothing of it was published");
     let mut outbox = Outbox::default();
     push(&mut outbox, &to, "in time", other.got.receipt(0).position);

@@ -176,7 +176,7 @@ impl StreamSource {
 
     /// What was brought so long ago that others may have it now is theirs.
     fn forget_lost(&mut self) {
-        if self.handed < self.chunk.len() && self.brought_at.elapsed() > self.keys.lease / 3 * 2 {
+        if self.handed < self.chunk.len() && self.brought_at.elapsed() > self.keys.lease / 3 {
             self.begin_chunk(Instant::now());
         }
     }

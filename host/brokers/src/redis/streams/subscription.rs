@@ -167,7 +167,7 @@ impl Subscription {
     }
 
     async fn lane(&mut self, keys: Arc<LaneKeys>, era: String, waiting: Vec<Waiting>) -> Result<Lane> {
-        let shared = &self.shared;
+        let (shared, began) = (&self.shared, Instant::now());
         shared.note_joined(&keys.topic, &keys.group);
         let presence = Arc::new(Presence { keys: keys.clone(), left: AtomicBool::new(false), orphans: shared.orphans.clone() });
         let (reader, abort) = Reader::open(&shared.server, keys.clone()).await?;
@@ -179,7 +179,7 @@ impl Subscription {
             id: keys.topic.clone(),
             partition: None,
             source: Box::new(source.configured(self.subscribe.fetch.max_wait, self.own.lost_group)),
-            acks: Box::new(StreamAcks { server, alarms, presence, reader: abort }),
+            acks: Box::new(StreamAcks { server, alarms, presence, reader: abort, sure_at: Some(began) }),
             revoked: Box::pin(hold(shared.server.clone(), keys, era)),
             finished: Ranges::default(),
             waiting,

@@ -44,15 +44,15 @@ local function wait(id, delay)
 end
 for _ = 1, number() do
   local topic, origin, delay, count = number(), number(), number(), number()
-  local fields = { unpack(ARGV, at + 1, at + count) }
+  local from = at + 1
   at = at + count
   local lives = origin == 0 or (origin > 0 and ours[finished[origin]]) or (origin < 0 and ended[-origin][2])
   if lives then
     local key = 5 + topic * 3
     if delay == 0 then
-      redis.call('XADD', KEYS[key], '*', unpack(fields))
+      redis.call('XADD', KEYS[key], '*', unpack(ARGV, from, at))
     else
-      publish_later(KEYS[key], KEYS[key + 1], KEYS[key + 2], now, delay, fields)
+      publish_later(KEYS[key], KEYS[key + 1], KEYS[key + 2], now, delay, { unpack(ARGV, from, at) })
     end
   end
 end
