@@ -1,6 +1,7 @@
 //! The connection of one broker: opened once and fast, mended by the client, and told apart from what only a human mends.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -26,12 +27,16 @@ pub(super) struct Link {
     pub(super) name: String,
     /// How long the server may take for anything.
     pub(super) patience: Duration,
+    /// How often the connection was lost.
+    losses: Arc<AtomicU64>,
 }
 
 impl Link {
     /// Connects, within `connect-timeout`.
     pub(super) async fn open(config: &Config, connect: &Connect) -> Result<Arc<Self>, BrokerError> {
         let (urls, name) = (config.url.list(), connect.name.clone());
+        let losses = Arc::new(AtomicU64::new(0));
+        let lost = Arc::clone(&losses);
         let options = config
             .options(connect)
             .await?
@@ -41,6 +46,7 @@ impl Link {
             .reconnect_delay_callback(|attempts| RECONNECT.min(Duration::from_millis(20 << attempts.min(6))))
             .event_callback(move |event| {
                 tell(&name, &event);
+                lost.fetch_add(u64::from(matches!(event, Event::Disconnected)), Ordering::Relaxed);
                 std::future::ready(())
             });
         let shown = shown(&urls);
@@ -49,12 +55,17 @@ impl Link {
             Ok(connected) => connected.map_err(|error| refused(&shown, &error))?,
             Err(_) => return Err(BrokerError::reconnect(format!("NATS at {shown} did not answer within {bound:?} (connect-timeout)"))),
         };
-        Ok(Arc::new(Link { client, name: connect.name.clone(), patience: config.request_timeout.get() }))
+        Ok(Arc::new(Link { client, name: connect.name.clone(), patience: config.request_timeout.get(), losses }))
     }
 
     /// Whether the client is connected now.
     pub(super) fn is_up(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// How often the connection was lost: what came with the same number came over the same one.
+    pub(super) fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Relaxed)
     }
 
     /// An error unless the client is connected now.

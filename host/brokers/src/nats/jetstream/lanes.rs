@@ -152,13 +152,9 @@ impl Subscription {
         let main = Wanted { stream, name: &name, durable, filters, start: &start, lease, declare };
         let lease = broker.ensure_consumer(&main).await?;
         let about = |said: Said| said.about(format!("consumer {name:?} of stream {stream:?}"));
-        let order = match self.wish.order {
-            Order::None => None,
-            Order::Key | Order::Lane => {
-                let known = api::consumer(&broker.js, stream, &name).await.map_err(about)?;
-                Some(known.and_then(|known| Before::new(known.delivered.stream_seq, known.num_ack_pending, lease, Instant::now())))
-            }
-        };
+        let ordered = self.wish.order != Order::None;
+        let known = if ordered { api::consumer(&broker.js, stream, &name).await.map_err(about)? } else { None };
+        let before = known.and_then(|known| Before::new(known.delivered.stream_seq, known.num_ack_pending, lease, Instant::now()));
         let copies = Wanted {
             stream: retries::STREAM,
             name: &own,
@@ -175,12 +171,12 @@ impl Subscription {
         self.mine.insert(stream.into(), Mine { consumer: name.clone(), alive: Arc::downgrade(&alive) });
         let fresh = Pull::new(broker.link.clone(), &broker.prefix, stream, &name).await?;
         let retried = Pull::new(broker.link.clone(), &broker.prefix, retries::STREAM, &own).await?;
-        let terms = Terms { wait: self.wish.fetch.max_wait, lease, on_vanished: self.own.on_vanished, order };
+        let terms = Terms { wait: self.wish.fetch.max_wait, lease, on_vanished: self.own.on_vanished, ordered };
         let origin = Arc::new(Origin { broker: broker.clone(), stream: stream.into(), group: name, _alive: alive });
         Ok(Lane {
             id: stream.into(),
             partition: None,
-            source: Box::new(LaneSource::new(origin.clone(), Pulls { fresh, retried }, copied, terms)),
+            source: Box::new(LaneSource::new(origin.clone(), Pulls { fresh, retried }, copied, before, terms)),
             acks: Box::new(LaneAcks::new(origin, unique(&broker), self.own.on_vanished)),
             revoked,
             finished: Ranges::default(),

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::acks::{AckSubject, nak};
 use super::api;
-use super::before::Before;
+use super::before::{Before, Next};
 use super::keys::OnVanished;
 use super::members::Alive;
 use super::messages;
@@ -23,6 +23,9 @@ use crate::nats::headers::decode;
 
 /// Longest request for messages, whatever `fetch.max-wait` says: the server keeps one for each lane that waits.
 const LONGEST_PULL: Duration = Duration::from_secs(30);
+
+/// Request for what was lent before the lane began: it is there at once, or not yet.
+const GATHERING: Duration = Duration::from_millis(300);
 
 /// The part of the room, one in so many, that is asked for retries while new messages may come too.
 const COPIES_SHARE: usize = 4;
@@ -49,6 +52,9 @@ impl Origin {
     }
 }
 
+/// What was lent before a lane began: messages, each with the earliest time at which it can have come.
+pub(super) type Earlier = Before<(NatsMessage, Instant)>;
+
 /// The two consumers of a lane.
 pub(super) struct Pulls {
     pub(super) fresh: Pull,
@@ -61,8 +67,8 @@ pub(super) struct Terms {
     pub(super) wait: Duration,
     pub(super) lease: Duration,
     pub(super) on_vanished: OnVanished,
-    /// Whether messages must come in their order, and if so, what was lent before the lane began.
-    pub(super) order: Option<Option<Before>>,
+    /// Whether messages must come in their order.
+    pub(super) ordered: bool,
 }
 
 /// The reading half.
@@ -73,8 +79,12 @@ pub(super) struct LaneSource {
     /// Whose turn it is.
     retried_first: bool,
     terms: Terms,
-    /// New messages are not asked for before then: others come first.
-    holds_until: Option<Instant>,
+    /// What comes before everything else.
+    before: Option<Earlier>,
+    /// [`Link::losses`](crate::nats::link::Link::losses) when the lane began.
+    losses: u64,
+    /// Nothing is asked for before then.
+    rests_until: Instant,
     /// Positions with a copy when the lane began: word that their originals are settled may have been lost with the server.
     copied: HashSet<u64>,
     /// The highest position that was new to the lane.
@@ -122,21 +132,36 @@ enum Step {
 }
 
 impl LaneSource {
-    pub(super) fn new(origin: Arc<Origin>, pulls: Pulls, copied: HashSet<u64>, terms: Terms) -> Self {
+    pub(super) fn new(origin: Arc<Origin>, pulls: Pulls, copied: HashSet<u64>, before: Option<Earlier>, terms: Terms) -> Self {
         let side = |pull| Side { pull, here: VecDeque::new() };
         let longest = LONGEST_PULL.min(terms.lease / 4);
         let terms = Terms { wait: terms.wait.clamp(SHORTEST_PULL, longest), ..terms };
         let (fresh, retried) = (side(pulls.fresh), side(pulls.retried));
-        let (parked, row) = (HashMap::new(), Vec::new());
-        LaneSource { origin, fresh, retried, retried_first: false, terms, holds_until: None, copied, newest: 0, parked, row }
+        let (parked, row, losses) = (HashMap::new(), Vec::new(), origin.broker.link.losses());
+        LaneSource {
+            origin,
+            fresh,
+            retried,
+            retried_first: false,
+            terms,
+            before,
+            losses,
+            rests_until: Instant::now(),
+            copied,
+            newest: 0,
+            parked,
+            row,
+        }
     }
 }
 
 impl Source for LaneSource {
     fn fetch<'a>(&'a mut self, room: Room, into: &'a mut Batch) -> BoxFuture<'a, Result<(), BrokerError>> {
         Box::pin(async move {
+            self.gather(room.bytes).await?;
             loop {
                 self.collect(room).await?;
+                self.same_connection()?;
                 if self.hand_over(room, into).await? {
                     return Ok(());
                 }
@@ -144,9 +169,7 @@ impl Source for LaneSource {
                 // Each has a part of the room, so that together they bring no more; new messages are the many.
                 let copies = Room { messages: (room.messages / COPIES_SHARE).max(1), bytes: (room.bytes / COPIES_SHARE).max(1) };
                 let new = Room { messages: (room.messages - copies.messages).max(1), bytes: (room.bytes - copies.bytes).max(1) };
-                if self.holds_until.is_none_or(|until| until <= Instant::now()) {
-                    self.fresh.pull.ask(new.messages, new.bytes, self.terms.wait).await?;
-                }
+                self.fresh.pull.ask(new.messages, new.bytes, self.terms.wait).await?;
                 self.retried.pull.ask(copies.messages, copies.bytes, self.terms.wait).await?;
                 let came = tokio::select! {
                     came = self.fresh.pull.came() => self.fresh.keep(came),
@@ -173,6 +196,54 @@ impl Side {
 }
 
 impl LaneSource {
+    /// Waits for what was lent before the lane began. Cancel-safe.
+    async fn gather(&mut self, bytes: usize) -> Result<(), BrokerError> {
+        let mut quiet = false;
+        while let Some(before) = &mut self.before {
+            tokio::time::sleep_until(self.rests_until).await;
+            match before.next(quiet, Instant::now()) {
+                Next::Ask(count) => {
+                    self.origin.broker.link.check()?;
+                    self.fresh.pull.ask(count, bytes, GATHERING).await?;
+                    match self.fresh.pull.came().await {
+                        Came::Message(message, since) => {
+                            if let Some(sequence) = AckSubject::of(&message).map(|ack| ack.stream_sequence) {
+                                before.came(sequence, (message, since));
+                            }
+                        }
+                        Came::Over => quiet = true,
+                        other => self.other(other).await?,
+                    }
+                }
+                Next::Rest(early, until) => {
+                    (self.rests_until, quiet) = (until, false);
+                    let delay = until.saturating_duration_since(Instant::now());
+                    for ack in early.iter().filter_map(|(message, _)| AckSubject::of(message)) {
+                        self.origin.broker.send(ack.subject, &nak(delay)).await?;
+                    }
+                }
+                Next::Go(first) => {
+                    self.fresh.here.extend(first);
+                    self.before = None;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What was on its way over a lost connection comes again later, so where order is kept, nothing may come over the next one before it.
+    fn same_connection(&self) -> Result<(), BrokerError> {
+        match self.terms.ordered && self.origin.broker.link.losses() != self.losses {
+            true => Err(self.anew("the connection was lost")),
+            false => Ok(()),
+        }
+    }
+
+    fn anew(&self, why: &str) -> BrokerError {
+        let Origin { stream, group, .. } = &*self.origin;
+        BrokerError::reconnect(format!("group {group:?} of stream {stream:?}: {why}, so its order is taken up anew"))
+    }
+
     /// Takes what has come already.
     async fn collect(&mut self, room: Room) -> Result<(), BrokerError> {
         let mut other = None;
@@ -244,10 +315,7 @@ impl LaneSource {
         let not_due = |headers| Journey::read(headers).is_none_or(|journey| journey.not_before > self.origin.broker.clock.now());
         match retried {
             true => message.headers.as_ref().is_none_or(not_due),
-            false => {
-                let holds = self.terms.order.as_ref().is_some_and(Option::is_some);
-                AckSubject::of(message).is_some_and(|ack| holds || self.may_have_copy(&ack))
-            }
+            false => AckSubject::of(message).is_some_and(|ack| self.may_have_copy(&ack)),
         }
     }
 
@@ -257,17 +325,12 @@ impl LaneSource {
         if is_stale(*since, self.terms.lease) {
             return self.passed_late();
         }
-        let holds = |before: &mut Before| before.holds(ack.stream_sequence, Instant::now());
-        if let Some(until) = self.terms.order.as_mut().and_then(Option::as_mut).and_then(holds) {
-            self.holds_until = Some(until);
-            let delay = until.saturating_duration_since(Instant::now());
-            self.origin.broker.send(ack.subject, &nak(delay)).await?;
-            return Ok(Step::Passed);
-        }
         if self.may_have_copy(&ack) && self.has_copy(&ack).await? {
             // It failed, its copy is kept, and the word of that was lost.
+            let known = self.copied.contains(&ack.stream_sequence) || ack.stream_sequence <= self.newest;
             self.origin.broker.send(ack.subject, "+ACK").await?;
-            return Ok(Step::Passed);
+            // Nobody has told whose key the copy holds, if it was made while the lane began.
+            return if self.terms.ordered && !known { Err(self.anew("a retry turned up")) } else { Ok(Step::Passed) };
         }
         let headers = message.headers.as_ref();
         let facts = Facts { deliveries: ack.delivered, unanswered: ack.delivered - 1, ..Facts::default() };
@@ -324,13 +387,10 @@ impl LaneSource {
 
     /// A message came too late to be handed over and comes again. Where order is kept, what follows must not be read before it does.
     fn passed_late(&self) -> Result<Step, BrokerError> {
-        match self.terms.order {
-            None => Ok(Step::Passed),
-            Some(_) => {
-                let Origin { stream, group, .. } = &*self.origin;
-                Err(BrokerError::reconnect(format!("group {group:?} of stream {stream:?}: leases ran out, so the order is taken up anew")))
-            }
+        if !self.terms.ordered {
+            return Ok(Step::Passed);
         }
+        Err(self.anew("leases ran out"))
     }
 
     /// Whether a message may have failed before: it was delivered, to us or before us.
