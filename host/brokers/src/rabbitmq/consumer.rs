@@ -171,9 +171,10 @@ impl Opening {
             Order::Key | Order::Lane => Some(waiting(open, queue).await?),
         };
         let channel = open.channel().await?;
-        channel.basic_qos(self.prefetch.max(1), BasicQosOptions::default()).await.map_err(told)?;
+        open.within(channel.basic_qos(self.prefetch.max(1), BasicQosOptions::default())).await.map_err(told)?;
         let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
-        let consumer = channel.basic_consume(short(&queue.name)?, "".into(), options, arguments).await.map_err(told)?;
+        let consuming = channel.basic_consume(short(&queue.name)?, "".into(), options, arguments);
+        let consumer = open.within(consuming).await.map_err(told)?;
         Ok(Begun { channel, consumer, waiting, purged })
     }
 

@@ -2,13 +2,14 @@
 //! messages a lost connection took with it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lapin::options::ConfirmSelectOptions;
 use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
 use longshore_core::BrokerError;
 use tokio::time::Instant;
 
@@ -25,6 +26,8 @@ pub(super) struct Address {
     pub(super) uri: AMQPUri,
     pub(super) tls: OwnedTLSConfig,
     pub(super) connect_timeout: Duration,
+    /// How long any other answer may take.
+    pub(super) patience: Duration,
     /// What the server's tools show.
     pub(super) name: String,
 }
@@ -34,6 +37,10 @@ pub(super) struct Open {
     connection: Connection,
     /// Channels with confirms that nobody uses now.
     spare: Mutex<Vec<Channel>>,
+    /// How long an answer may take.
+    patience: Duration,
+    /// An answer did not come.
+    is_silent: AtomicBool,
     /// Queues and exchanges that were declared over this connection, and from when on a crash of the server cannot take them.
     declared: Mutex<HashMap<String, Instant>>,
 }
@@ -58,7 +65,10 @@ impl Address {
         let runtime = lapin::runtime::default_runtime().map_err(|e| trouble::told(&doing, &e))?;
         let connecting = Connection::connect_uri_with_config(self.uri.clone(), properties, self.tls.clone(), runtime);
         match tokio::time::timeout(self.connect_timeout, connecting).await {
-            Ok(Ok(connection)) => Ok(Open { connection, spare: Mutex::default(), declared: Mutex::default() }),
+            Ok(Ok(connection)) => {
+                let (patience, is_silent) = (self.patience, AtomicBool::new(false));
+                Ok(Open { connection, spare: Mutex::default(), patience, is_silent, declared: Mutex::default() })
+            }
             Ok(Err(error)) => Err(trouble::told(&doing, &error)),
             Err(_) => Err(BrokerError::reconnect(format!("{doing}: no answer within {:?}", self.connect_timeout))),
         }
@@ -100,7 +110,19 @@ impl Link {
 
 impl Open {
     pub(super) fn is_usable(&self) -> bool {
-        self.connection.status().connected()
+        self.connection.status().connected() && !self.is_silent.load(Ordering::Relaxed)
+    }
+
+    /// Waits for an answer, but not for ever: a connection that hangs may be found out later than somebody has to go on. It is not used
+    /// again then.
+    pub(super) async fn within<T>(&self, answer: impl Future<Output = Result<T, lapin::Error>>) -> Result<T, lapin::Error> {
+        match tokio::time::timeout(self.patience, answer).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.is_silent.store(true, Ordering::Relaxed);
+                Err(ErrorKind::MissingHeartbeatError.into())
+            }
+        }
     }
 
     /// Whether the server takes nothing now, because of an alarm.
@@ -109,7 +131,7 @@ impl Open {
     }
 
     pub(super) async fn channel(&self) -> Result<Channel, BrokerError> {
-        self.connection.create_channel().await.map_err(|e| trouble::told("opening a channel", &e))
+        self.within(self.connection.create_channel()).await.map_err(|e| trouble::told("opening a channel", &e))
     }
 
     /// A channel with confirms, for one batch alone: which message a server returned can be told only then.
@@ -119,7 +141,7 @@ impl Open {
             return Ok(channel);
         }
         let channel = self.channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(|e| trouble::told("asking for confirms", &e))?;
+        self.within(channel.confirm_select(ConfirmSelectOptions::default())).await.map_err(|e| trouble::told("asking for confirms", &e))?;
         Ok(channel)
     }
 
@@ -163,12 +185,12 @@ impl Open {
     /// Whether the server answers over this connection.
     pub(super) async fn ping(&self) -> Result<(), BrokerError> {
         let channel = self.channel().await?;
-        channel.close(200, "ping".into()).await.map_err(|e| trouble::told("closing a channel", &e))
+        self.within(channel.close(200, "ping".into())).await.map_err(|e| trouble::told("closing a channel", &e))
     }
 
     pub(super) async fn close(&self) {
         // It may be lost already, and then there is nothing to close.
-        let _ = self.connection.close(200, "bye".into()).await;
+        let _ = self.within(self.connection.close(200, "bye".into())).await;
     }
 }
 

@@ -84,17 +84,19 @@ impl Adapter for RabbitMq {
 
     fn connect(config: Config, connect: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
         Box::pin(async move {
-            let mut topics = BTreeMap::new();
+            let mut kept = BTreeMap::new();
             for (name, settings) in &connect.topics {
-                topics.insert(name.clone(), settings.own.read()?);
+                topics::check_settings(name, settings)?;
+                kept.insert(name.clone(), settings.own.read()?);
             }
             let address = Address {
                 uri: config.uri()?,
                 tls: config.tls_config(&connect.folder)?,
                 connect_timeout: config.connect_timeout.get(),
+                patience: config.confirm_timeout.get(),
                 name: connect.name,
             };
-            let server = Arc::new(Server::new(address, config.declare, config.confirm_timeout.get(), connect.clock, topics));
+            let server = Arc::new(Server::new(address, config.declare, config.confirm_timeout.get(), connect.clock, kept));
             server.publishing.get().await?;
             Ok(Roles {
                 connection: server.clone(),

@@ -108,7 +108,7 @@ impl Acks for Settling {
         Box::pin(async move {
             self.send_again(round).await?;
             let tags = lock(&self.held).settle(round.finished.iter().chain(round.again.iter()).filter_map(tag));
-            let acknowledged = self.acknowledge(tags).await;
+            let acknowledged = self.home.open.within(self.acknowledge(tags)).await;
             let doing = || format!("acknowledging what came from queue {:?}", self.home.queue.name);
             // What is not acknowledged now never will be: it comes again in another lane.
             acknowledged.map_err(|e| BrokerError::reconnect(trouble::told(&doing(), &e).what).into())

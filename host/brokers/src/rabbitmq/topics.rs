@@ -31,7 +31,7 @@ impl Topics for Catalog {
     fn create<'a>(&'a self, topic: &'a str, settings: &'a TopicSettings) -> BoxFuture<'a, Result<bool, BrokerError>> {
         Box::pin(async move {
             names::check("topic", topic).map_err(BrokerError::give_up)?;
-            check_settings(settings)?;
+            check_settings(topic, settings)?;
             let own: Topic = settings.own.read()?;
             let open = self.0.publishing.get().await?;
             let is_new = match &own.exchange {
@@ -117,13 +117,16 @@ impl Catalog {
     }
 }
 
-/// What RabbitMQ cannot do for a queue that a host makes.
-fn check_settings(settings: &TopicSettings) -> Result<(), BrokerError> {
-    let instead = [(settings.retention.is_some(), "retention", "`message-ttl`"), (settings.max_size.is_some(), "max-size", "`max-length`")];
-    match instead.into_iter().find(|(asked, _, _)| *asked) {
-        Some((_, key, other)) => Err(BrokerError::give_up(format!("RabbitMQ has no `{key}` for a topic: write {other}"))),
-        None => Ok(()),
+/// Refuses what RabbitMQ cannot do for a topic. Messages go once their group has finished them, asked for or not.
+pub(super) fn check_settings(topic: &str, settings: &TopicSettings) -> Result<(), BrokerError> {
+    let refused = |key: &str, other: &str| BrokerError::give_up(format!("topic {topic:?}: RabbitMQ has no `{key}`: write `{other}`"));
+    if settings.retention.is_some() {
+        return Err(refused("retention", "message-ttl"));
     }
+    if settings.max_size.is_some() {
+        return Err(refused("max-size", "max-length"));
+    }
+    Ok(())
 }
 
 /// The queues in which messages wait for `queue`, and how many wait: of those that were used over this connection, or of all. To look for one
@@ -150,17 +153,17 @@ async fn empty_waits(open: &Open, queue: &str) -> Result<(), BrokerError> {
 
 async fn purge(open: &Open, queue: &str) -> Result<u64, BrokerError> {
     let channel = open.channel().await?;
-    let purged = channel.queue_purge(short(queue)?, QueuePurgeOptions::default()).await;
+    let purged = open.within(channel.queue_purge(short(queue)?, QueuePurgeOptions::default())).await;
     let count = purged.map_err(|e| trouble::told(&format!("emptying queue {queue:?}"), &e))?;
-    close(channel).await;
+    close(open, channel).await;
     Ok(u64::from(count))
 }
 
 async fn delete(open: &Open, queue: &str) -> Result<(), BrokerError> {
     let channel = open.channel().await?;
-    let deleted = channel.queue_delete(short(queue)?, QueueDeleteOptions::default()).await;
+    let deleted = open.within(channel.queue_delete(short(queue)?, QueueDeleteOptions::default())).await;
     deleted.map_err(|e| trouble::told(&format!("deleting queue {queue:?}"), &e))?;
     open.is_gone(queue);
-    close(channel).await;
+    close(open, channel).await;
     Ok(())
 }

@@ -67,10 +67,10 @@ impl Exchange {
         };
         let options = ExchangeDeclareOptions { passive: mode == Declare::Passive, durable: self.durable, ..Default::default() };
         let channel = open.channel().await?;
-        let declared = channel.exchange_declare(short(&self.name)?, kind, options, FieldTable::default()).await;
+        let declared = open.within(channel.exchange_declare(short(&self.name)?, kind, options, FieldTable::default())).await;
         declared.map_err(|e| trouble::told(&format!("exchange {:?}", self.name), &e))?;
         open.was_declared(&known);
-        close(channel).await;
+        close(open, channel).await;
         Ok(())
     }
 }
@@ -119,9 +119,9 @@ impl Queue {
         }
         let channel = open.channel().await?;
         let (queue, exchange, key) = (short(&self.name)?, short(&binding.exchange.name)?, short(&binding.key)?);
-        let bound = channel.queue_bind(queue, exchange, key, QueueBindOptions::default(), arguments).await;
+        let bound = open.within(channel.queue_bind(queue, exchange, key, QueueBindOptions::default(), arguments)).await;
         bound.map_err(|e| trouble::told(&format!("binding queue {:?} to exchange {:?}", self.name, binding.exchange.name), &e))?;
-        close(channel).await;
+        close(open, channel).await;
         Ok(())
     }
 
@@ -186,14 +186,14 @@ impl Waits<'_> {
 async fn make(open: &Open, name: &str, options: QueueDeclareOptions, arguments: FieldTable, is_quorum: bool) -> Result<(), BrokerError> {
     let is_new = is_quorum && look(open, name).await?.is_none();
     let channel = open.channel().await?;
-    let declared = channel.queue_declare(short(name)?, options, arguments).await;
+    let declared = open.within(channel.queue_declare(short(name)?, options, arguments)).await;
     declared.map_err(|e| trouble::told(&format!("queue {name:?}"), &e))?;
     if is_new {
         open.was_made(name);
     } else {
         open.was_declared(name);
     }
-    close(channel).await;
+    close(open, channel).await;
     Ok(())
 }
 
@@ -213,9 +213,9 @@ pub(super) fn binding(pattern: &str, own: &Subscription, topic: &Topic) -> Optio
 pub(super) async fn look(open: &Open, name: &str) -> Result<Option<(u64, u64)>, BrokerError> {
     let channel = open.channel().await?;
     let options = QueueDeclareOptions { passive: true, ..Default::default() };
-    match channel.queue_declare(short(name)?, options, FieldTable::default()).await {
+    match open.within(channel.queue_declare(short(name)?, options, FieldTable::default())).await {
         Ok(queue) => {
-            close(channel).await;
+            close(open, channel).await;
             Ok(Some((u64::from(queue.message_count()), u64::from(queue.consumer_count()))))
         }
         Err(error) if trouble::is_not_found(&error) => Ok(None),
@@ -223,9 +223,9 @@ pub(super) async fn look(open: &Open, name: &str) -> Result<Option<(u64, u64)>, 
     }
 }
 
-pub(super) async fn close(channel: Channel) {
+pub(super) async fn close(open: &Open, channel: Channel) {
     // Nothing is lost with it: what was asked over it has been answered.
-    let _ = channel.close(200, "done".into()).await;
+    let _ = open.within(channel.close(200, "done".into())).await;
 }
 
 pub(super) fn short(name: &str) -> Result<lapin::types::ShortString, BrokerError> {

@@ -27,13 +27,13 @@ pub(super) async fn waiting(open: &Open, queue: &Queue) -> Result<Vec<Waiting>, 
 async fn read(open: &Open, name: &str, most: usize, found: &mut Vec<Waiting>) -> Result<(), BrokerError> {
     let channel = open.channel().await?;
     for _ in 0..most {
-        let got = channel.basic_get(short(name)?, BasicGetOptions::default()).await;
+        let got = open.within(channel.basic_get(short(name)?, BasicGetOptions::default())).await;
         let Some(message) = got.map_err(|e| trouble::told(&format!("looking into queue {name:?}"), &e))? else { break };
         let received = envelope::unpack(&message.properties, "", false);
         if let Some(place) = received.place {
             found.push(Waiting { position: place.position, key: received.key.map(<[u8]>::to_vec) });
         }
     }
-    close(channel).await;
+    close(open, channel).await;
     Ok(())
 }

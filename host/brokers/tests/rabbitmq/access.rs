@@ -1,7 +1,9 @@
 //! Who may come in, and what a wrong word is answered with.
 
+use std::time::Duration;
+
 use longshore_brokers::rabbitmq::RabbitMq as Adapted;
-use longshore_core::{Adapter, BrokerError, Fix, Order, OwnKeys};
+use longshore_core::{Adapter, BrokerError, Fix, Order, OwnKeys, TopicSettings};
 use longshore_testkit::servers::tls::Authority;
 use longshore_testkit::servers::{self, RabbitMq, RabbitMqOptions, unique};
 use serde_json::{Value, json};
@@ -73,6 +75,13 @@ async fn a_user_without_the_right_is_told_what_is_missing() {
     let refused = publish(&roles, &topic, &["a"]).await.expect_err("nor publish");
     assert!(refused.to_string().contains("no right"), "{refused}");
     publish(&connect_to(&server).await, &topic, &["a"]).await.expect("another may");
+}
+
+#[tokio::test]
+async fn a_key_that_rabbitmq_cannot_keep_is_refused_with_the_one_to_take() {
+    let kept = TopicSettings { retention: Some(Duration::from_secs(1)), ..TopicSettings::default() };
+    let error = connect(json!({}), vec![("orders".into(), kept)]).await.err().expect("refused");
+    assert!(error.fix == Fix::GiveUp && error.what.contains("\"orders\"") && error.what.contains("`message-ttl`"), "{error:?}");
 }
 
 #[test]
