@@ -1,0 +1,138 @@
+//! One scenario's world: a server, hosts on it, a producer and collectors beside them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use longshore::config::{Ask, load};
+use longshore::opened::open;
+use longshore_core::{Clock, Roles};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+use super::accounts::{Accounts, Place};
+use super::host::{Guest, Host, Project, guest};
+use super::vendors::Vendor;
+use super::{collector, load as producer};
+
+/// Messages that one host holds at most.
+pub(crate) const IN_FLIGHT: u64 = 100;
+/// How long until everything is accounted for once the disturbance is over.
+const RECOVERY: Duration = Duration::from_secs(90);
+
+pub(crate) struct World<V: Vendor> {
+    pub(crate) vendor: V,
+    pub(crate) accounts: Arc<Mutex<Accounts>>,
+    /// Those that run, with their folders; killed when they are taken out and dropped.
+    pub(crate) hosts: Vec<(Project, Host)>,
+    /// Hosts get their messages from the server itself, unless they are sent by way of another port.
+    port: u16,
+    order: &'static str,
+    stop: Arc<AtomicBool>,
+    runtime: Runtime,
+}
+
+impl<V: Vendor> World<V> {
+    /// A world in which nothing happens yet; `None` where the server is not installed.
+    pub(crate) fn new(order: &'static str) -> Option<Self> {
+        let vendor = V::start()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let port = vendor.port();
+        Some(World { vendor, accounts: Arc::default(), hosts: Vec::new(), port, order, stop: Arc::default(), runtime })
+    }
+
+    /// From now on hosts reach the server by this port.
+    pub(crate) fn by_way_of(&mut self, port: u16) {
+        self.port = port;
+    }
+
+    /// One host more.
+    pub(crate) fn host(&mut self) {
+        let project = self.project(self.port);
+        let host = project.start(&[]);
+        self.hosts.push((project, host));
+    }
+
+    /// The configuration of a host.
+    fn project(&self, port: u16) -> Project {
+        let (broker, echo, order, keys) = (self.vendor.broker(port), guest(Guest::Echo), self.order, self.vendor.subscription());
+        let subscribe = format!(r#"{{ topic = "in", order = "{order}", max-in-flight = {IN_FLIGHT}{keys} }}"#);
+        let project = Project::new(&format!(
+            r#"
+[brokers.default]
+{broker}
+[handlers.echo]
+component = "{echo}"
+subscribe = [{subscribe}]
+publish = ["out"]
+output = "out"
+retry = {{ max-attempts = 1000, initial-delay = "20ms", multiplier = 1.0 }}
+"#
+        ));
+        // The mistakes of a configuration are told before anything starts.
+        project.ok(&["check"]);
+        project
+    }
+
+    fn roles(&self) -> Roles {
+        let project = self.project(self.vendor.port());
+        let ask = Ask { folder: project.path().into(), ..Ask::default() };
+        let config = load(&ask, longshore::ADAPTERS, &|_| None).unwrap_or_else(|e| panic!("{e}"));
+        let opening = open(&config, &config.brokers["default"], None, Clock::system());
+        self.runtime.block_on(opening).unwrap_or_else(|e| panic!("{e}")).roles
+    }
+
+    /// Starts collectors, and once they read and so many hosts are there, the producer.
+    pub(crate) fn begin(&mut self, hosts: usize) {
+        for (topic, place) in [("out", Place::Out), ("in.echo.dlq", Place::Dead)] {
+            let (told, ready) = oneshot::channel();
+            self.runtime.spawn(collector::collect(self.roles(), topic.into(), place, Arc::clone(&self.accounts), told));
+            let ready = self.runtime.block_on(async { tokio::time::timeout(RECOVERY, ready).await });
+            ready.unwrap().unwrap_or_else(|_| panic!("nobody reads {topic}"));
+        }
+        (0..hosts).for_each(|_| self.host());
+        self.runtime.spawn(producer::publish(self.roles(), "in".into(), Arc::clone(&self.accounts), Arc::clone(&self.stop)));
+        let started = Instant::now();
+        while started.elapsed() < V::WARM {
+            self.wait_for_more(20);
+        }
+        self.wait_for_more(100);
+    }
+
+    /// Waits until so many more messages are confirmed.
+    pub(crate) fn wait_for_more(&self, more: usize) {
+        let wanted = self.accounts.lock().unwrap().confirmed() + more;
+        self.until("the producer goes on", || self.accounts.lock().unwrap().confirmed() >= wanted);
+    }
+
+    fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let started = Instant::now();
+        while !holds() {
+            assert!(started.elapsed() < RECOVERY, "never: {what}; {}", self.accounts.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Ends the load, waits until everything is accounted for, and holds it to the promises.
+    pub(crate) fn end(self, name: &str, may_double: u64) {
+        self.wait_for_more(100);
+        self.stop.store(true, Ordering::Relaxed);
+        let started = Instant::now();
+        while !self.accounts.lock().unwrap().open().is_empty() && started.elapsed() < RECOVERY {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let took = started.elapsed();
+        let accounts = std::mem::take(&mut *self.accounts.lock().unwrap());
+        println!("{} {name}: all accounted for {took:?} after the end of the load; {accounts}", V::NAME);
+        let kept = std::panic::catch_unwind(|| {
+            accounts.assert_kept(may_double);
+            if self.order != "none" {
+                accounts.assert_in_order();
+            }
+        });
+        if let Err(broken) = kept {
+            self.hosts.iter().for_each(|(_, host)| eprintln!("--- a host's log\n{}", host.log()));
+            std::panic::resume_unwind(broken);
+        }
+    }
+}
