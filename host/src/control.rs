@@ -23,7 +23,7 @@ use longshore_admin::model::{HandlerStatus, MAX_PAGE};
 use longshore_admin::{ControlError, Kind, Readiness};
 use longshore_core::Clock;
 
-use crate::config::{Config, SubscriptionConfig, explain};
+use crate::config::{Config, SubscriptionConfig, TopicConfig, explain};
 use crate::opened::{Brokers, OpenError};
 use asked::Asked;
 
@@ -41,6 +41,8 @@ pub trait Running: Send + Sync {
 pub struct HostControl {
     file: PathBuf,
     subscriptions: Vec<SubscriptionConfig>,
+    /// Topics that are kept in a way of their own.
+    topics: Vec<TopicConfig>,
     /// What is promised, by subscription.
     guarantees: HashMap<String, String>,
     brokers: Vec<Asked>,
@@ -57,6 +59,7 @@ impl HostControl {
         HostControl {
             file: config.file.canonicalize().unwrap_or_else(|_| config.file.clone()),
             subscriptions: config.subscriptions().cloned().collect(),
+            topics: config.topics.clone(),
             guarantees: explain(config).into_iter().map(|e| (e.subscription, e.guarantee.promise.to_string())).collect(),
             brokers: brokers.into_values().map(Asked::opened).collect(),
             running: None,

@@ -105,6 +105,28 @@ fn retries_and_dead_letters_are_the_engines_and_work_with_any_broker() {
 }
 
 #[test]
+fn copies_in_the_log_outlive_the_host_that_made_them() {
+    let project = project(", persist = true");
+    let config = project.path().join("longshore.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("[brokers.log]\ntype = \"embedded\"\n{text}")).unwrap();
+    ok(project.path(), &["publish", "in", "before anybody listens"]);
+    let host = Host::start(project.path());
+    // A spool begins at its end for who copies it, so what comes is published until it is there.
+    let listened = Instant::now();
+    let copied = || String::from_utf8(run(project.path(), &["consume", "in", "--broker", "log", "--from-start"]).stdout).unwrap();
+    while !copied().contains("fail-until:2") {
+        assert!(listened.elapsed() < DEADLINE, "nothing was copied");
+        // A host that is only starting takes none yet.
+        drop(run(project.path(), &["publish", "in", "fail-until:2"]));
+    }
+    drop(host);
+    let _host = Host::start(project.path());
+    wait_for(project.path(), "out", &["fail-until:2"]);
+    assert!(!copied().contains("before anybody listens"), "a broker that forgets is copied from when somebody listens");
+}
+
+#[test]
 fn what_a_spool_cannot_do_is_told_by_check_with_what_to_do_instead() {
     let project = project(r#", group = "g""#);
     let output = run(project.path(), &["check"]);

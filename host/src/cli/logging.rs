@@ -11,10 +11,13 @@ use super::status_line;
 /// Variable that says how much is logged: `debug`, or `longshore_engine=debug,info`.
 const VARIABLE: &str = "LONGSHORE_LOG";
 
+/// Clients of brokers that say in their own words what the adapters tell, one of them with the payloads of messages.
+const CLIENTS: &str = "lapin=off,async_nats=off";
+
 /// Starts logging; `level` counts where the variable says nothing.
 pub(super) fn start(level: LevelFilter) {
     let said = crate::config::environment(VARIABLE).unwrap_or_default();
-    let filter = EnvFilter::builder().with_default_directive(level.into()).parse_lossy(said);
+    let filter = EnvFilter::builder().with_default_directive(level.into()).parse_lossy(format!("{CLIENTS},{said}"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second start, in a test, changes nothing.
     let _ = match std::io::stderr().is_terminal() {

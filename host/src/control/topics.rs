@@ -5,10 +5,11 @@ use std::time::Duration;
 use longshore_admin::ControlError;
 use longshore_admin::control::{Answer, TopicControl};
 use longshore_admin::model::{Count, Created, NewTopic, Topic};
-use longshore_core::{OwnKeys, TopicInfo, TopicSettings};
+use longshore_core::{TopicInfo, TopicSettings};
 
 use super::HostControl;
 use super::asked::Asked;
+use crate::config::TopicConfig;
 
 impl TopicControl for HostControl {
     fn topics<'a>(&'a self, broker: Option<&'a str>) -> Answer<'a, Vec<Topic>> {
@@ -29,11 +30,14 @@ impl TopicControl for HostControl {
     fn create_topic(&self, new: NewTopic) -> Answer<'_, Created> {
         Box::pin(async move {
             let broker = self.broker(new.broker.as_deref())?;
+            // What is said now goes before what the configuration says of that topic.
+            let of = |t: &&TopicConfig| t.broker == broker.config.name && t.name == new.name;
+            let configured = self.topics.iter().find(of).map(|t| t.settings.clone()).unwrap_or_default();
             let settings = TopicSettings {
-                retention: new.retention_ms.map(Duration::from_millis),
-                max_size: new.max_size,
-                until_finished: new.until_finished,
-                own: OwnKeys::default(),
+                retention: new.retention_ms.map(Duration::from_millis).or(configured.retention),
+                max_size: new.max_size.or(configured.max_size),
+                until_finished: new.until_finished || configured.until_finished,
+                own: configured.own,
             };
             let created = broker.topics()?.create(&new.name, &settings).await.map_err(|e| broker.told(e))?;
             Ok(Created { created })

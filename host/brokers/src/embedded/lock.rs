@@ -68,7 +68,11 @@ fn read_holder(database: &Path, file: &mut File) -> Option<Holder> {
     file.rewind().and_then(|()| file.read_to_string(&mut text)).ok()?;
     let mut lines = text.lines();
     let pid = lines.next()?.parse().ok()?;
-    Some(Holder { what: format!("database {}", database.display()), pid, admin: lines.next().filter(|line| !line.is_empty()).map(Into::into) })
+    Some(Holder {
+        what: format!("database {}", database.display()),
+        pid,
+        admin: lines.next().filter(|line| !line.is_empty()).map(Into::into),
+    })
 }
 
 fn in_use(database: &Path, holder: Option<Holder>) -> BrokerError {
@@ -116,7 +120,8 @@ mod tests {
 
     #[test]
     fn another_process_is_named_with_its_address() {
-        let error = in_use(Path::new("/d/longshore.db"), Some(Holder { what: String::new(), pid: 1, admin: Some("127.0.0.1:7070".into()) }));
+        let error =
+            in_use(Path::new("/d/longshore.db"), Some(Holder { what: String::new(), pid: 1, admin: Some("127.0.0.1:7070".into()) }));
         assert_eq!(
             error.what,
             "database /d/longshore.db is in use by process 1 (admin at 127.0.0.1:7070); one process at a time can use it"

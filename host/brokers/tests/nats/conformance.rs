@@ -11,6 +11,7 @@ async fn jetstream_does_what_it_declares() {
     let matrix = conformance::run(&JetStreamSubject { nats }).await;
     println!("{matrix}");
     matrix.assert_passed();
+    matrix.assert_kept_as("nats-jetstream");
     let unsupported = matrix.entries.iter().filter(|entry| entry.verdict == Verdict::Unsupported).map(|entry| entry.test);
     assert_eq!(
         unsupported.collect::<Vec<_>>(),

@@ -37,5 +37,6 @@ async fn rabbitmq_does_what_it_declares() {
     let matrix = conformance::run(&RabbitMqSubject { server }).await;
     matrix.assert_passed();
     matrix.assert_kept_as("rabbitmq");
+    matrix.assert_kept_as("rabbitmq");
     assert_eq!(unsupported(&matrix), UNSUPPORTED);
 }

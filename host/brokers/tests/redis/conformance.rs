@@ -41,6 +41,7 @@ async fn streams_do_what_they_declare() {
     let matrix = conformance::run(&StreamsSubject(redis)).await;
     println!("{matrix}");
     matrix.assert_passed();
+    matrix.assert_kept_as("redis-streams");
     assert_eq!(
         unsupported(&matrix),
         [NO_PARTITIONS, "a_request_is_answered", "a_request_that_nobody_answers_times_out", "a_reply_to_nobody_is_an_error"]
