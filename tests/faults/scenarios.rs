@@ -31,13 +31,14 @@ fn hosts_are_killed<V: Vendor>() {
 
 fn the_server_is_killed_and_comes_back<V: Vendor>() {
     let Some(mut world) = World::<V>::new(V::ORDER) else { return };
+    world.reconnects();
     world.begin(1);
     let kills = times(2);
     for _ in 0..kills {
         world.vendor.server().restart();
         world.wait_for_more(100);
     }
-    world.end("the server is killed", IN_FLIGHT * kills as u64);
+    world.end("the server is killed", 2 * IN_FLIGHT * kills as u64);
 }
 
 /// Another host takes over what the stopped one holds; when that wakes up, its late acknowledgements must do nothing.
@@ -56,6 +57,7 @@ fn a_host_is_stopped_for_longer_than_a_lease<V: Vendor>() {
 
 fn the_server_is_stopped_for_longer_than_a_lease<V: Vendor>() {
     let Some(mut world) = World::<V>::new(V::ORDER) else { return };
+    world.reconnects();
     world.begin(1);
     let stops = times(1);
     for _ in 0..stops {
@@ -88,6 +90,7 @@ fn hosts_join_and_leave<V: Vendor>() {
 
 fn connections_are_reset_again_and_again<V: Vendor>() {
     let Some(mut world) = World::<V>::new(V::ORDER) else { return };
+    world.reconnects();
     let proxy = Proxy::start(world.vendor.port());
     world.by_way_of(proxy.port());
     world.begin(1);
@@ -103,6 +106,7 @@ fn connections_are_reset_again_and_again<V: Vendor>() {
 /// Nothing is closed, and nothing comes any more.
 fn connections_hang<V: Vendor>() {
     let Some(mut world) = World::<V>::new(V::ORDER) else { return };
+    world.reconnects();
     let proxy = Proxy::start(world.vendor.port());
     world.by_way_of(proxy.port());
     world.begin(1);
@@ -112,7 +116,7 @@ fn connections_hang<V: Vendor>() {
         std::thread::sleep(LONGER_THAN_A_LEASE);
         world.wait_for_more(50);
     }
-    world.end("connections hang", 2 * IN_FLIGHT * hangs as u64);
+    world.end("connections hang", 4 * IN_FLIGHT * hangs as u64);
 }
 
 macro_rules! scenarios {

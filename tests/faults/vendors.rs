@@ -9,6 +9,8 @@ pub(crate) trait Vendor: Sized {
     const NAME: &'static str;
     /// The strictest `order` that it keeps on one host.
     const ORDER: &'static str;
+    /// Whether it does so when a connection of a living host is lost.
+    const ORDER_OVER_RECONNECTS: bool = true;
     /// How long the load runs before anything is disturbed: a queue that RabbitMQ 3.10 made just before it was killed is there afterwards and
     /// takes nothing, for ever.
     const WARM: Duration = Duration::ZERO;
@@ -72,6 +74,7 @@ impl Vendor for Rabbit {
 impl Vendor for JetStream {
     const NAME: &'static str = "nats-jetstream";
     const ORDER: &'static str = "key";
+    const ORDER_OVER_RECONNECTS: bool = false;
 
     fn start() -> Option<Self> {
         Nats::start(&NatsOptions::default()).map(Self)

@@ -28,6 +28,7 @@ pub(crate) struct World<V: Vendor> {
     /// Hosts get their messages from the server itself, unless they are sent by way of another port.
     port: u16,
     order: &'static str,
+    in_order: bool,
     stop: Arc<AtomicBool>,
     runtime: Runtime,
 }
@@ -38,7 +39,21 @@ impl<V: Vendor> World<V> {
         let vendor = V::start()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let port = vendor.port();
-        Some(World { vendor, accounts: Arc::default(), hosts: Vec::new(), port, order, stop: Arc::default(), runtime })
+        Some(World {
+            vendor,
+            accounts: Arc::default(),
+            hosts: Vec::new(),
+            port,
+            order,
+            in_order: order != "none",
+            stop: Arc::default(),
+            runtime,
+        })
+    }
+
+    /// Connections of living hosts are lost in this world.
+    pub(crate) fn reconnects(&mut self) {
+        self.in_order &= V::ORDER_OVER_RECONNECTS;
     }
 
     /// From now on hosts reach the server by this port.
@@ -126,7 +141,7 @@ retry = {{ max-attempts = 1000, initial-delay = "20ms", multiplier = 1.0 }}
         println!("{} {name}: all accounted for {took:?} after the end of the load; {accounts}", V::NAME);
         let kept = std::panic::catch_unwind(|| {
             accounts.assert_kept(may_double);
-            if self.order != "none" {
+            if self.in_order {
                 accounts.assert_in_order();
             }
         });
