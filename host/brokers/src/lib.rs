@@ -3,6 +3,10 @@
 //! A new one is a folder here, a line in [`ADAPTERS`] and a feature in `Cargo.toml`; documentation, schema, checks and the conformance suite
 //! follow from that list. Not here: retrying, reconnecting, counting. An adapter fetches, settles, publishes and tells what went wrong.
 
+#[cfg(any(feature = "embedded", feature = "memory", feature = "redis-streams"))]
+mod chunk;
+#[cfg(any(feature = "nats-jetstream", feature = "rabbitmq"))]
+mod declare;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 #[cfg(any(feature = "embedded", feature = "memory"))]

@@ -120,6 +120,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_two_adapters_define_different_things_by_one_name() {
+        let mut known: Map<String, Json> = Map::new();
+        for table in crate::ADAPTERS.iter().flat_map(|adapter| [adapter.subscription, adapter.topic]) {
+            let schema = (table.schema)().to_value();
+            for (name, definition) in schema["$defs"].as_object().into_iter().flatten() {
+                let first = known.entry(name).or_insert_with(|| definition.clone());
+                assert_eq!(first, definition, "{name}: they share the definitions of the file");
+            }
+        }
+    }
+
+    #[test]
     fn no_adapter_has_a_key_that_all_have() {
         for adapter in crate::ADAPTERS {
             for (table, common) in [(adapter.subscription, keys::<Subscription>()), (adapter.topic, keys::<Topic>())] {

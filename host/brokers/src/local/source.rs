@@ -15,6 +15,7 @@ use super::lanes::Opened;
 use super::members::Claim;
 use super::read::{Got, Read};
 use super::tables::LaneId;
+use crate::chunk::Chunk;
 
 type Result<T> = std::result::Result<T, BrokerError>;
 /// A reading under way. It is kept between fetches, so that a dropped fetch loses nothing.
@@ -45,9 +46,7 @@ pub(super) struct LaneSource<B> {
     newest: watch::Receiver<u64>,
     due: watch::Receiver<u64>,
     reading: Option<Reading>,
-    /// Brought, and from `handed` on not yet handed over.
-    chunk: Batch,
-    handed: usize,
+    chunk: Chunk,
     /// Whether retries come first where both are there.
     retries_first: bool,
     /// Time before which retries are not looked for, after some were due and none was there.
@@ -65,8 +64,7 @@ impl<B> LaneSource<B> {
             newest: opened.newest.clone(),
             due: opened.due.clone(),
             reading: None,
-            chunk: Batch::default(),
-            handed: 0,
+            chunk: Chunk::default(),
             retries_first: true,
             not_before: 0,
         }
@@ -76,7 +74,7 @@ impl<B> LaneSource<B> {
 impl<B: Backend> Source for LaneSource<B> {
     fn fetch<'a>(&'a mut self, room: Room, into: &'a mut Batch) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            while self.handed == self.chunk.len() {
+            while self.chunk.is_used_up() {
                 if self.reading.is_none() {
                     let next = self.wait().await?;
                     self.reading = Some(self.begin(&next, room));
@@ -86,7 +84,7 @@ impl<B: Backend> Source for LaneSource<B> {
                 self.reading = None;
                 self.take(brought?);
             }
-            self.hand_over(room, into);
+            self.chunk.hand_over(room, into);
             Ok(())
         })
     }
@@ -120,9 +118,7 @@ impl<B: Backend> LaneSource<B> {
 
     fn begin(&mut self, next: &Next, room: Room) -> Reading {
         let backend = self.front.backend.clone();
-        let mut batch = std::mem::take(&mut self.chunk);
-        batch.clear();
-        self.handed = 0;
+        let batch = std::mem::take(self.chunk.anew());
         match next {
             Next::New(newest) => {
                 let read = Read { room, until: *newest, ..self.read.clone() };
@@ -140,7 +136,7 @@ impl<B: Backend> LaneSource<B> {
     }
 
     fn take(&mut self, brought: Brought) {
-        self.chunk = match brought {
+        *self.chunk.anew() = match brought {
             Brought::New(got) => {
                 self.read.from = self.read.from.max(got.up_to);
                 self.claim.read.store(self.read.from, Ordering::Relaxed);
@@ -151,23 +147,6 @@ impl<B: Backend> LaneSource<B> {
                 batch
             }
         };
-    }
-
-    fn hand_over(&mut self, room: Room, into: &mut Batch) {
-        let whole = self.handed == 0 && self.chunk.len() <= room.messages && self.chunk.bytes() <= room.bytes;
-        if whole && into.is_empty() {
-            std::mem::swap(into, &mut self.chunk);
-            return;
-        }
-        let (mut messages, before) = (0, into.bytes());
-        while self.handed < self.chunk.len() && messages < room.messages {
-            let size = self.chunk.row(self.handed).size();
-            if messages > 0 && into.bytes() - before + size > room.bytes {
-                break;
-            }
-            into.push_from(&self.chunk, self.handed);
-            (self.handed, messages) = (self.handed + 1, messages + 1);
-        }
     }
 }
 

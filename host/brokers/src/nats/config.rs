@@ -7,6 +7,8 @@ use longshore_core::{BrokerError, Connect, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::declare::Declare;
+
 /// A NATS server or cluster.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -68,19 +70,6 @@ pub struct Tls {
     pub key: Option<PathBuf>,
     /// Whether TLS begins before the server has said anything, as it does with the server's `handshake_first`.
     pub handshake_first: bool,
-}
-
-/// What becomes of streams and consumers that are missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Declare {
-    /// They are made, and made to fit.
-    #[default]
-    Create,
-    /// They are errors, and so is what does not fit.
-    Passive,
-    /// They are errors; what is there is taken as it is.
-    None,
 }
 
 impl Default for Config {

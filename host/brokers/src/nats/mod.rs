@@ -10,4 +10,5 @@ pub mod jetstream;
 mod link;
 mod names;
 
-pub use config::{Config, Declare, Tls, Urls};
+pub use crate::declare::Declare;
+pub use config::{Config, Tls, Urls};

@@ -9,6 +9,8 @@ use longshore_core::{BrokerError, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::declare::Declare;
+
 /// Where the server listens unless told otherwise.
 const PORT: u16 = 5672;
 /// The same with TLS.
@@ -57,19 +59,6 @@ pub struct Tls {
     pub cert: Option<PathBuf>,
     /// File with its private key (PEM).
     pub key: Option<PathBuf>,
-}
-
-/// Who makes queues, exchanges and bindings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Declare {
-    /// This host, what is missing.
-    #[default]
-    Create,
-    /// Somebody else; this host looks whether they are there.
-    Passive,
-    /// Somebody else.
-    None,
 }
 
 /// How an exchange routes.

@@ -9,7 +9,7 @@ use lapin::types::FieldTable;
 use longshore_core::{BoxFuture, BrokerError, Consumer, Lane, Lanes, Order, Pattern, Ranges, Start, Subscribe, Waiting};
 use tokio::sync::watch;
 
-use super::config::{Declare, Subscription};
+use super::config::Subscription;
 use super::held::Held;
 use super::lane::{self, Epoch, Incoming};
 use super::link::Open;
@@ -19,6 +19,7 @@ use super::settling::Settling;
 use super::topology::{Binding, Queue, binding, look, short};
 use super::trouble;
 use super::waiting::waiting;
+use crate::declare::Declare;
 
 /// The consumer of one broker.
 pub(super) struct Consuming(pub(super) Arc<Server>);

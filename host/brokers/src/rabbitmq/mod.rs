@@ -27,7 +27,8 @@ use std::sync::Arc;
 
 use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, Order, Refused, Roles, Start, Subscribe};
 
-pub use config::{Config, Declare, ExchangeType, Match, QueueType, Subscription, Tls, Topic};
+pub use crate::declare::Declare;
+pub use config::{Config, ExchangeType, Match, QueueType, Subscription, Tls, Topic};
 
 use consumer::Consuming;
 use groups::Members;

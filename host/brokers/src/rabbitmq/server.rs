@@ -7,9 +7,10 @@ use std::time::Duration;
 use longshore_core::{BoxFuture, BrokerError, Clock, Connection, Pattern};
 use tokio::sync::watch;
 
-use super::config::{Declare, Topic};
+use super::config::Topic;
 use super::link::{Address, Link, Open};
 use super::topology::Queue;
+use crate::declare::Declare;
 
 /// One broker.
 pub(super) struct Server {

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use lapin::options::{QueueDeleteOptions, QueuePurgeOptions};
 use longshore_core::{Batch, BoxFuture, BrokerError, Page, TopicInfo, TopicSettings, Topics};
 
-use super::config::{Declare, Topic};
+use super::config::Topic;
 use super::link::Open;
 use super::names::{self, Tier};
 use super::server::Server;
 use super::topology::{Exchange, Queue, close, look, short};
 use super::trouble;
+use crate::declare::Declare;
 
 /// The topics of one broker.
 pub(super) struct Catalog(pub(super) Arc<Server>);

@@ -7,10 +7,11 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 use longshore_core::BrokerError;
 
-use super::config::{Declare, ExchangeType, Match, QueueType, Subscription, Topic};
+use super::config::{ExchangeType, Match, QueueType, Subscription, Topic};
 use super::link::Open;
 use super::names::{self, Tier};
 use super::trouble;
+use crate::declare::Declare;
 
 /// Redeliveries after which a quorum queue drops a message: never. The host counts, and dead-letters with its reason.
 const DELIVERY_LIMIT: i64 = 1_000_000_000;

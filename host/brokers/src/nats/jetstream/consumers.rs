@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::api::{self, Consumer, Said, Stream};
 use super::streams::Broker;
-use crate::nats::config::Declare;
+use crate::declare::Declare;
 use crate::nats::names::covers;
 
 /// After so long without a pull, the server removes the consumer of a broadcast whose host died.

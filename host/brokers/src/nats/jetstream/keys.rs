@@ -6,7 +6,7 @@ use longshore_core::{Refused, Size, Span, Subscribe};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::nats::config::Declare;
+use crate::declare::Declare;
 use crate::nats::names::check_object;
 
 /// Shortest lease: a third of it is the interval of extensions.

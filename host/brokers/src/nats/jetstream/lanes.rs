@@ -20,7 +20,7 @@ use super::pull::Pull;
 use super::retries;
 use super::source::{LaneSource, Origin, Pulls, Terms};
 use super::streams::Broker;
-use crate::nats::config::Declare;
+use crate::declare::Declare;
 use crate::nats::names::{check_object, filter};
 
 /// Word of the server that a stream was made, changed or deleted.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::api::{self, Said};
 use super::messages;
 use super::streams::Broker;
-use crate::nats::config::Declare;
+use crate::declare::Declare;
 use crate::nats::headers::{JOURNEY, decode};
 
 /// The stream of all retries of an account.

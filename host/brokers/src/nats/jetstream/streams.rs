@@ -13,7 +13,8 @@ use super::api::{self, Said, Stream};
 use super::keys::{Storage, Topic};
 use super::members::Members;
 use super::retries;
-use crate::nats::config::{Config, Declare};
+use crate::declare::Declare;
+use crate::nats::config::Config;
 use crate::nats::link::Link;
 use crate::nats::names::stream_of;
 

@@ -14,6 +14,7 @@ use super::keys::{LaneKeys, Presence};
 use super::own::LostGroup;
 use super::reader::{Answer, Reader};
 use super::scripts;
+use crate::chunk::Chunk;
 use crate::redis::entry::{int, list};
 use crate::redis::position::EntryId;
 use crate::redis::server::Server;
@@ -51,9 +52,7 @@ pub(super) struct StreamSource {
     looking: JoinSet<std::result::Result<Value, RedisError>>,
     /// Whether retries come first where both are there.
     retries_first: bool,
-    /// Brought, and from `handed` on not yet handed over.
-    chunk: Batch,
-    handed: usize,
+    chunk: Chunk,
     brought_at: Instant,
     message_size: usize,
     /// The newest entry that was read.
@@ -75,8 +74,7 @@ impl StreamSource {
             claim_at: now,
             looking: JoinSet::new(),
             retries_first: true,
-            chunk: Batch::default(),
-            handed: 0,
+            chunk: Chunk::default(),
             brought_at: now,
             message_size: GUESS,
             newest: None,
@@ -141,16 +139,18 @@ impl StreamSource {
         if int(moved).is_some_and(|moved| moved > 0) {
             tracing::debug!(topic = %self.keys.topic, "delayed messages went into the stream");
         }
-        self.begin_chunk(Instant::now());
-        decode::retries(&self.keys.topic, retries, &mut self.chunk);
-        decode::claimed(&self.keys.topic, claimed, &mut self.chunk);
+        self.brought_at = Instant::now();
+        let chunk = self.chunk.anew();
+        decode::retries(&self.keys.topic, retries, chunk);
+        decode::claimed(&self.keys.topic, claimed, chunk);
         Ok(())
     }
 
     fn take_entries(&mut self, answer: Answer) -> Result<()> {
         self.retries_first = true;
         let value = answer.value.map_err(|e| self.error(&e, Way::Reads))?;
-        self.begin_chunk(answer.at);
+        self.brought_at = answer.at;
+        let chunk = self.chunk.anew();
         let Some([_, entries]) = list(&value).first().map(list) else { return Ok(()) };
         let first =
             list(entries).first().and_then(|entry| list(entry).first()).and_then(|id| EntryId::parse(crate::redis::entry::text(id)?));
@@ -161,23 +161,17 @@ impl StreamSource {
                  a failover to a replica that was behind does that"
             );
         }
-        self.newest = decode::entries(&self.keys.topic, entries, &mut self.chunk).max(self.newest);
-        if !self.chunk.is_empty() {
-            self.message_size = (self.message_size + self.chunk.bytes() / self.chunk.len()) / 2 + 1;
+        self.newest = decode::entries(&self.keys.topic, entries, chunk).max(self.newest);
+        if !chunk.is_empty() {
+            self.message_size = (self.message_size + chunk.bytes() / chunk.len()) / 2 + 1;
         }
         Ok(())
     }
 
-    fn begin_chunk(&mut self, at: Instant) {
-        self.chunk.clear();
-        self.handed = 0;
-        self.brought_at = at;
-    }
-
     /// What was brought so long ago that others may have it now is theirs.
     fn forget_lost(&mut self) {
-        if self.handed < self.chunk.len() && self.brought_at.elapsed() > self.keys.lease / 3 {
-            self.begin_chunk(Instant::now());
+        if !self.chunk.is_used_up() && self.brought_at.elapsed() > self.keys.lease / 3 {
+            self.chunk.anew();
         }
     }
 
@@ -191,23 +185,6 @@ impl StreamSource {
 
     fn count(&self, room: Room) -> usize {
         room.messages.min((room.bytes / self.message_size).max(1))
-    }
-
-    fn hand_over(&mut self, room: Room, into: &mut Batch) {
-        let whole = self.handed == 0 && self.chunk.len() <= room.messages && self.chunk.bytes() <= room.bytes;
-        if whole && into.is_empty() {
-            std::mem::swap(into, &mut self.chunk);
-            return;
-        }
-        let (mut messages, before) = (0, into.bytes());
-        while self.handed < self.chunk.len() && messages < room.messages {
-            let size = self.chunk.row(self.handed).size();
-            if messages > 0 && into.bytes() - before + size > room.bytes {
-                break;
-            }
-            into.push_from(&self.chunk, self.handed);
-            (self.handed, messages) = (self.handed + 1, messages + 1);
-        }
     }
 
     fn error(&self, error: &RedisError, way: Way) -> BrokerError {
@@ -234,11 +211,11 @@ impl Source for StreamSource {
     fn fetch<'a>(&'a mut self, room: Room, into: &'a mut Batch) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             self.forget_lost();
-            while self.handed == self.chunk.len() {
+            while self.chunk.is_used_up() {
                 self.bring(room).await?;
                 self.forget_lost();
             }
-            self.hand_over(room, into);
+            self.chunk.hand_over(room, into);
             Ok(())
         })
     }

@@ -16,6 +16,25 @@ local function clock()
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
+-- Lanes that began before it begin anew.
+local function begin_era(era, remember)
+  local time = redis.call('TIME')
+  redis.call('SET', era, time[1] .. time[2], 'EX', remember)
+end
+-- Acknowledges what anybody of the group has.
+local function finish_all(stream, group)
+  while true do
+    local pending = redis.call('XPENDING', stream, group, '-', '+', 1000)
+    if #pending == 0 then
+      return
+    end
+    local ids = {}
+    for i, p in ipairs(pending) do
+      ids[i] = p[1]
+    end
+    redis.call('XACK', stream, group, unpack(ids))
+  end
+end
 -- Rounded up: a delay is a floor.
 local function due_at(now, delay)
   return delay == 0 and now or now + delay + 1

@@ -10,17 +10,7 @@ for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
   local group = info[2]
   redis.call('DEL', KEYS[2] .. ':' .. group, KEYS[3] .. ':' .. group)
   if removed ~= '1' then
-    while true do
-      local pending = redis.call('XPENDING', stream, group, '-', '+', 1000)
-      if #pending == 0 then
-        break
-      end
-      local ids = {}
-      for i, p in ipairs(pending) do
-        ids[i] = p[1]
-      end
-      redis.call('XACK', stream, group, unpack(ids))
-    end
+    finish_all(stream, group)
     redis.call('XGROUP', 'SETID', stream, group, '$')
   end
 end
@@ -30,6 +20,5 @@ if removed == '1' then
 else
   redis.call('XTRIM', stream, 'MAXLEN', 0)
 end
-local time = redis.call('TIME')
-redis.call('SET', KEYS[6], time[1] .. time[2], 'EX', remember)
+begin_era(KEYS[6], remember)
 return count

@@ -17,21 +17,10 @@ end
 if used then
   return redis.error_reply('INUSE')
 end
-while true do
-  local pending = redis.call('XPENDING', stream, group, '-', '+', 1000)
-  if #pending == 0 then
-    break
-  end
-  local ids = {}
-  for i, p in ipairs(pending) do
-    ids[i] = p[1]
-  end
-  redis.call('XACK', stream, group, unpack(ids))
-end
+finish_all(stream, group)
 redis.call('DEL', due, kept)
 redis.call('XGROUP', 'SETID', stream, group, id)
-local time = redis.call('TIME')
-redis.call('SET', era, time[1] .. time[2], 'EX', remember)
+begin_era(era, remember)
 for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
   if info[2] == group then
     return info[8]
