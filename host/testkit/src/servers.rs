@@ -1,17 +1,18 @@
-//! Real servers for tests: Redis, RabbitMQ and NATS on loopback, with throw-away data, gone with the test process however it ends.
+//! Real servers for tests: Redis, RabbitMQ, NATS and Kafka on loopback, with throw-away data, gone with the test process however it ends.
 //!
-//! Most tests share one server of a kind for the whole test process ([`redis`], [`rabbitmq`], [`nats`]) and keep apart by [`unique`] names. A
+//! Most tests share one server of a kind for the whole test process ([`redis`], [`rabbitmq`], [`nats`], [`kafka`]) and keep apart by [`unique`] names. A
 //! test that wants a server of its own, to kill it or to set it up in another way, starts one ([`Redis::start`] and so on), and does with
 //! its [`Server`] what a fault does: `kill`, `freeze`, `restart`.
 //!
-//! All of this blocks the calling thread, for milliseconds with Redis and NATS and for about five seconds with RabbitMQ; it belongs to no
-//! runtime, so a server outlives the runtime of the test that started it. A test whose own tasks must go on meanwhile runs them on more
+//! All of this blocks the calling thread, for milliseconds with Redis and NATS, about two seconds with Kafka and five with RabbitMQ; it belongs to
+//! no runtime, so a server outlives the runtime of the test that started it. A test whose own tasks must go on meanwhile runs them on more
 //! than one thread, or calls from `tokio::task::spawn_blocking`.
 //!
 //! A server that is not installed skips the test, loudly, and fails it in continuous integration; `tests/servers/install` installs them.
 //! Not here: installing, and any client: tests bring the client of the adapter that they test.
 
 mod disk;
+mod kafka;
 mod keeper;
 mod nats;
 mod patience;
@@ -27,6 +28,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use disk::Disk;
+pub use kafka::{Kafka, KafkaCluster, KafkaOptions};
 pub use nats::{Nats, NatsOptions};
 pub use ports::free as free_port;
 pub use rabbitmq::{Alarm, RabbitMq, RabbitMqOptions};
@@ -49,6 +51,12 @@ pub fn rabbitmq() -> Option<&'static RabbitMq> {
 pub fn nats() -> Option<&'static Nats> {
     static SHARED: LazyLock<Nats> = LazyLock::new(|| Nats::launch(&NatsOptions::default()));
     program::NATS.or_skip(false).map(|()| &*SHARED)
+}
+
+/// The Kafka that all tests of this process share, started when one first asks. `None`: not installed, skip the test.
+pub fn kafka() -> Option<&'static Kafka> {
+    static SHARED: LazyLock<Kafka> = LazyLock::new(|| Kafka::launch(&KafkaOptions::default()));
+    program::KAFKA.or_skip(false).map(|()| &*SHARED)
 }
 
 /// `name` with a suffix that no other call, of this process or another, gets: `orders-1a2f-3`.

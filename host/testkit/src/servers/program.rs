@@ -34,6 +34,9 @@ pub(super) const EPMD: Program = Program { name: "epmd", places: &[Place::Named(
 /// In one version only: older ones lack what the adapter uses.
 pub(super) const NATS: Program = Program { name: "nats-server", places: &[Place::Ours("target/tools/nats/bin/nats-server")] };
 
+/// A script that starts Java with what Kafka is made of.
+pub(super) const KAFKA: Program = Program { name: "kafka", places: &[Place::Ours("target/tools/kafka/kafka")] };
+
 impl Program {
     /// Its path, where it is installed.
     pub(super) fn find(&self) -> Option<PathBuf> {

@@ -33,10 +33,16 @@ pub struct Server {
 impl Server {
     /// Starts what `start` makes of the folder `keeper` has, and waits until `probe` says that it is ready.
     pub(super) fn start(name: &'static str, keeper: Keeper, disk: Disk, start: Start, probe: Probe) -> Server {
+        let server = Server::launched(name, keeper, disk, start, probe);
+        server.await_ready();
+        server
+    }
+
+    /// The same without the wait.
+    pub(super) fn launched(name: &'static str, keeper: Keeper, disk: Disk, start: Start, probe: Probe) -> Server {
         let process = Mutex::new(Process::new(start, keeper.folder().join("log")));
         let server = Server { name, process, keeper, disk, probe };
         server.launch();
-        server.await_ready();
         server
     }
 

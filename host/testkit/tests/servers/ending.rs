@@ -59,7 +59,8 @@ fn a_disk_of_its_own_is_gone_with_its_server() {
 /// One of each in a child process, one of them frozen: a kill of the child, which it cannot catch, ends them all, port mapper included.
 #[test]
 fn no_server_outlives_a_test_process_that_is_killed() {
-    let installed = servers::redis().is_some() & servers::nats().is_some() & Path::new("/usr/lib/rabbitmq/bin").exists();
+    let installed =
+        servers::redis().is_some() & servers::nats().is_some() & servers::kafka().is_some() & Path::new("/usr/lib/rabbitmq/bin").exists();
     if !installed {
         return;
     }
@@ -70,7 +71,7 @@ fn no_server_outlives_a_test_process_that_is_killed() {
         .spawn()
         .expect("a child");
     let told = told(&mut child);
-    assert_eq!(told.len(), 4, "{told:?}");
+    assert_eq!(told.len(), 5, "{told:?}");
     for (port, _) in &told {
         connect(*port).expect("it runs");
     }
@@ -93,6 +94,8 @@ fn a_child_starts_servers_and_waits() {
     own.server.freeze();
     let nats = servers::nats().expect("installed");
     tell(nats.port(), &nats.server);
+    let kafka = servers::kafka().expect("installed");
+    tell(kafka.port(), &kafka.server);
     let rabbitmq = servers::rabbitmq().expect("installed");
     tell(rabbitmq.port(), &rabbitmq.server);
     tell(mapper_port(&rabbitmq.server), &rabbitmq.server);

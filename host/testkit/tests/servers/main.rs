@@ -3,6 +3,8 @@
 mod alarms;
 mod disks;
 mod ending;
+mod kafka;
+mod kafka_wire;
 mod security;
 mod starting;
 mod topologies;

@@ -114,7 +114,7 @@ fn nats_wants_a_certificate_of_clients_where_it_is_told_to() {
 }
 
 /// A client that trusts another authority does not believe this server.
-fn assert_distrusted(connection: TcpStream) {
+pub(crate) fn assert_distrusted(connection: TcpStream) {
     let why = encrypt(connection, Authority::new().certificate(), None).err().expect("not trusted").to_string();
     assert!(why.contains("invalid peer certificate"), "{why}");
 }
