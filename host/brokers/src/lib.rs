@@ -3,7 +3,7 @@
 //! A new one is a folder here, a line in [`ADAPTERS`] and a feature in `Cargo.toml`; documentation, schema, checks and the conformance suite
 //! follow from that list. Not here: retrying, reconnecting, counting. An adapter fetches, settles, publishes and tells what went wrong.
 
-#[cfg(any(feature = "embedded", feature = "memory", feature = "redis-streams"))]
+#[cfg(any(feature = "embedded", feature = "memory", feature = "redis-list", feature = "redis-streams"))]
 mod chunk;
 #[cfg(any(feature = "nats-jetstream", feature = "rabbitmq"))]
 mod declare;
@@ -17,7 +17,7 @@ pub mod memory;
 pub mod nats;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
-#[cfg(feature = "redis-streams")]
+#[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 pub mod redis;
 
 use longshore_core::Registration;
@@ -32,6 +32,8 @@ pub const ADAPTERS: &[Registration] = &[
     Registration::of::<nats::jetstream::NatsJetStream>(),
     #[cfg(feature = "rabbitmq")]
     Registration::of::<rabbitmq::RabbitMq>(),
+    #[cfg(feature = "redis-list")]
+    Registration::of::<redis::lists::Lists>(),
     #[cfg(feature = "redis-streams")]
     Registration::of::<redis::streams::Streams>(),
 ];

@@ -1,11 +1,13 @@
 //! Redis: the conformance suite and what only Redis has, on a real server.
 
-#![cfg(feature = "redis-streams")]
+#![cfg(all(feature = "redis-list", feature = "redis-streams"))]
 
 #[path = "redis/conformance.rs"]
 mod conformance;
 #[path = "redis/faults.rs"]
 mod faults;
+#[path = "redis/lists.rs"]
+mod lists;
 #[path = "redis/sentinel.rs"]
 mod sentinel;
 #[path = "redis/streams.rs"]

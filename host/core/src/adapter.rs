@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
@@ -64,6 +65,11 @@ pub trait Adapter: 'static {
     const CAPABILITIES: Capabilities;
     /// Whether it is part of this process, so that nobody can take away what a lane holds while the process lives.
     const IN_PROCESS: bool = false;
+    /// Whether a topic is a queue that one group empties, so that a second group would take from the first.
+    const IS_QUEUE: bool = false;
+    /// How long a fetch waits at the broker where `fetch.max-wait` says nothing. `None`: the broker wakes its readers by itself, or the wait is
+    /// nothing that a user should set.
+    const MAX_WAIT: Option<Duration> = None;
     /// Its keys in `[brokers.<name>]`, `type` aside. Refuses unknown ones.
     type Config: DeserializeOwned + JsonSchema + Send + 'static;
     /// Its own keys in a subscription, besides the common ones, with a default for each. Refuses unknown ones.
@@ -106,6 +112,10 @@ pub struct Registration {
     pub capabilities: Capabilities,
     /// [`Adapter::IN_PROCESS`].
     pub in_process: bool,
+    /// [`Adapter::IS_QUEUE`].
+    pub is_queue: bool,
+    /// [`Adapter::MAX_WAIT`].
+    pub max_wait: Option<Duration>,
     /// JSON schema of [`Adapter::Config`].
     pub schema: fn() -> Schema,
     /// [`Adapter::Subscription`].
@@ -144,6 +154,8 @@ impl Registration {
             name: A::NAME,
             capabilities: A::CAPABILITIES,
             in_process: A::IN_PROCESS,
+            is_queue: A::IS_QUEUE,
+            max_wait: A::MAX_WAIT,
             schema: || schemars::schema_for!(A::Config),
             subscription: Table::of::<A::Subscription>(),
             topic: Table::of::<A::Topic>(),

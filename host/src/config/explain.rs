@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use longshore_core::Flag;
+use longshore_core::{Flag, Span};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -13,8 +13,8 @@ use super::node::Node;
 use super::subscriptions::{NOT_FOR_JOBS, SUBSCRIPTION};
 use super::trusted::{Config, SubscriptionConfig};
 
-/// What means nothing where the broker wakes its readers by itself.
-const NOT_FOR_BLOCKING_READS: &str = "fetch.max-wait";
+/// What means nothing where the broker wakes its readers by itself, and is the broker's kind's to say where nobody else does.
+const MAX_WAIT: &str = "fetch.max-wait";
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,11 +72,15 @@ fn explained(config: &Config, subscription: &SubscriptionConfig) -> Explained {
     let job = config.jobs.contains_key(&subscription.handler);
     let means_nothing = |key: &str| key == "name" || job && NOT_FOR_JOBS.iter().any(|not| key.split('.').next() == Some(not));
     settings.retain(|setting| !means_nothing(&setting.key) && setting.value != "[]");
-    settings.sort_by(|a, b| a.key.cmp(&b.key));
     let registration = config.brokers.get(&subscription.broker).map(|broker| broker.registration);
-    if registration.is_some_and(|registration| registration.capabilities.has(Flag::BlockingRead)) {
-        settings.retain(|setting| setting.key != NOT_FOR_BLOCKING_READS);
+    if registration.is_some_and(|registration| registration.capabilities.has(Flag::BlockingRead) && registration.max_wait.is_none()) {
+        settings.retain(|setting| setting.key != MAX_WAIT);
+    } else if !settings.iter().any(|setting| setting.key == MAX_WAIT) {
+        let millis = u64::try_from(subscription.fetch.max_wait.as_millis()).unwrap_or(u64::MAX);
+        let value = Span::from_millis(millis).to_string();
+        settings.push(Setting { key: MAX_WAIT.into(), value, origin: Origin::Default });
     }
+    settings.sort_by(|a, b| a.key.cmp(&b.key));
     let kind = registration.map_or("", |registration| registration.name);
     Explained {
         subscription: subscription.name.clone(),

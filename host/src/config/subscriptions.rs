@@ -1,8 +1,9 @@
 //! From `subscribe` lists to trusted values.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use longshore_core::{Fetch, Flag, OwnKeys, Pattern, Start};
+use longshore_core::{Fetch, Flag, OwnKeys, Pattern, Span, Start};
 
 use super::assemble::{Assembly, DEFAULT_BROKER};
 use super::elements::{Mode, Policy, Subscription};
@@ -15,6 +16,9 @@ use super::trusted::{Copied, SubscriptionConfig};
 
 /// What adapters add to an entry of `subscribe`.
 pub(crate) const SUBSCRIPTION: Extended = Extended::new::<Subscription>(|adapter| adapter.subscription);
+
+/// How long a pull waits at a broker that does not say.
+const USUAL_WAIT: Duration = Duration::from_secs(1);
 
 /// Keys of the common ones that mean nothing where a job asks for messages itself.
 pub(crate) const NOT_FOR_JOBS: [&str; 2] = ["batch", "concurrency"];
@@ -58,6 +62,7 @@ fn one(assembly: &mut Assembly<'_>, owner: &str, entry: &Node, layer: Option<&No
     let start = begin(assembly, &raw, entry, path);
     let named = raw.broker.clone().unwrap_or_else(|| DEFAULT_BROKER.into());
     let short = raw.name.clone().unwrap_or_else(|| topics.iter().map(Pattern::as_str).collect::<Vec<_>>().join("+"));
+    let wait = raw.fetch.max_wait.map(Span::get).or_else(|| assembly.kinds.get(&named)?.max_wait).unwrap_or(USUAL_WAIT);
     let asked = group(assembly, &raw, owner, &named);
     let own = SUBSCRIPTION.own(assembly, entry, &named, path);
     let (broker, group, own, copied) = match raw.persist.then(|| log(assembly, &named, entry, path)).flatten() {
@@ -76,7 +81,7 @@ fn one(assembly: &mut Assembly<'_>, owner: &str, entry: &Node, layer: Option<&No
         order: raw.order.into(),
         delivery: raw.delivery.into(),
         start,
-        fetch: Fetch { max_messages: raw.fetch.max_messages.unwrap_or(policy.max_in_flight), max_wait: raw.fetch.max_wait.get() },
+        fetch: Fetch { max_messages: raw.fetch.max_messages.unwrap_or(policy.max_in_flight), max_wait: wait },
         concurrency: policy.concurrency,
         max_in_flight: policy.max_in_flight,
         max_bytes_in_flight: policy.max_bytes_in_flight.length(),

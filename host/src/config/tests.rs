@@ -88,7 +88,7 @@ fn the_schema_refers_only_to_what_it_defines() {
 }
 
 /// Stand-ins for the adapters of a host: one that can all, one that can little.
-const ADAPTERS: &[Registration] = &[Registration::of::<Embedded>(), Registration::of::<Pubsub>()];
+const ADAPTERS: &[Registration] = &[Registration::of::<Embedded>(), Registration::of::<Pubsub>(), Registration::of::<Queue>()];
 
 struct Embedded;
 
@@ -183,6 +183,30 @@ impl Adapter for Pubsub {
     }
 
     fn connect(_: PubsubConfig, _: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
+        Box::pin(std::future::ready(Err(BrokerError::give_up("a stand-in"))))
+    }
+}
+
+/// A broker whose topics are queues.
+struct Queue;
+
+impl Adapter for Queue {
+    const NAME: &'static str = "queue";
+    const CAPABILITIES: Capabilities = Capabilities::of(&[
+        Flag::Publish,
+        Flag::Subscribe,
+        Flag::ConsumerGroups,
+        Flag::AckNack,
+        Flag::DeliveryGuarantees,
+        Flag::BlockingRead,
+    ]);
+    const IS_QUEUE: bool = true;
+    const MAX_WAIT: Option<std::time::Duration> = Some(std::time::Duration::from_secs(10));
+    type Config = NoKeys;
+    type Subscription = NoKeys;
+    type Topic = NoKeys;
+
+    fn connect(_: NoKeys, _: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
         Box::pin(std::future::ready(Err(BrokerError::give_up("a stand-in"))))
     }
 }

@@ -65,6 +65,11 @@ pub trait Subject: Send + Sync {
         true
     }
 
+    /// Whether a topic is a queue that one group empties: a second group is refused, and so is any start but the oldest message.
+    fn is_queue(&self) -> bool {
+        false
+    }
+
     /// Ends everything behind `roles` as a crash would, and connects again to what outlives it. `None` where nothing does; a durable broker
     /// must.
     fn restart(&self, roles: Roles) -> BoxFuture<'_, Option<Roles>>;
@@ -88,6 +93,8 @@ pub struct Test {
     pub flag: Flag,
     /// Another that the test needs besides.
     also: Option<Flag>,
+    /// Whether it is not of a topic that one group empties.
+    not_of_queues: bool,
     /// Whether the broker has the role that the test needs besides, where the flag does not promise it.
     has_role: fn(&Roles) -> bool,
     run: fn(&dyn Subject) -> BoxFuture<'_, ()>,
@@ -98,12 +105,17 @@ pub fn tests() -> Vec<Test> {
     let groups = [
         publishing::TESTS,
         publishing::TOPICS,
+        consuming::FIRST,
+        consuming::START,
         consuming::SUBSCRIBE,
         consuming::ORDER,
         consuming::BLOCKING,
+        groups::SEVERAL,
         groups::TESTS,
         acks::SETTLING,
         acks::GUARANTEES,
+        acks::WAITING,
+        acks::FAIRNESS,
         acks::PURGING,
         dead_letters::TESTS,
         replay::SUBSCRIBING,
@@ -130,6 +142,7 @@ pub async fn run(subject: &dyn Subject) -> Matrix {
     for test in tests() {
         let missing = std::iter::once(test.flag).chain(test.also).find(|flag| !declared.has(*flag));
         let verdict = match (missing, (test.has_role)(&roles)) {
+            (None, true) if test.not_of_queues && subject.is_queue() => verdict(refusals::queue(subject), Verdict::Unsupported).await,
             (None, true) => verdict((test.run)(subject), Verdict::Passed).await,
             (None, false) => Verdict::Unsupported,
             (Some(flag), _) => verdict(refusals::check(subject, flag), Verdict::Unsupported).await,
@@ -155,12 +168,15 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
 /// Tests of a flag, from async functions that take a bench; with a role that they need besides, if they do.
 macro_rules! suite {
     ($flag:expr => $($name:ident),+ $(,)?) => { suite!($flag, |_| true => $($name),+) };
+    ($flag:expr, not of queues => $($name:ident),+ $(,)?) => { suite!($flag, None, |_| true, true => $($name),+) };
     ($flag:expr, $has_role:expr => $($name:ident),+ $(,)?) => { suite!($flag, None, $has_role => $($name),+) };
-    ($flag:expr, $also:expr, $has_role:expr => $($name:ident),+ $(,)?) => {
+    ($flag:expr, $also:expr, $has_role:expr => $($name:ident),+ $(,)?) => { suite!($flag, $also, $has_role, false => $($name),+) };
+    ($flag:expr, $also:expr, $has_role:expr, $not_of_queues:expr => $($name:ident),+ $(,)?) => {
         &[$($crate::conformance::Test {
             name: stringify!($name),
             flag: $flag,
             also: $also,
+            not_of_queues: $not_of_queues,
             has_role: $has_role,
             run: |subject| Box::pin(async move { $name($crate::conformance::Bench::new(subject).await).await }),
         }),+]

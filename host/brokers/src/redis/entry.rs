@@ -16,13 +16,10 @@ const HEADER: &str = "h.";
 /// Names and values of an entry, flat and in order, as a command takes them.
 pub(super) struct Fields<'a>(pub(super) Row<'a>);
 
-impl ToRedisArgs for Fields<'_> {
-    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+impl Fields<'_> {
+    /// Tells each field, in order.
+    pub(super) fn each(&self, mut field: impl FnMut(&[u8], &[u8])) {
         let message = self.0.message();
-        let mut field = |name: &[u8], value: &[u8]| {
-            out.write_arg(name);
-            out.write_arg(value);
-        };
         field(PAYLOAD.as_bytes(), message.payload.unwrap_or_default());
         if let Some(key) = message.key {
             field(KEY.as_bytes(), key);
@@ -36,6 +33,15 @@ impl ToRedisArgs for Fields<'_> {
         for (name, value) in message.headers {
             field([HEADER, name].concat().as_bytes(), value);
         }
+    }
+}
+
+impl ToRedisArgs for Fields<'_> {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        self.each(|name, value| {
+            out.write_arg(name);
+            out.write_arg(value);
+        });
     }
 
     fn num_of_args(&self) -> usize {
@@ -66,9 +72,14 @@ pub(super) struct Entry<'a> {
 impl<'a> Entry<'a> {
     /// Reads fields, as a server answers them. What cannot be read is as if it were not there; without names that are text, all of it.
     pub(super) fn read(fields: &'a [Value]) -> Self {
+        Entry::of(fields.chunks_exact(2).map(|pair| Some((bytes(&pair[0])?, bytes(&pair[1])?))))
+    }
+
+    /// The same from names and values; `None` is one that cannot be read.
+    pub(super) fn of(fields: impl Iterator<Item = Option<(&'a [u8], &'a [u8])>>) -> Self {
         let mut entry = Entry::default();
-        for pair in fields.chunks_exact(2) {
-            let (Some(name), Some(value)) = (bytes(&pair[0]).and_then(|name| std::str::from_utf8(name).ok()), bytes(&pair[1])) else {
+        for field in fields {
+            let Some((name, value)) = field.and_then(|(name, value)| Some((std::str::from_utf8(name).ok()?, value))) else {
                 return Entry::default();
             };
             match name {

@@ -1,8 +1,13 @@
 //! Names of topics and of the keys beside them. All keys of a topic share its slot, so that one script may touch them:
 //! <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags>.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 /// What our own keys begin with.
 pub(super) const OWN: &str = "longshore:";
+/// Kind of the hash beside a list that says that there is a queue.
+#[cfg(feature = "redis-list")]
+pub(super) const QUEUE: &str = "queue";
 /// Longest topic name, bytes.
 const MAX_NAME: usize = 512;
 
@@ -40,6 +45,24 @@ pub(super) fn of_group(topic: &str, kind: &str, group: &str) -> String {
     format!("{}:{group}", beside(topic, kind))
 }
 
+/// A name that no consumer has: of this process, and of nobody after it.
+pub(super) fn new_consumer() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut random = [0; 6];
+    // Without randomness the process id and the count tell consumers of one machine apart.
+    let _ = getrandom::fill(&mut random);
+    let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("longshore-{}-{random}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The topic that a key of that kind stands beside.
+#[cfg(feature = "redis-list")]
+pub(super) fn topic_of<'k>(key: &'k str, kind: &str) -> Option<&'k str> {
+    let infix = format!(":{kind}:");
+    // A tag may have the same letters in it: the key that is made of the answer tells.
+    key.match_indices(&infix).map(|(at, _)| &key[at + infix.len()..]).find(|topic| beside(topic, kind) == key)
+}
+
 /// The hash tag in a name: what stands between the first `{` and the first `}` behind it, if anything does.
 fn tag(name: &str) -> Option<&str> {
     let (_, rest) = name.split_once('{')?;
@@ -55,6 +78,15 @@ mod tests {
     fn keys_beside_a_topic_have_its_hash_tag() {
         assert_eq!(beside("orders", "due"), "longshore:{orders}:due:orders");
         assert_eq!(of_group("{shop}.orders", "due", "g"), "longshore:{shop}:due:{shop}.orders:g");
+    }
+
+    #[cfg(feature = "redis-list")]
+    #[test]
+    fn a_key_beside_a_topic_tells_the_topic() {
+        for topic in ["orders", "{shop}.orders", "a:queue:b", "{:queue:}.x:queue:y"] {
+            assert_eq!(topic_of(&beside(topic, QUEUE), QUEUE), Some(topic));
+        }
+        assert_eq!(topic_of("longshore:{a}:queue:b", QUEUE), None);
     }
 
     #[test]

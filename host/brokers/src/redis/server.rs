@@ -71,8 +71,8 @@ impl Server {
         self.give_back(loan, answer)
     }
 
-    /// Runs a script, which is sent once to a server that does not know it.
-    pub(super) async fn call<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
+    /// Runs a script, which is sent once to a server that does not know it, where a key of it is.
+    pub(super) async fn call<T: FromRedisValue>(&self, _key: &str, script: &ScriptInvocation<'_>) -> RedisResult<T> {
         let mut loan = self.borrow().await?;
         let answer = script.invoke_async(&mut loan.connection).await;
         self.give_back(loan, answer)
@@ -86,7 +86,7 @@ impl Server {
     }
 
     /// A connection for reads that wait: no answer is late, and nobody else's command stands behind.
-    pub(super) async fn connect_for_reading(&self) -> Result<MultiplexedConnection, BrokerError> {
+    pub(super) async fn connect_for_reading(&self, _key: &str) -> Result<MultiplexedConnection, BrokerError> {
         self.connect(None).await.map_err(|e| self.error(&e))
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use longshore_brokers::redis::lists::Lists;
 use longshore_brokers::redis::streams::Streams;
 use longshore_core::{Adapter, BrokerError, Clock, Connect, Roles, TopicSettings};
 use serde_json::{Value, json};
@@ -20,4 +21,9 @@ pub(crate) async fn try_connect<A: Adapter>(config: Value, topics: Vec<(String, 
 /// Streams on a port of this machine, with a lease that a test can wait for.
 pub(crate) async fn streams(port: u16) -> Roles {
     try_connect::<Streams>(json!({ "host": "127.0.0.1", "port": port, "lease": "3s" }), Vec::new()).await.expect("a server that is there")
+}
+
+/// The same for lists.
+pub(crate) async fn lists(port: u16) -> Roles {
+    try_connect::<Lists>(json!({ "host": "127.0.0.1", "port": port, "lease": "3s" }), Vec::new()).await.expect("a server that is there")
 }

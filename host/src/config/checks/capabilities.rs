@@ -48,7 +48,9 @@ fn demands(subscription: &SubscriptionConfig, checking: &Checking<'_>) -> Vec<De
     let asked_for_group = subscription.group.is_some() && (written("group") || written("mode"));
     ask(asked_for_group, "group", Flag::ConsumerGroups, "groups".into(), "take the key out, or write mode = \"broadcast\"");
     let broadcast = subscription.group.is_none();
-    ask(broadcast, "mode", Flag::Broadcast, "mode = \"broadcast\"".into(), "give each host a group of its own");
+    let is_queue = checking.config.brokers.get(&subscription.broker).is_some_and(|broker| broker.registration.is_queue);
+    let instead = if is_queue { "write mode = \"queue\"" } else { "give each host a group of its own" };
+    ask(broadcast, "mode", Flag::Broadcast, "mode = \"broadcast\"".into(), instead);
     let ordered = subscription.order != Order::None;
     let order = if subscription.order == Order::Key { "key" } else { "lane" };
     ask(ordered, "order", Flag::MessageOrdering, format!("order = {order:?}"), "it can do order = \"none\"");
@@ -67,7 +69,7 @@ fn without_meaning(checking: &mut Checking<'_>, broker: &BrokerConfig, subscript
     let (path, has) = (&subscription.path, broker.registration.capabilities);
     let written = |path: &KeyPath| checking.config.origins.at(path).is_some();
     let wait = path.key("fetch").key("max-wait");
-    if has.has(Flag::BlockingRead) && written(&wait) {
+    if has.has(Flag::BlockingRead) && broker.registration.max_wait.is_none() && written(&wait) {
         let problem =
             format!("the broker {:?} ({}) wakes its readers by itself: nobody waits for it", broker.name, broker.registration.name);
         checking.tell(&wait, problem, "take it out; batch.max-wait is how long a batch may wait for more messages");

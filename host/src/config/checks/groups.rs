@@ -1,4 +1,4 @@
-//! Two subscriptions of one group to one topic would take each other's messages.
+//! Two subscriptions of one group to one topic would take each other's messages; of a queue, two of any groups.
 
 use super::Checking;
 use crate::config::trusted::SubscriptionConfig;
@@ -6,6 +6,7 @@ use crate::config::trusted::SubscriptionConfig;
 pub(super) fn check(checking: &mut Checking<'_>) {
     names_in_jobs(checking);
     copied_twice(checking);
+    two_on_a_queue(checking);
     let config = checking.config;
     let all: Vec<&SubscriptionConfig> = config.subscriptions().collect();
     for (i, second) in all.iter().enumerate() {
@@ -14,6 +15,22 @@ pub(super) fn check(checking: &mut Checking<'_>) {
             let problem = format!("the group {group:?} gets {topic:?} twice, here and as {:?}", first.name);
             let mistake =
                 config.mistake(&second.path, problem, "give this subscription a `group` of its own, or take the topic out of one");
+            checking.tell_also(mistake, &checking.place(&first.path), "the other");
+        }
+    }
+}
+
+/// What one group takes from a queue, the other never sees.
+fn two_on_a_queue(checking: &mut Checking<'_>) {
+    let config = checking.config;
+    let is_queue = |s: &&SubscriptionConfig| config.brokers.get(&s.broker).is_some_and(|broker| broker.registration.is_queue);
+    let all: Vec<&SubscriptionConfig> = config.subscriptions().filter(is_queue).collect();
+    for (i, second) in all.iter().enumerate() {
+        for first in all[..i].iter().filter(|first| first.broker == second.broker && first.group != second.group) {
+            let Some(topic) = shared(first, second) else { continue };
+            let problem = format!("{topic:?} is a queue, which {:?} empties: what it takes, this subscription never sees", first.name);
+            let help = "give each a queue of its own, or use a broker where every group gets everything, like redis-streams";
+            let mistake = config.mistake(&second.path, problem, help);
             checking.tell_also(mistake, &checking.place(&first.path), "the other");
         }
     }

@@ -83,27 +83,22 @@ pub(crate) enum Delivery {
 pub(crate) struct Start(#[schemars(length(min = 1))] pub(crate) String);
 
 /// How much is fetched at once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Fetch {
     /// Messages; as many as there is room for where none are given.
     #[schemars(range(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_messages: Option<usize>,
-    /// How long a pull may wait at the broker.
+    /// How long a pull may wait at the broker, where a host waits there: 1s, and 10s on a `redis-list`, where nothing is said.
     #[schemars(extend("x-positive" = true))]
-    pub(crate) max_wait: Span,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_wait: Option<Span>,
 }
 
 impl Default for Start {
     fn default() -> Self {
         Start("earliest".into())
-    }
-}
-
-impl Default for Fetch {
-    fn default() -> Self {
-        Fetch { max_messages: None, max_wait: Span::from_secs(1) }
     }
 }
 

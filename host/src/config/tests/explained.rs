@@ -23,6 +23,11 @@ subscribe = [{ topic = "a", order = "key", retry = { jitter = 0 } }]
 component = "h.wasm"
 publish = ["out"]
 subscribe = [{ topic = "a", broker = "cheap" }]
+[brokers.list]
+type = "queue"
+[handlers.queue]
+component = "h.wasm"
+subscribe = [{ topic = "a", broker = "list" }, { topic = "b", broker = "list", fetch = { max-wait = "3s" } }]
 [jobs.j]
 component = "j.wasm"
 publish = [{ topic = "out", broker = "cheap" }]

@@ -271,6 +271,22 @@ limits = { deadline = "5s", cpu = "1s" }
 }
 
 #[test]
+fn what_no_queue_can_do_is_told() {
+    told!(file(
+        r#"
+[brokers.default]
+type = "queue"
+[handlers.first]
+component = "a.wasm"
+subscribe = [{ topic = "orders" }, { topic = "waits", fetch = { max-wait = "0s" } }]
+[handlers.second]
+component = "a.wasm"
+subscribe = [{ topic = "orders" }, { topic = "a", order = "key" }, { topic = "b", mode = "broadcast" }]
+"#
+    ));
+}
+
+#[test]
 fn copies_that_cannot_be_or_would_double_are_told() {
     told!(file(
         r#"

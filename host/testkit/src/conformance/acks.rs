@@ -18,9 +18,11 @@ pub(super) const SETTLING: &[Test] = suite!(Flag::AckNack =>
 pub(super) const GUARANTEES: &[Test] = suite!(Flag::DeliveryGuarantees =>
     a_waiting_retry_outlives_its_lane,
     a_retry_that_was_handed_over_and_not_settled_comes_again,
-    waiting_retries_are_told_when_a_lane_begins,
-    retries_and_new_messages_do_not_starve_each_other,
 );
+pub(super) const WAITING: &[Test] = suite!(Flag::DeliveryGuarantees, Some(Flag::MessageOrdering), |_| true =>
+    waiting_retries_are_told_when_a_lane_begins,
+);
+pub(super) const FAIRNESS: &[Test] = suite!(Flag::DeliveryGuarantees => retries_and_new_messages_do_not_starve_each_other);
 
 pub(super) const PURGING: &[Test] = suite!(Flag::DeliveryGuarantees, |roles| roles.topics.is_some() =>
     a_purge_takes_lanes_away_that_wait_for_retries,

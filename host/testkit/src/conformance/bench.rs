@@ -95,9 +95,12 @@ impl<'a> Bench<'a> {
         self.try_subscribe(&subscribe).await.expect("the broker takes the subscription")
     }
 
-    /// Subscribes.
+    /// Subscribes, without order where the broker has none.
     pub async fn try_subscribe(&self, subscribe: &Subscribe) -> Result<Lanes, BrokerError> {
         let mut subscribe = subscribe.clone();
+        if !self.subject.capabilities().has(Flag::MessageOrdering) {
+            subscribe.order = Order::None;
+        }
         if subscribe.own == OwnKeys::default() {
             subscribe.own = self.subject.own_keys();
         }

@@ -10,9 +10,9 @@ use longshore_core::{Batch, Flag, Room, Start, Subscribe};
 use super::bench::{SOON, next, wish};
 use super::{Bench, Hand, Test, suite};
 
+pub(super) const FIRST: &[Test] = suite!(Flag::Subscribe => messages_wait_for_the_first_subscriber);
+pub(super) const START: &[Test] = suite!(Flag::Subscribe, not of queues => a_start_at_the_end_sees_only_what_comes_later);
 pub(super) const SUBSCRIBE: &[Test] = suite!(Flag::Subscribe =>
-    messages_wait_for_the_first_subscriber,
-    a_start_at_the_end_sees_only_what_comes_later,
     a_fetch_keeps_to_its_room,
     a_message_larger_than_the_room_comes_alone,
     a_dropped_fetch_loses_nothing,

@@ -7,8 +7,8 @@ use longshore_core::{Flag, GroupInfo};
 use super::bench::next;
 use super::{Bench, Hand, Test, suite};
 
+pub(super) const SEVERAL: &[Test] = suite!(Flag::ConsumerGroups, not of queues => every_group_gets_every_message);
 pub(super) const TESTS: &[Test] = suite!(Flag::ConsumerGroups =>
-    every_group_gets_every_message,
     a_member_that_leaves_is_followed_by_another,
     groups_are_listed_with_what_is_left_for_them,
 );

@@ -31,6 +31,18 @@ pub(super) fn check(subject: &dyn Subject, flag: Flag) -> BoxFuture<'_, ()> {
     })
 }
 
+/// What a queue that one group empties must refuse, whatever it declares.
+pub(super) fn queue(subject: &dyn Subject) -> BoxFuture<'_, ()> {
+    Box::pin(async move {
+        refuses_subscription(subject, |bench| Subscribe { start: Start::Latest, ..wish(&[&bench.topic("t")], bench.group("g")) }).await;
+        let bench = Bench::new(subject).await;
+        let _reader = bench.hand(&bench.topic("t"), "first").await;
+        let answer = bench.try_subscribe(&wish(&[&bench.topic("t")], Some("second"))).await;
+        let error = answer.err().expect("a second group is refused");
+        assert!(error.fix == Fix::GiveUp && error.what.contains("\"first\"") && error.what.contains("\"second\""), "{error:?}");
+    })
+}
+
 async fn refuses_subscription(subject: &dyn Subject, wish: impl FnOnce(&Bench<'_>) -> Subscribe) {
     let bench = Bench::new(subject).await;
     if bench.roles.consumer.is_none() {

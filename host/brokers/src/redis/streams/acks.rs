@@ -10,10 +10,10 @@ use redis::{RedisError, ScriptInvocation, Value};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::alarms::Alarms;
 use super::decode::{Named, named};
 use super::keys::{LATER, LATER_KEPT, LaneKeys, Presence};
 use super::{publisher, scripts, source};
+use crate::redis::alarms::Alarms;
 use crate::redis::entry::{Fields, count, int, list};
 use crate::redis::names::beside;
 use crate::redis::position::EntryId;
@@ -64,7 +64,7 @@ impl StreamAcks {
         let keys = self.keys();
         let topics = topics_of(&round.outputs);
         let script = settlement(keys, round, &topics);
-        let answer: Value = self.server.call(&script).await.map_err(|e| self.error(&e))?;
+        let answer: Value = self.server.call(&keys.topic, &script).await.map_err(|e| self.error(&e))?;
         match list(&answer) {
             [Value::Int(-1), topic] => Err(wrong_type(&round.outputs, &topics, int(topic))),
             [stale, trimmed, soonest] => {
@@ -140,7 +140,7 @@ impl Acks for StreamAcks {
             sorted.retries.iter().for_each(|(_, id, deliveries)| {
                 script.arg(id).arg(deliveries);
             });
-            let lost: u64 = self.server.call(&script).await.map_err(|e| self.error(&e))?;
+            let lost: u64 = self.server.call(&keys.topic, &script).await.map_err(|e| self.error(&e))?;
             self.sure_at = self.sure_at.filter(|_| lost == 0).map(|_| now);
             let keys = self.keys();
             if lost > 0 {
@@ -166,7 +166,7 @@ impl Acks for StreamAcks {
 pub(super) async fn release(server: &Server, keys: &LaneKeys) -> Result<(), BrokerError> {
     let mut script = keys.invoke(&scripts::RELEASE);
     script.arg(&keys.group).arg(&keys.consumer).arg(u8::from(keys.is_broadcast())).arg(keys.lease_millis());
-    server.call::<Value>(&script).await.map(drop).map_err(|e| server.error(&e))
+    server.call::<Value>(&keys.topic, &script).await.map(drop).map_err(|e| server.error(&e))
 }
 
 /// What an error of a command means for a lane. A connection for commands is opened again by the next command: the lane stands.

@@ -8,9 +8,9 @@ use longshore_core::row::{self, Row};
 use longshore_core::{BoxFuture, BrokerError, DeadLetters, Message, headers};
 use redis::Value;
 
-use super::alarms::Alarms;
 use super::keys::{DUE, KEPT};
 use super::scripts;
+use crate::redis::alarms::Alarms;
 use crate::redis::entry::{Entry, Fields, list};
 use crate::redis::names::{check_name, of_group};
 use crate::redis::position::EntryId;
@@ -72,7 +72,7 @@ impl StreamDeadLetters {
         let mut script = scripts::REVIVE.prepare_invoke();
         script.key(grave).key(origin.topic).key(of_group(origin.topic, DUE, origin.group)).key(of_group(origin.topic, KEPT, origin.group));
         script.arg(&id).arg(origin.group).arg(origin.redrives.saturating_add(1)).arg(Fields(row));
-        let given: u8 = self.server.call(&script).await.map_err(|e| self.server.error(&e))?;
+        let given: u8 = self.server.call(grave, &script).await.map_err(|e| self.server.error(&e))?;
         self.alarms.set(origin.topic, Duration::ZERO);
         Ok(given == 1)
     }

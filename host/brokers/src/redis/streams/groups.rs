@@ -8,10 +8,11 @@ use redis::Value;
 
 use super::keys::{BROADCAST, DUE, ERA, LaneKeys, RETURNED};
 use super::scripts;
-use super::topics::{REMEMBER, field, scan};
+use super::topics::{REMEMBER, field};
 use crate::redis::entry::{int, list, text};
 use crate::redis::names::of_group;
 use crate::redis::position::EntryId;
+use crate::redis::scan::{Kind, scan};
 use crate::redis::server::Server;
 
 type Result<T> = std::result::Result<T, BrokerError>;
@@ -26,7 +27,7 @@ impl Groups for StreamGroups {
     fn list(&self) -> BoxFuture<'_, Result<Vec<GroupInfo>>> {
         Box::pin(async move {
             let mut infos = Vec::new();
-            for topic in scan(&self.server, "*").await? {
+            for topic in scan(&self.server, Kind::Stream, "*").await? {
                 let groups: Value = match self.server.try_run(redis::cmd("XINFO").arg("GROUPS").arg(&topic)).await {
                     Ok(groups) => groups,
                     Err(error) if error.to_string().contains("no such key") => continue,
@@ -56,7 +57,7 @@ impl Groups for StreamGroups {
             let mut script = keys.invoke(&scripts::SEEK);
             script.key(super::super::names::beside(topic, ERA));
             script.arg(group).arg(id).arg(keys.lease_millis()).arg(REMEMBER);
-            let stands: Option<String> = self.server.call(&script).await.map_err(|e| self.refused(group, topic, &e))?;
+            let stands: Option<String> = self.server.call(topic, &script).await.map_err(|e| self.refused(group, topic, &e))?;
             Ok(stands.and_then(|id| EntryId::parse(&id)).map(|id| id.position().0))
         })
     }

@@ -1,6 +1,6 @@
 //! What names a lane to the server: its keys, its group, its consumer.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -76,16 +76,6 @@ impl LaneKeys {
     pub(super) fn who(&self, invocation: &mut ScriptInvocation<'_>) {
         invocation.arg(&self.group).arg(&self.consumer).arg(u8::from(self.exclusive)).arg(self.lease_millis());
     }
-}
-
-/// A name that no consumer has: of this process, and of nobody after it.
-pub(super) fn new_consumer() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let mut random = [0; 6];
-    // Without randomness the process id and the count tell consumers of one machine apart.
-    let _ = getrandom::fill(&mut random);
-    let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("longshore-{}-{random}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Lanes that ended without leaving, their connection being gone: whoever subscribes next leaves for them.

@@ -5,7 +5,6 @@
 //! roles are administration. Not here: partitions; one stream is one order.
 
 mod acks;
-mod alarms;
 mod consumer;
 mod dead;
 mod decode;
@@ -20,6 +19,8 @@ mod source;
 mod subscription;
 mod topics;
 mod trim;
+
+use std::time::Duration;
 
 use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, Refused, Roles, Subscribe};
 
@@ -47,6 +48,7 @@ impl Adapter for Streams {
         Flag::Durable,
         Flag::Broadcast,
     ]);
+    const MAX_WAIT: Option<Duration> = Some(Duration::from_secs(1));
     type Config = Config;
     type Subscription = Subscription;
     type Topic = Topic;

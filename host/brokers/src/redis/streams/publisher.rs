@@ -7,9 +7,9 @@ use longshore_core::row::Row;
 use longshore_core::{BoxFuture, BrokerError, Outbox, PublishError, Publisher};
 use redis::{RedisError, Value};
 
-use super::alarms::Alarms;
 use super::keys::{LATER, LATER_KEPT};
 use super::scripts;
+use crate::redis::alarms::Alarms;
 use crate::redis::entry::{Fields, count, text};
 use crate::redis::errors::refusal;
 use crate::redis::names::{beside, check_name};
@@ -68,7 +68,7 @@ impl StreamPublisher {
         let mut script = scripts::LATER.prepare_invoke();
         script.key(row.topic()).key(beside(row.topic(), LATER)).key(beside(row.topic(), LATER_KEPT));
         script.arg(outbox.delay(i)).arg(Fields(row));
-        let id = self.server.call(&script).await.map_err(|e| refusal(row.topic(), &e))?;
+        let id = self.server.call(row.topic(), &script).await.map_err(|e| refusal(row.topic(), &e))?;
         self.alarms.set(row.topic(), Duration::from_millis(outbox.delay(i)));
         Ok(id)
     }

@@ -41,7 +41,7 @@ pub(super) struct Reader {
 impl Reader {
     /// Connects and begins. The handle ends it, and its connection with it.
     pub(super) async fn open(server: &Arc<Server>, keys: Arc<LaneKeys>) -> Result<(Self, AbortHandle), BrokerError> {
-        let connection = server.connect_for_reading().await?;
+        let connection = server.connect_for_reading(&keys.topic).await?;
         let (questions, incoming) = mpsc::channel(QUESTIONS);
         let (outgoing, answers) = mpsc::channel(QUESTIONS);
         let mut task = JoinSet::new();

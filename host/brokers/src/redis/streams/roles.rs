@@ -7,7 +7,6 @@ use std::time::Duration;
 use longshore_core::{BrokerError, Connect, Roles};
 use tokio::task::JoinSet;
 
-use super::alarms::Alarms;
 use super::consumer::StreamConsumer;
 use super::dead::StreamDeadLetters;
 use super::groups::StreamGroups;
@@ -15,6 +14,7 @@ use super::keys::Orphans;
 use super::publisher::StreamPublisher;
 use super::topics::StreamTopics;
 use super::trim::{self, Trim};
+use crate::redis::alarms::Alarms;
 use crate::redis::config::Config;
 use crate::redis::server::Server;
 

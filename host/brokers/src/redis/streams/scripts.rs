@@ -9,7 +9,7 @@ macro_rules! script {
     ($name:ident, $file:literal, $what:literal) => {
         #[doc = $what]
         pub(super) static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new(concat!(include_str!("lua/prelude.lua"), include_str!($file))));
+            LazyLock::new(|| Script::new(concat!(include_str!("../lua/common.lua"), include_str!("lua/prelude.lua"), include_str!($file))));
     };
 }
 

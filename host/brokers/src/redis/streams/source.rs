@@ -122,7 +122,7 @@ impl StreamSource {
                 let mut script = keys.invoke(&scripts::RECOVER);
                 script.key(&keys.later).key(&keys.later_kept);
                 keys.who(&mut script);
-                server.call(script.arg(room).arg(u8::from(claim))).await
+                server.call(&keys.topic, script.arg(room).arg(u8::from(claim))).await
             });
         }
         let joined = self.looking.join_next().await.expect("it was begun above");

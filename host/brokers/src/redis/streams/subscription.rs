@@ -6,21 +6,22 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use longshore_core::{BrokerError, Fix, Lane, Order, Pattern, Ranges, Start, Subscribe, Waiting};
+use longshore_core::{BrokerError, Fix, Lane, Order, Ranges, Start, Subscribe, Waiting};
 use redis::Value;
 use tokio::time::{Instant, sleep};
 
 use super::acks::{StreamAcks, release};
 use super::consumer::start_id;
-use super::keys::{BROADCAST, LaneKeys, Presence, new_consumer};
+use super::keys::{BROADCAST, LaneKeys, Presence};
 use super::own;
 use super::reader::Reader;
 use super::roles::Shared;
+use super::scripts;
 use super::source::StreamSource;
-use super::{scripts, topics};
 use crate::redis::entry::{bytes, int, list, text};
-use crate::redis::names::check_name;
+use crate::redis::names::new_consumer;
 use crate::redis::position::EntryId;
+use crate::redis::scan::{self, Kind};
 use crate::redis::server::Server;
 
 type Result<T> = std::result::Result<T, BrokerError>;
@@ -85,21 +86,8 @@ impl Subscription {
         }
     }
 
-    /// Topics that are meant and that exist, or are named.
     async fn wanted(&mut self) -> Result<Vec<String>> {
-        let named = self.subscribe.topics.iter().filter(|pattern| !pattern.is_wild()).map(|pattern| pattern.as_str().to_owned());
-        let mut wanted: Vec<String> = named.collect();
-        for pattern in self.subscribe.topics.iter().filter(|pattern| pattern.is_wild()) {
-            for topic in topics::scan(&self.shared.server, &glob(pattern)).await? {
-                if pattern.matches(&topic) && !wanted.contains(&topic) {
-                    wanted.push(topic);
-                }
-            }
-        }
-        for topic in &wanted {
-            check_name(topic).map_err(BrokerError::give_up)?;
-        }
-        Ok(wanted)
+        scan::wanted(&self.shared.server, Kind::Stream, &self.subscribe.topics).await
     }
 
     async fn open_all(&mut self, topics: Vec<String>) -> Result<()> {
@@ -141,7 +129,7 @@ impl Subscription {
         keys.who(&mut script);
         let forgotten = keys.lease_millis().saturating_mul(u64::from(FORGOTTEN));
         script.arg(self.start(topic)?).arg(BROADCAST).arg(forgotten);
-        let answer: Value = server.call(&script).await.map_err(|e| self.refused(topic, &e))?;
+        let answer: Value = server.call(topic, &script).await.map_err(|e| self.refused(topic, &e))?;
         let [seated, new, era, waiting] = list(&answer) else {
             return Err(BrokerError::give_up("the server answers a script as none of ours does"));
         };
@@ -215,30 +203,8 @@ async fn hold(server: Arc<Server>, keys: Arc<LaneKeys>, era: String) {
         script.key(&keys.topic).key(&keys.seat).key(&keys.era);
         keys.who(&mut script);
         // Trouble is for the reading half to tell.
-        if let Ok(0) = server.call::<u8>(script.arg(&era)).await {
+        if let Ok(0) = server.call::<u8>(&keys.topic, script.arg(&era)).await {
             return;
         }
-    }
-}
-
-/// The pattern as the server's own, which may mean more: <https://redis.io/docs/latest/commands/keys/>.
-fn glob(pattern: &Pattern) -> String {
-    let levels = pattern.as_str().split('.').map(|level| match level {
-        "*" | "**" => "*".to_owned(),
-        name => name.chars().flat_map(|c| "?[]^\\".contains(c).then_some('\\').into_iter().chain([c])).collect(),
-    });
-    levels.collect::<Vec<_>>().join(".")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_is_asked_for_in_the_servers_words() {
-        let check = |pattern: &str, expected: &str| assert_eq!(glob(&Pattern::new(pattern).expect("a pattern")), expected);
-        check("orders.*", "orders.*");
-        check("a[1].**", "a\\[1\\].*");
-        check("**", "*");
     }
 }

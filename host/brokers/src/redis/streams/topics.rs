@@ -10,12 +10,11 @@ use super::{decode, scripts};
 use crate::redis::entry::{int, list, text};
 use crate::redis::names::{beside, check_name};
 use crate::redis::position::EntryId;
+use crate::redis::scan::{Kind, scan};
 use crate::redis::server::Server;
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
-/// Keys that one step of a scan looks at.
-const STEP: usize = 1000;
 /// Seconds for which lanes can find out that their topic was emptied.
 pub(super) const REMEMBER: u64 = 24 * 3600;
 
@@ -25,7 +24,7 @@ pub(super) struct StreamTopics(pub(super) Arc<Server>);
 impl Topics for StreamTopics {
     fn list(&self) -> BoxFuture<'_, Result<Vec<TopicInfo>>> {
         Box::pin(async move {
-            let mut names = scan(&self.0, "*").await?;
+            let mut names = scan(&self.0, Kind::Stream, "*").await?;
             names.sort();
             let mut infos = Vec::with_capacity(names.len());
             for name in names {
@@ -46,7 +45,7 @@ impl Topics for StreamTopics {
                 return Err(BrokerError::give_up(what));
             }
             let mut script = scripts::MAKE.prepare_invoke();
-            let made: u8 = self.0.call(script.key(topic)).await.map_err(|e| self.0.error(&e))?;
+            let made: u8 = self.0.call(topic, script.key(topic)).await.map_err(|e| self.0.error(&e))?;
             Ok(made == 1)
         })
     }
@@ -75,7 +74,7 @@ impl Topics for StreamTopics {
     fn wait_for<'a>(&'a self, topic: &'a str, after: u64) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             // A connection of its own, which goes with this future.
-            let mut connection = self.0.connect_for_reading().await?;
+            let mut connection = self.0.connect_for_reading(topic).await?;
             let mut command = redis::cmd("XREAD");
             command.arg("COUNT").arg(1).arg("BLOCK").arg(0).arg("STREAMS").arg(topic).arg(EntryId::at(after).to_string());
             command.query_async::<Value>(&mut connection).await.map(drop).map_err(|e| self.0.error(&e))
@@ -112,27 +111,8 @@ impl StreamTopics {
         let mut script = scripts::PURGE.prepare_invoke();
         script.key(topic).key(beside(topic, DUE)).key(beside(topic, KEPT));
         script.key(beside(topic, LATER)).key(beside(topic, LATER_KEPT)).key(beside(topic, ERA));
-        let count: i64 = self.0.call(script.arg(u8::from(removed)).arg(REMEMBER)).await.map_err(|e| self.0.error(&e))?;
+        let count: i64 = self.0.call(topic, script.arg(u8::from(removed)).arg(REMEMBER)).await.map_err(|e| self.0.error(&e))?;
         Ok(u64::try_from(count).ok())
-    }
-}
-
-/// Names of streams that match a pattern of the server's.
-pub(super) async fn scan(server: &Server, glob: &str) -> Result<Vec<String>> {
-    let (mut cursor, mut names) = (0, Vec::new());
-    loop {
-        let mut command = redis::cmd("SCAN");
-        command.arg(cursor).arg("MATCH").arg(glob).arg("COUNT").arg(STEP).arg("TYPE").arg("stream");
-        let (next, found): (u64, Vec<Vec<u8>>) = server.run(&command).await?;
-        // A name that is no text is no topic.
-        names.extend(found.into_iter().filter_map(|name| String::from_utf8(name).ok()).filter(|name| check_name(name).is_ok()));
-        cursor = next;
-        if cursor == 0 {
-            // A scan may answer a key twice.
-            names.sort();
-            names.dedup();
-            return Ok(names);
-        }
     }
 }
 

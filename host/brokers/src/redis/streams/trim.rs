@@ -49,7 +49,7 @@ impl Trim {
         script.key(&self.topic);
         script.arg(self.most.map(|most| most.to_string()).unwrap_or_default()).arg(self.slack);
         script.arg(self.age.map(|age| age.as_millis().to_string()).unwrap_or_default()).arg(u8::from(self.until_finished));
-        server.call(&script).await
+        server.call(&self.topic, &script).await
     }
 }
 

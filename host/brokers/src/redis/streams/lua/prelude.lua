@@ -1,21 +1,6 @@
 -- What the scripts of a stream share. A kept message is two fields of a hash: 'm:<id>' is its fields, packed, 'f:<id>' its facts:
 -- place, attempt, deliveries, unanswered, redrives, first failure, owner. Its time to come stands in a sorted set. While somebody has it,
 -- that time is the end of the lease, so that it comes again by itself when the somebody is gone.
-local at = 0
-local function take()
-  at = at + 1
-  return ARGV[at]
-end
-local function number()
-  return tonumber(take())
-end
-local function text(n)
-  return string.format('%.0f', n)
-end
-local function clock()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
 -- Lanes that began before it begin anew.
 local function begin_era(era, remember)
   local time = redis.call('TIME')
@@ -34,10 +19,6 @@ local function finish_all(stream, group)
     end
     redis.call('XACK', stream, group, unpack(ids))
   end
-end
--- Rounded up: a delay is a floor.
-local function due_at(now, delay)
-  return delay == 0 and now or now + delay + 1
 end
 -- Whether the group's only seat is not somebody else's.
 local function is_free(seat, consumer, exclusive)

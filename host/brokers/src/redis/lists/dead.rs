@@ -1,0 +1,87 @@
+//! Dead letters: messages of a list like any other, with headers that say where they came from. They go back to what waits and is due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::{Batch, BoxFuture, BrokerError, DeadLetters, Outbox, Page, Topics, headers};
+
+use super::keys::LaneKeys;
+use super::roles::Shared;
+use super::topics::ListTopics;
+use super::{envelope, scripts};
+use crate::redis::names::check_name;
+
+type Result<T> = std::result::Result<T, BrokerError>;
+
+/// The dead letters role.
+pub(super) struct ListDeadLetters(pub(super) Arc<Shared>);
+
+impl DeadLetters for ListDeadLetters {
+    fn redrive<'a>(&'a self, topic: &'a str, positions: &'a [u64]) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let mut count = 0;
+            for position in positions {
+                count += u64::from(self.revive(topic, *position).await?);
+            }
+            Ok(count)
+        })
+    }
+
+    fn remove<'a>(&'a self, topic: &'a str, positions: &'a [u64]) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let mut script = scripts::REMOVE.prepare_invoke();
+            script.key(topic);
+            positions.iter().for_each(|position| {
+                script.arg(*position);
+            });
+            self.0.server.call(topic, &script).await.map_err(|e| self.0.server.error(&e))
+        })
+    }
+}
+
+impl ListDeadLetters {
+    /// Gives one back; `false` where it is none, or not there.
+    async fn revive(&self, grave: &str, position: u64) -> Result<bool> {
+        let page = ListTopics(self.0.clone()).browse(grave, Page::Before(position.saturating_add(1), 1)).await?;
+        if page.is_empty() || page.receipt(0).position != position {
+            return Ok(false);
+        }
+        let alive = match alive(&page) {
+            Ok(alive) => alive,
+            Err(what) => {
+                tracing::warn!("message {grave}/{position} is not given back: {what}; publish it where it should go instead");
+                return Ok(false);
+            }
+        };
+        let (row, server) = (alive.message.row(0), &self.0.server);
+        let keys = LaneKeys::of_queue(row.topic());
+        let mut script = scripts::REVIVE.prepare_invoke();
+        script.key(grave).key(row.topic()).key(&keys.queue).key(&keys.due).key(&keys.kept);
+        script.arg(position).arg(alive.redrives.saturating_add(1)).arg(envelope::body(row, self.0.clock.now()));
+        let given: u8 = server.call(grave, &script).await.map_err(|e| server.error(&e))?;
+        self.0.alarms.set(row.topic(), Duration::ZERO);
+        Ok(given == 1)
+    }
+}
+
+/// A message as it was before it died.
+struct Alive {
+    message: Outbox,
+    redrives: u32,
+}
+
+/// The one of a page, or what is missing to make it alive.
+fn alive(page: &Batch) -> std::result::Result<Alive, String> {
+    let (row, message) = (page.row(0), page.get(0));
+    let text = |name: &str| row.header(name).and_then(|value| std::str::from_utf8(value).ok()).filter(|text| !text.is_empty());
+    let need = |name: &str| text(name).ok_or_else(|| format!("it is no dead letter: it has no header {name}"));
+    let topic = need(headers::DEAD_TOPIC)?;
+    need(headers::DEAD_GROUP)?;
+    check_name(topic)?;
+    let redrives = text(headers::DEAD_REDRIVES).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let kept = message.headers.clone().filter(|(name, _)| !name.starts_with(headers::DEAD_PREFIX));
+    let (id, key, payload) = (text(headers::DEAD_ID).unwrap_or(message.id), message.key, message.payload);
+    let mut outbox = Outbox::default();
+    outbox.push(&longshore_core::Message { id, topic, key, payload, headers: kept, timestamp: message.timestamp, attempt: 1 }, 0, 0);
+    Ok(Alive { message: outbox, redrives })
+}
