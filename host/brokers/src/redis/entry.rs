@@ -71,6 +71,7 @@ pub(super) struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// Reads fields, as a server answers them. What cannot be read is as if it were not there; without names that are text, all of it.
+    #[cfg(any(test, feature = "redis-streams"))]
     pub(super) fn read(fields: &'a [Value]) -> Self {
         Entry::of(fields.chunks_exact(2).map(|pair| Some((bytes(&pair[0])?, bytes(&pair[1])?))))
     }

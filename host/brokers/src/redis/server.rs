@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use longshore_core::{BoxFuture, BrokerError, Connect, Connection};
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation, Value};
 
 use super::config::Config;
@@ -79,9 +79,10 @@ impl Server {
     }
 
     /// Runs commands one after another, in one go, each with an answer of its own.
+    #[cfg(feature = "redis-streams")]
     pub(super) async fn pipeline(&self, pipeline: &redis::Pipeline, count: usize) -> RedisResult<Vec<Value>> {
         let mut loan = self.borrow().await?;
-        let answer = loan.connection.req_packed_commands(pipeline, 0, count).await;
+        let answer = redis::aio::ConnectionLike::req_packed_commands(&mut loan.connection, pipeline, 0, count).await;
         self.give_back(loan, answer)
     }
 
