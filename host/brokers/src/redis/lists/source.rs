@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use longshore_core::{Batch, BoxFuture, BrokerError, Fix, Room, Source};
 use redis::{RedisError, Value};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -15,6 +14,7 @@ use super::roles::Shared;
 use super::waiter::Waiter;
 use super::{decode, scripts};
 use crate::chunk::Chunk;
+use crate::redis::alarms::Alarm;
 use crate::redis::entry::{int, list};
 
 type Result<T> = std::result::Result<T, BrokerError>;
@@ -32,7 +32,7 @@ pub(super) struct ListSource {
     _presence: Arc<()>,
     waiter: Waiter,
     max_wait: Duration,
-    alarm: watch::Receiver<Option<Instant>>,
+    alarm: Alarm,
     look_at: Instant,
     /// Whether there may be more where the last came from.
     more: bool,
@@ -64,7 +64,9 @@ impl ListSource {
 
     /// Brings something into the chunk, or nothing after a while.
     async fn bring(&mut self, room: Room) -> Result<()> {
-        self.hear_alarm();
+        if let Some(at) = self.alarm.heard() {
+            self.look_at = self.look_at.min(at);
+        }
         if self.more || !self.taking.is_empty() || Instant::now() >= self.look_at {
             return self.take(room).await;
         }
@@ -75,7 +77,10 @@ impl ListSource {
                 Ok(())
             }
             () = sleep_until(look_at) => Ok(()),
-            _ = alarm.changed() => Ok(()),
+            at = alarm.next() => {
+                self.look_at = look_at.min(at);
+                Ok(())
+            }
         }
     }
 
@@ -118,14 +123,6 @@ impl ListSource {
             self.message_size = (self.message_size + chunk.bytes() / chunk.len()) / 2 + 1;
         }
         Ok(())
-    }
-
-    fn hear_alarm(&mut self) {
-        if self.alarm.has_changed().unwrap_or(false)
-            && let Some(at) = *self.alarm.borrow_and_update()
-        {
-            self.look_at = self.look_at.min(at);
-        }
     }
 
     fn count(&self, room: Room) -> usize {

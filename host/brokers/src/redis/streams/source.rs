@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use longshore_core::{Batch, BoxFuture, BrokerError, Room, Source};
 use redis::{RedisError, Value};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -15,6 +14,7 @@ use super::own::LostGroup;
 use super::reader::{Answer, Reader};
 use super::scripts;
 use crate::chunk::Chunk;
+use crate::redis::alarms::Alarm;
 use crate::redis::entry::{int, list};
 use crate::redis::position::EntryId;
 use crate::redis::server::Server;
@@ -45,7 +45,7 @@ pub(super) struct StreamSource {
     reader: Reader,
     max_wait: Duration,
     lost_group: LostGroup,
-    alarm: watch::Receiver<Option<Instant>>,
+    alarm: Alarm,
     look_at: Instant,
     claim_at: Instant,
     /// A look under way, at most one. It is kept between fetches, so that a dropped fetch loses nothing.
@@ -60,7 +60,7 @@ pub(super) struct StreamSource {
 }
 
 impl StreamSource {
-    pub(super) fn new(server: Arc<Server>, presence: Arc<Presence>, reader: Reader, alarm: watch::Receiver<Option<Instant>>) -> Self {
+    pub(super) fn new(server: Arc<Server>, presence: Arc<Presence>, reader: Reader, alarm: Alarm) -> Self {
         let now = Instant::now();
         StreamSource {
             server,
@@ -88,7 +88,9 @@ impl StreamSource {
 
     /// Brings something into the chunk, or nothing after a while.
     async fn bring(&mut self, room: Room) -> Result<()> {
-        self.hear_alarm();
+        if let Some(at) = self.alarm.heard() {
+            self.look_at = self.look_at.min(at);
+        }
         let due = !self.looking.is_empty() || Instant::now() >= self.look_at;
         if let Some(answer) = self.reader.ready() {
             return self.take_entries(answer);
@@ -106,7 +108,10 @@ impl StreamSource {
                 None => Err(BrokerError::reconnect(format!("the lane {:?} was closed", self.keys.topic))),
             },
             () = sleep_until(look_at), if !due => Ok(()),
-            _ = alarm.changed(), if !due => Ok(()),
+            at = alarm.next(), if !due => {
+                self.look_at = look_at.min(at);
+                Ok(())
+            }
         }
     }
 
@@ -172,14 +177,6 @@ impl StreamSource {
     fn forget_lost(&mut self) {
         if !self.chunk.is_used_up() && self.brought_at.elapsed() > self.keys.lease / 3 {
             self.chunk.anew();
-        }
-    }
-
-    fn hear_alarm(&mut self) {
-        if self.alarm.has_changed().unwrap_or(false)
-            && let Some(at) = *self.alarm.borrow_and_update()
-        {
-            self.look_at = self.look_at.min(at);
         }
     }
 
