@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use longshore_core::Outbox;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -28,6 +29,16 @@ impl Alarms {
         let Some(at) = now.checked_add(delay) else { return };
         // An earlier time that is still to come stays: whoever looks then learns of the later one.
         sender.send_modify(|alarm| *alarm = Some(alarm.filter(|earlier| *earlier > now).map_or(at, |earlier| earlier.min(at))));
+    }
+
+    /// What was settled so comes again the soonest after so many milliseconds, and some of the outputs after their delays.
+    pub(super) fn set_for(&self, topic: &str, soonest: Option<u64>, outputs: &Outbox) {
+        if let Some(millis) = soonest {
+            self.set(topic, Duration::from_millis(millis));
+        }
+        for i in (0..outputs.len()).filter(|i| outputs.delay(*i) > 0) {
+            self.set(outputs.row(i).topic(), Duration::from_millis(outputs.delay(i)));
+        }
     }
 
     fn topics(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<Option<Instant>>>> {

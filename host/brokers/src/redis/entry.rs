@@ -1,8 +1,8 @@
 //! A message as fields: `payload`, `key`, `id`, `timestamp`, and headers as `h.<name>`. Any other field is a header by its own name, so that
 //! whoever writes entries by hand needs to know `payload` alone.
 
-use longshore_core::Message;
 use longshore_core::row::Row;
+use longshore_core::{Facts, Message};
 use redis::{RedisWrite, ToRedisArgs, Value};
 
 /// The field that every message has.
@@ -142,6 +142,22 @@ pub(super) fn int(value: &Value) -> Option<u64> {
     match value {
         Value::Int(number) => u64::try_from(*number).ok(),
         other => number(bytes(other)?),
+    }
+}
+
+/// A count in an answer; 0 where there is none.
+pub(super) fn small(value: &Value) -> u32 {
+    int(value).map_or(0, |number| u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+/// What a script tells of a message from before: deliveries, unanswered, redrives, first failure.
+pub(super) fn facts([deliveries, unanswered, redrives, first_failed_at]: [&Value; 4]) -> Facts {
+    Facts {
+        deliveries: small(deliveries),
+        unanswered: small(unanswered),
+        redrives: small(redrives),
+        first_failed_at: int(first_failed_at).unwrap_or(0),
+        undecodable: false,
     }
 }
 

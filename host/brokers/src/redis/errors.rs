@@ -1,7 +1,7 @@
 //! What Redis answers, in our words: what mends it, and what to do. Codes: the server's source, `src/server.c` (`shared` errors), and its
 //! documentation of access control.
 
-use longshore_core::{BrokerError, PublishError};
+use longshore_core::{BrokerError, Fix, PublishError};
 use redis::{ErrorKind, RedisError};
 
 /// A broker's error for what Redis said while it was asked for something.
@@ -37,6 +37,16 @@ pub(super) fn refusal(topic: &str, error: &RedisError) -> PublishError {
         "NOPERM" => PublishError::Denied(format!("topic {topic:?}: {words}")),
         _ => PublishError::Unavailable(words),
     }
+}
+
+/// The same for a command of a lane that stands although a connection is gone: its next command opens another.
+pub(super) fn stands(error: BrokerError) -> BrokerError {
+    if error.fix == Fix::Reconnect { BrokerError::retry(error.what) } else { error }
+}
+
+/// What is said to an answer that no script of ours gives.
+pub(super) fn foreign_answer() -> BrokerError {
+    BrokerError::give_up("the server answers a script as none of ours does")
 }
 
 /// The error's code; a script's error may hide it in its text.

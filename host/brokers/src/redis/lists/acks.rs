@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Acks, BoxFuture, BrokerError, Outbox, PublishError, Receipts, SettleError, Settled};
+use longshore_core::{Acks, BoxFuture, BrokerError, PublishError, Receipts, SettleError, Settled};
 use redis::{RedisError, ScriptInvocation, Value};
 
 use super::decode::{is_fresh, named};
 use super::keys::{LATER, LaneKeys};
 use super::roles::Shared;
-use super::source::stands;
 use super::{envelope, publisher, scripts};
 use crate::redis::entry::{int, list};
+use crate::redis::errors::{foreign_answer, stands};
 use crate::redis::names::{QUEUE, beside};
+use crate::redis::publishing;
 use crate::redis::server::Server;
+use crate::redis::settling::{add_again, tell_stale};
 
 /// Settles rounds of one lane.
 pub(super) struct ListAcks {
@@ -29,18 +31,18 @@ impl ListAcks {
         if round.again.is_empty() && round.outputs.is_empty() && round.finished.iter().all(is_fresh) {
             return self.acknowledge(&round.finished).await.map_err(|e| self.error(&e).into());
         }
-        publisher::check(&round.outputs).map_err(|(index, error)| SettleError::Output { index, error })?;
+        publishing::check(&round.outputs, publisher::admit)?;
         let topics = publisher::by_topic(&round.outputs, 0..round.outputs.len());
         let script = settlement(&self.keys, round, &topics, self.shared.clock.now());
         let answer: Value = self.shared.server.call(&self.keys.topic, &script).await.map_err(|e| self.error(&e))?;
         match list(&answer) {
             [Value::Int(-1), topic] => Err(wrong_type(&topics, int(topic))),
             [stale, soonest] => {
-                self.tell_stale(int(stale).unwrap_or(0));
-                self.set_alarms(int(soonest), &round.outputs);
+                tell_stale(&self.keys.topic, &self.keys.group, int(stale).unwrap_or(0));
+                self.shared.alarms.set_for(&self.keys.topic, int(soonest), &round.outputs);
                 Ok(())
             }
-            _ => Err(BrokerError::give_up("the server answers a script as none of ours does").into()),
+            _ => Err(foreign_answer().into()),
         }
     }
 
@@ -55,25 +57,8 @@ impl ListAcks {
             command.arg(*number);
         });
         let ended: usize = self.shared.server.try_run(&command).await?;
-        self.tell_stale(finished.len().saturating_sub(ended) as u64);
+        tell_stale(&self.keys.topic, &self.keys.group, finished.len().saturating_sub(ended) as u64);
         Ok(())
-    }
-
-    fn tell_stale(&self, stale: u64) {
-        if stale > 0 {
-            let LaneKeys { topic, group, .. } = &*self.keys;
-            tracing::warn!(%topic, %group, stale, "settlements came too late and are ignored: others have the messages");
-        }
-    }
-
-    fn set_alarms(&self, soonest: Option<u64>, outputs: &Outbox) {
-        let alarms = &self.shared.alarms;
-        if let Some(millis) = soonest {
-            alarms.set(&self.keys.topic, Duration::from_millis(millis));
-        }
-        for i in (0..outputs.len()).filter(|i| outputs.delay(*i) > 0) {
-            alarms.set(outputs.row(i).topic(), Duration::from_millis(outputs.delay(i)));
-        }
     }
 
     fn error(&self, error: &RedisError) -> BrokerError {
@@ -98,7 +83,7 @@ impl Acks for ListAcks {
     }
 }
 
-/// What an error of a command means for a lane. A connection for commands is opened again by the next command: the lane stands.
+/// What an error of a command means for a lane.
 pub(super) fn lane_error(server: &Server, keys: &LaneKeys, error: &RedisError) -> BrokerError {
     if error.to_string().contains("LOST") {
         let what = "what this host had was given to others: it was silent for longer than the lease, or the topic was emptied";
@@ -121,8 +106,7 @@ fn settlement<'s>(keys: &LaneKeys, round: &Settled, topics: &[(&str, Vec<usize>)
     script.arg(round.again.len());
     for (receipt, how) in round.again.iter().zip(&round.again_how) {
         let (number, deliveries) = named(receipt);
-        let millis = u64::try_from(how.delay.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
-        script.arg(number).arg(deliveries).arg(millis).arg(how.attempt).arg(how.first_failed_at);
+        add_again(script.arg(number).arg(deliveries), how);
     }
     // Where each finished delivery stands among the finished, counted from 1.
     let origins: HashMap<u64, usize> = round.finished.positions().iter().copied().zip(1..).collect();

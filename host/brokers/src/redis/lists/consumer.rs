@@ -17,6 +17,7 @@ use super::roles::Shared;
 use super::scripts;
 use super::source::ListSource;
 use crate::redis::entry::{list, text};
+use crate::redis::errors::foreign_answer;
 use crate::redis::names::new_consumer;
 use crate::redis::scan::{self, Kind};
 
@@ -96,7 +97,7 @@ impl Subscription {
         script.arg(&keys.group).arg(&keys.consumer).arg(keys.lease_millis());
         let answer: Value = shared.server.call(topic, &script).await.map_err(|e| shared.server.error(&e))?;
         let [Value::Int(joined), word] = list(&answer) else {
-            return Err(BrokerError::give_up("the server answers a script as none of ours does"));
+            return Err(foreign_answer());
         };
         let word = text(word).unwrap_or_default();
         if *joined != 1 {

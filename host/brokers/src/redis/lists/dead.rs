@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Batch, BoxFuture, BrokerError, DeadLetters, Outbox, Page, Topics, headers};
+use longshore_core::{BoxFuture, BrokerError, DeadLetters, Page, Topics};
 
 use super::keys::LaneKeys;
 use super::roles::Shared;
 use super::topics::ListTopics;
 use super::{envelope, scripts};
-use crate::redis::names::check_name;
+use crate::redis::dead::alive;
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
@@ -46,13 +46,7 @@ impl ListDeadLetters {
         if page.is_empty() || page.receipt(0).position != position {
             return Ok(false);
         }
-        let alive = match alive(&page) {
-            Ok(alive) => alive,
-            Err(what) => {
-                tracing::warn!("message {grave}/{position} is not given back: {what}; publish it where it should go instead");
-                return Ok(false);
-            }
-        };
+        let Some(alive) = alive(&page, grave, position) else { return Ok(false) };
         let (row, server) = (alive.message.row(0), &self.0.server);
         let keys = LaneKeys::of_queue(row.topic());
         let mut script = scripts::REVIVE.prepare_invoke();
@@ -62,26 +56,4 @@ impl ListDeadLetters {
         self.0.alarms.set(row.topic(), Duration::ZERO);
         Ok(given == 1)
     }
-}
-
-/// A message as it was before it died.
-struct Alive {
-    message: Outbox,
-    redrives: u32,
-}
-
-/// The one of a page, or what is missing to make it alive.
-fn alive(page: &Batch) -> std::result::Result<Alive, String> {
-    let (row, message) = (page.row(0), page.get(0));
-    let text = |name: &str| row.header(name).and_then(|value| std::str::from_utf8(value).ok()).filter(|text| !text.is_empty());
-    let need = |name: &str| text(name).ok_or_else(|| format!("it is no dead letter: it has no header {name}"));
-    let topic = need(headers::DEAD_TOPIC)?;
-    need(headers::DEAD_GROUP)?;
-    check_name(topic)?;
-    let redrives = text(headers::DEAD_REDRIVES).and_then(|text| text.parse().ok()).unwrap_or(0);
-    let kept = message.headers.clone().filter(|(name, _)| !name.starts_with(headers::DEAD_PREFIX));
-    let (id, key, payload) = (text(headers::DEAD_ID).unwrap_or(message.id), message.key, message.payload);
-    let mut outbox = Outbox::default();
-    outbox.push(&longshore_core::Message { id, topic, key, payload, headers: kept, timestamp: message.timestamp, attempt: 1 }, 0, 0);
-    Ok(Alive { message: outbox, redrives })
 }

@@ -4,7 +4,7 @@ use longshore_core::{Batch, Facts, Receipt};
 use redis::Value;
 
 use super::envelope;
-use crate::redis::entry::{Entry, bytes, int, list};
+use crate::redis::entry::{Entry, bytes, facts, int, list, small};
 
 /// A delivery, as the server has to be told of it: its number, and which delivery it is.
 pub(super) fn named(receipt: Receipt<'_>) -> (u64, &str) {
@@ -31,14 +31,8 @@ pub(super) fn waited(topic: &str, value: &Value, into: &mut Batch) {
     for item in list(value) {
         let [number, attempt, deliveries, unanswered, redrives, first_failed_at, element] = list(item) else { continue };
         let (Some(number), Some(element)) = (int(number), bytes(element)) else { continue };
-        let facts = Facts {
-            deliveries: count(deliveries),
-            unanswered: count(unanswered),
-            redrives: count(redrives),
-            first_failed_at: int(first_failed_at).unwrap_or(0),
-            undecodable: false,
-        };
-        push(topic, number, element, (count(attempt).max(1), &facts.deliveries.to_string(), facts), into);
+        let facts = facts([deliveries, unanswered, redrives, first_failed_at]);
+        push(topic, number, element, (small(attempt).max(1), &facts.deliveries.to_string(), facts), into);
     }
 }
 
@@ -64,10 +58,6 @@ fn push(topic: &str, number: u64, element: &[u8], (attempt, token, facts): (u32,
 /// The id of a message that was published without one.
 pub(super) fn id(topic: &str, number: u64) -> String {
     format!("{topic}/{number}")
-}
-
-fn count(value: &Value) -> u32 {
-    int(value).map_or(0, |number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

@@ -13,12 +13,9 @@ use super::roles::Shared;
 use super::{decode, envelope, scripts};
 use crate::redis::errors::refusal;
 use crate::redis::names::{QUEUE, beside, check_name};
+use crate::redis::publishing::{has_payload, steps};
 
 type Answer = Result<String, PublishError>;
-
-/// Messages and bytes in one script.
-const STEP: usize = 1000;
-const STEP_BYTES: usize = 4 << 20;
 
 /// The publishing role.
 pub(super) struct ListPublisher(pub(super) Arc<Shared>);
@@ -76,15 +73,9 @@ impl ListPublisher {
     }
 }
 
-/// Refuses an outbox for the first message that no topic would take.
-pub(super) fn check(outbox: &Outbox) -> Result<(), (usize, PublishError)> {
-    (0..outbox.len()).try_for_each(|i| admit(outbox.row(i)).map_err(|error| (i, error)))
-}
-
-fn admit(row: Row<'_>) -> Result<(), PublishError> {
-    if row.payload().is_none() {
-        return Err(PublishError::Unsupported("a message without payload (a tombstone); an empty payload is one like any other".into()));
-    }
+/// Refuses what no topic would take.
+pub(super) fn admit(row: Row<'_>) -> Result<(), PublishError> {
+    has_payload(row)?;
     check_name(row.topic()).map_err(PublishError::Invalid)
 }
 
@@ -99,22 +90,6 @@ pub(super) fn by_topic(outbox: &Outbox, indices: impl Iterator<Item = usize>) ->
         }
     }
     topics
-}
-
-/// Runs of messages for a script each.
-fn steps<'a>(outbox: &Outbox, indices: &'a [usize]) -> Vec<&'a [usize]> {
-    let (mut steps, mut from, mut bytes) = (Vec::new(), 0, 0);
-    for (n, i) in indices.iter().enumerate() {
-        bytes += outbox.row(*i).size();
-        if n + 1 - from == STEP || bytes >= STEP_BYTES {
-            steps.push(&indices[from..=n]);
-            (from, bytes) = (n + 1, 0);
-        }
-    }
-    if from < indices.len() {
-        steps.push(&indices[from..]);
-    }
-    steps
 }
 
 /// The id that readers will see: the message's own, else its place in the queue.

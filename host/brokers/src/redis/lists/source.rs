@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Batch, BoxFuture, BrokerError, Fix, Room, Source};
+use longshore_core::{Batch, BoxFuture, BrokerError, Room, Source};
 use redis::{RedisError, Value};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -16,13 +16,13 @@ use super::{decode, scripts};
 use crate::chunk::Chunk;
 use crate::redis::alarms::Alarm;
 use crate::redis::entry::{int, list};
+use crate::redis::errors::{foreign_answer, stands};
+use crate::redis::sizes::Sizes;
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
 /// Longest time between two looks for what other hosts scheduled or left. A look is a heartbeat too.
 const LOOK: Duration = Duration::from_secs(1);
-/// Bytes that a message is taken to have before one was seen.
-const GUESS: usize = 256;
 
 /// The reading half.
 pub(super) struct ListSource {
@@ -41,7 +41,7 @@ pub(super) struct ListSource {
     /// Whether what waited comes first where both are there.
     waited_first: bool,
     chunk: Chunk,
-    message_size: usize,
+    sizes: Sizes,
 }
 
 impl ListSource {
@@ -58,7 +58,7 @@ impl ListSource {
             taking: JoinSet::new(),
             waited_first: true,
             chunk: Chunk::default(),
-            message_size: GUESS,
+            sizes: Sizes::default(),
         }
     }
 
@@ -87,7 +87,7 @@ impl ListSource {
     /// Takes what is there.
     async fn take(&mut self, room: Room) -> Result<()> {
         if self.taking.is_empty() {
-            let (shared, keys, count) = (self.shared.clone(), self.keys.clone(), self.count(room));
+            let (shared, keys, count) = (self.shared.clone(), self.keys.clone(), self.sizes.fit(room));
             let (waited_first, look) = (self.waited_first, Instant::now() >= self.look_at);
             if look {
                 self.look_at = Instant::now() + LOOK.min(self.keys.lease / 3);
@@ -107,7 +107,7 @@ impl ListSource {
 
     fn brought(&mut self, answer: &Value) -> Result<()> {
         let [fresh, waited, next, returned] = list(answer) else {
-            return Err(BrokerError::give_up("the server answers a script as none of ours does"));
+            return Err(foreign_answer());
         };
         if let Some(millis) = int(next) {
             self.look_at = self.look_at.min(Instant::now() + Duration::from_millis(millis));
@@ -119,20 +119,9 @@ impl ListSource {
         decode::waited(&self.keys.topic, waited, chunk);
         decode::fresh(&self.keys.topic, fresh, chunk);
         self.more = !chunk.is_empty();
-        if !chunk.is_empty() {
-            self.message_size = (self.message_size + chunk.bytes() / chunk.len()) / 2 + 1;
-        }
+        self.sizes.learn(chunk);
         Ok(())
     }
-
-    fn count(&self, room: Room) -> usize {
-        room.messages.min((room.bytes / self.message_size).max(1))
-    }
-}
-
-/// Nothing of a lane is lost with a connection: the next fetch opens another.
-pub(super) fn stands(error: BrokerError) -> BrokerError {
-    if error.fix == Fix::Reconnect { BrokerError::retry(error.what) } else { error }
 }
 
 impl Source for ListSource {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use longshore_core::{Acks, BoxFuture, BrokerError, Fix, Outbox, PublishError, Receipts, SettleError, Settled};
+use longshore_core::{Acks, BoxFuture, BrokerError, Outbox, PublishError, Receipts, SettleError, Settled};
 use redis::{RedisError, ScriptInvocation, Value};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -15,9 +15,12 @@ use super::keys::{LATER, LATER_KEPT, LaneKeys, Presence};
 use super::{publisher, scripts, source};
 use crate::redis::alarms::Alarms;
 use crate::redis::entry::{Fields, count, int, list};
+use crate::redis::errors::{foreign_answer, stands};
 use crate::redis::names::beside;
 use crate::redis::position::EntryId;
+use crate::redis::publishing;
 use crate::redis::server::Server;
+use crate::redis::settling::{add_again, tell_stale};
 
 /// Settles rounds of one lane.
 pub(super) struct StreamAcks {
@@ -60,7 +63,7 @@ impl StreamAcks {
         if let Some(acknowledged) = self.plain(round) {
             return self.acknowledge(&acknowledged).await.map_err(|e| self.error(&e).into());
         }
-        publisher::check(&round.outputs).map_err(|(index, error)| SettleError::Output { index, error })?;
+        publishing::check(&round.outputs, publisher::admit)?;
         let keys = self.keys();
         let topics = topics_of(&round.outputs);
         let script = settlement(keys, round, &topics);
@@ -68,10 +71,12 @@ impl StreamAcks {
         match list(&answer) {
             [Value::Int(-1), topic] => Err(wrong_type(&round.outputs, &topics, int(topic))),
             [stale, trimmed, soonest] => {
-                self.told(int(stale).unwrap_or(0), int(trimmed).unwrap_or(0), int(soonest), round);
+                tell_stale(&keys.topic, &keys.group, int(stale).unwrap_or(0));
+                source::tell_trimmed(keys, int(trimmed).unwrap_or(0));
+                self.alarms.set_for(&keys.topic, int(soonest), &round.outputs);
                 Ok(())
             }
-            _ => Err(BrokerError::give_up("the server answers a script as none of ours does").into()),
+            _ => Err(foreign_answer().into()),
         }
     }
 
@@ -93,27 +98,8 @@ impl StreamAcks {
             command.arg(id.to_string());
         });
         let acknowledged: usize = self.server.try_run(&command).await?;
-        self.tell_stale(ids.len().saturating_sub(acknowledged) as u64);
+        tell_stale(&self.keys().topic, &self.keys().group, ids.len().saturating_sub(acknowledged) as u64);
         Ok(())
-    }
-
-    fn tell_stale(&self, stale: u64) {
-        let keys = self.keys();
-        if stale > 0 {
-            tracing::warn!(topic = %keys.topic, group = %keys.group, stale, "settlements came too late and are ignored: others have the messages");
-        }
-    }
-
-    fn told(&self, stale: u64, trimmed: u64, soonest: Option<u64>, round: &Settled) {
-        let keys = self.keys();
-        self.tell_stale(stale);
-        source::tell_trimmed(keys, trimmed);
-        if let Some(millis) = soonest {
-            self.alarms.set(&keys.topic, Duration::from_millis(millis));
-        }
-        for i in (0..round.outputs.len()).filter(|i| round.outputs.delay(*i) > 0) {
-            self.alarms.set(round.outputs.row(i).topic(), Duration::from_millis(round.outputs.delay(i)));
-        }
     }
 
     fn error(&self, error: &RedisError) -> BrokerError {
@@ -169,16 +155,14 @@ pub(super) async fn release(server: &Server, keys: &LaneKeys) -> Result<(), Brok
     server.call::<Value>(&keys.topic, &script).await.map(drop).map_err(|e| server.error(&e))
 }
 
-/// What an error of a command means for a lane. A connection for commands is opened again by the next command: the lane stands.
+/// What an error of a command means for a lane.
 pub(super) fn lane_error(server: &Server, keys: &LaneKeys, error: &RedisError) -> BrokerError {
     let told = error.to_string();
     if told.contains("LOST") {
         return BrokerError::reconnect(format!("another host reads topic {:?} for group {:?} now", keys.topic, keys.group));
     }
-    match server.error(error) {
-        error if error.fix == Fix::Reconnect && !told.contains("NOGROUP") => BrokerError::retry(error.what),
-        error => error,
-    }
+    let error = server.error(error);
+    if told.contains("NOGROUP") { error } else { stands(error) }
 }
 
 /// The script of a round.
@@ -201,21 +185,15 @@ fn settlement<'s>(keys: &LaneKeys, round: &Settled, topics: &[&str]) -> ScriptIn
     script.arg(again.entries.len());
     for (i, id) in &again.entries {
         script.arg(id.to_string());
-        add_how(&mut script, round, *i);
+        add_again(&mut script, &round.again_how[*i]);
     }
     script.arg(again.retries.len());
     for (i, id, deliveries) in &again.retries {
         script.arg(id).arg(deliveries);
-        add_how(&mut script, round, *i);
+        add_again(&mut script, &round.again_how[*i]);
     }
     add_outputs(&mut script, &round.outputs, topics, &origins(&finished, &round.finished));
     script
-}
-
-fn add_how(script: &mut ScriptInvocation<'_>, round: &Settled, index: usize) {
-    let how = &round.again_how[index];
-    let millis = u64::try_from(how.delay.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
-    script.arg(millis).arg(how.attempt).arg(how.first_failed_at);
 }
 
 /// Lowest and highest of ids.

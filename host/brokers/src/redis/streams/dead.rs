@@ -4,15 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::row::{self, Row};
-use longshore_core::{BoxFuture, BrokerError, DeadLetters, Message, headers};
+use longshore_core::{Batch, BoxFuture, BrokerError, DeadLetters};
 use redis::Value;
 
 use super::keys::{DUE, KEPT};
-use super::scripts;
+use super::{decode, scripts};
 use crate::redis::alarms::Alarms;
-use crate::redis::entry::{Entry, Fields, list};
-use crate::redis::names::{check_name, of_group};
+use crate::redis::dead::{Alive, alive};
+use crate::redis::entry::Fields;
+use crate::redis::names::of_group;
 use crate::redis::position::EntryId;
 use crate::redis::server::Server;
 
@@ -55,61 +55,17 @@ impl StreamDeadLetters {
     async fn revive(&self, grave: &str, id: EntryId) -> Result<bool> {
         let id = id.to_string();
         let found: Value = self.server.run(redis::cmd("XRANGE").arg(grave).arg(&id).arg(&id)).await?;
-        let Some([_, fields]) = list(&found).first().map(list) else { return Ok(false) };
-        let entry = Entry::read(list(fields));
-        let origin = match origin(&entry) {
-            Ok(origin) => origin,
-            Err(what) => {
-                tracing::warn!(
-                    "message {grave}/{id} is not given back: it is no dead letter: {what}; publish it where it should go instead"
-                );
-                return Ok(false);
-            }
-        };
-        let mut bytes = Vec::new();
-        row::append(&mut bytes, &alive(&entry, &origin, &id));
-        let row = Row::at(&bytes, 0).expect("it was appended");
-        let mut script = scripts::REVIVE.prepare_invoke();
-        script.key(grave).key(origin.topic).key(of_group(origin.topic, DUE, origin.group)).key(of_group(origin.topic, KEPT, origin.group));
-        script.arg(&id).arg(origin.group).arg(origin.redrives.saturating_add(1)).arg(Fields(row));
+        let mut page = Batch::default();
+        decode::entries(grave, &found, &mut page);
+        if page.is_empty() {
+            return Ok(false);
+        }
+        let Some(Alive { message, group, redrives }) = alive(&page, grave, &id) else { return Ok(false) };
+        let (row, mut script) = (message.row(0), scripts::REVIVE.prepare_invoke());
+        script.key(grave).key(row.topic()).key(of_group(row.topic(), DUE, group)).key(of_group(row.topic(), KEPT, group));
+        script.arg(&id).arg(group).arg(redrives.saturating_add(1)).arg(Fields(row));
         let given: u8 = self.server.call(grave, &script).await.map_err(|e| self.server.error(&e))?;
-        self.alarms.set(origin.topic, Duration::ZERO);
+        self.alarms.set(row.topic(), Duration::ZERO);
         Ok(given == 1)
-    }
-}
-
-/// What its headers say of a dead letter.
-struct Origin<'a> {
-    topic: &'a str,
-    group: &'a str,
-    id: Option<&'a str>,
-    redrives: u32,
-}
-
-/// Where a dead letter comes from, or what is missing.
-fn origin<'a>(entry: &Entry<'a>) -> std::result::Result<Origin<'a>, String> {
-    let text = |name: &str| entry.headers.iter().find(|(n, _)| *n == name).and_then(|(_, value)| std::str::from_utf8(value).ok());
-    let need = |name: &str| text(name).filter(|t| !t.is_empty()).ok_or_else(|| format!("it has no header {name}"));
-    let topic = need(headers::DEAD_TOPIC)?;
-    check_name(topic)?;
-    Ok(Origin {
-        topic,
-        group: need(headers::DEAD_GROUP)?,
-        id: text(headers::DEAD_ID),
-        redrives: text(headers::DEAD_REDRIVES).and_then(|t| t.parse().ok()).unwrap_or(0),
-    })
-}
-
-/// The message as it was before it died.
-fn alive<'m>(entry: &'m Entry<'m>, origin: &Origin<'m>, id: &'m str) -> Message<'m, impl Iterator<Item = (&'m str, &'m [u8])> + Clone> {
-    let kept = entry.headers.iter().copied().filter(|(name, _)| !name.starts_with(headers::DEAD_PREFIX));
-    Message {
-        id: origin.id.or(entry.id).unwrap_or(id),
-        topic: origin.topic,
-        key: entry.key,
-        payload: Some(entry.payload.unwrap_or_default()),
-        headers: kept,
-        timestamp: entry.timestamp.unwrap_or_else(|| EntryId::parse(id).map_or(0, |id| id.millis)),
-        attempt: 1,
     }
 }

@@ -3,7 +3,7 @@
 use longshore_core::{Batch, Facts, Receipt};
 use redis::Value;
 
-use crate::redis::entry::{Entry, int, list, text};
+use crate::redis::entry::{Entry, facts, list, small, text};
 use crate::redis::position::EntryId;
 
 /// What a receipt's token begins with that names an entry whose id is not its position.
@@ -47,7 +47,7 @@ pub(super) fn entries(topic: &str, value: &Value, into: &mut Batch) -> Option<En
 pub(super) fn claimed(topic: &str, value: &Value, into: &mut Batch) {
     for item in list(value) {
         let [id, deliveries, fields] = list(item) else { continue };
-        entry(topic, id, fields, count(deliveries), into);
+        entry(topic, id, fields, small(deliveries), into);
     }
 }
 
@@ -56,16 +56,10 @@ pub(super) fn retries(topic: &str, value: &Value, into: &mut Batch) {
     for item in list(value) {
         let [id, place, attempt, deliveries, unanswered, redrives, first_failed_at, fields] = list(item) else { continue };
         let (Some(id), Some(place)) = (text(id), text(place).and_then(EntryId::parse)) else { continue };
-        let facts = Facts {
-            deliveries: count(deliveries),
-            unanswered: count(unanswered),
-            redrives: count(redrives),
-            first_failed_at: int(first_failed_at).unwrap_or(0),
-            undecodable: false,
-        };
+        let facts = facts([deliveries, unanswered, redrives, first_failed_at]);
         let token = format!("{}{id}/{}", char::from(RETRY), facts.deliveries);
         let receipt = Receipt { position: place.place(), token: token.as_bytes() };
-        push(topic, &place.to_string(), place.millis, fields, (count(attempt).max(1), receipt, facts), into);
+        push(topic, &place.to_string(), place.millis, fields, (small(attempt).max(1), receipt, facts), into);
     }
 }
 
@@ -83,10 +77,6 @@ fn push(topic: &str, id: &str, millis: u64, fields: &Value, (attempt, receipt, f
     let entry = Entry::read(list(fields));
     let facts = Facts { undecodable: entry.payload.is_none(), ..facts };
     into.push(&entry.message(topic, id, millis, attempt), receipt, facts);
-}
-
-fn count(value: &Value) -> u32 {
-    int(value).map_or(0, |number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

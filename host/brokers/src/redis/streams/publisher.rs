@@ -13,15 +13,13 @@ use crate::redis::alarms::Alarms;
 use crate::redis::entry::{Fields, count, text};
 use crate::redis::errors::refusal;
 use crate::redis::names::{beside, check_name};
+use crate::redis::publishing::{has_payload, steps};
 use crate::redis::server::Server;
 
 type Answers = Vec<Result<String, PublishError>>;
 
 /// Fields of one entry: a script can pass on so many.
 const MAX_FIELDS: usize = 3900;
-/// Commands and bytes in one pipeline.
-const PIPELINE: usize = 1000;
-const PIPELINE_BYTES: usize = 4 << 20;
 
 /// The publishing role.
 pub(super) struct StreamPublisher {
@@ -74,35 +72,13 @@ impl StreamPublisher {
     }
 }
 
-/// Refuses an outbox for the first message that no topic would take.
-pub(super) fn check(outbox: &Outbox) -> Result<(), (usize, PublishError)> {
-    (0..outbox.len()).try_for_each(|i| admit(outbox.row(i)).map_err(|error| (i, error)))
-}
-
-fn admit(row: Row<'_>) -> Result<(), PublishError> {
-    if row.payload().is_none() {
-        return Err(PublishError::Unsupported("a message without payload (a tombstone); an empty payload is one like any other".into()));
-    }
+/// Refuses what no topic would take.
+pub(super) fn admit(row: Row<'_>) -> Result<(), PublishError> {
+    has_payload(row)?;
     if count(row) * 2 > MAX_FIELDS {
         return Err(PublishError::TooLarge(format!("{} headers; an entry takes {}", row.headers().count(), MAX_FIELDS / 2 - 4)));
     }
     check_name(row.topic()).map_err(PublishError::Invalid)
-}
-
-/// Runs of messages for a pipeline each.
-fn steps<'a>(outbox: &Outbox, indices: &'a [usize]) -> Vec<&'a [usize]> {
-    let (mut steps, mut from, mut bytes) = (Vec::new(), 0, 0);
-    for (n, i) in indices.iter().enumerate() {
-        bytes += outbox.row(*i).size();
-        if n + 1 - from == PIPELINE || bytes >= PIPELINE_BYTES {
-            steps.push(&indices[from..=n]);
-            (from, bytes) = (n + 1, 0);
-        }
-    }
-    if from < indices.len() {
-        steps.push(&indices[from..]);
-    }
-    steps
 }
 
 /// The id that readers will see: the message's own, else the entry's.

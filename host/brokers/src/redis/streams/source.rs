@@ -16,8 +16,10 @@ use super::scripts;
 use crate::chunk::Chunk;
 use crate::redis::alarms::Alarm;
 use crate::redis::entry::{int, list};
+use crate::redis::errors::foreign_answer;
 use crate::redis::position::EntryId;
 use crate::redis::server::Server;
+use crate::redis::sizes::Sizes;
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
@@ -25,8 +27,6 @@ type Result<T> = std::result::Result<T, BrokerError>;
 const LOOK: Duration = Duration::from_secs(1);
 /// Longest time between two looks for what consumers left that are gone.
 const CLAIM: Duration = Duration::from_secs(5);
-/// Bytes that a message is taken to have before one was seen.
-const GUESS: usize = 256;
 
 /// Which connection something came over.
 #[derive(Clone, Copy)]
@@ -54,7 +54,7 @@ pub(super) struct StreamSource {
     retries_first: bool,
     chunk: Chunk,
     brought_at: Instant,
-    message_size: usize,
+    sizes: Sizes,
     /// The newest entry that was read.
     newest: Option<EntryId>,
 }
@@ -76,7 +76,7 @@ impl StreamSource {
             retries_first: true,
             chunk: Chunk::default(),
             brought_at: now,
-            message_size: GUESS,
+            sizes: Sizes::default(),
             newest: None,
         }
     }
@@ -100,7 +100,7 @@ impl StreamSource {
             self.retries_first = false;
             return self.look(room).await;
         }
-        self.reader.ask(self.count(room), (!due).then_some(self.max_wait));
+        self.reader.ask(self.sizes.fit(room), (!due).then_some(self.max_wait));
         let (look_at, alarm) = (self.look_at, &mut self.alarm);
         tokio::select! {
             answer = self.reader.answer() => match answer {
@@ -118,7 +118,7 @@ impl StreamSource {
     /// Looks for what is there besides new entries.
     async fn look(&mut self, room: Room) -> Result<()> {
         if self.looking.is_empty() {
-            let (server, keys, room) = (self.server.clone(), self.keys.clone(), self.count(room));
+            let (server, keys, room) = (self.server.clone(), self.keys.clone(), self.sizes.fit(room));
             let claim = Instant::now() >= self.claim_at;
             if claim {
                 self.claim_at = Instant::now() + (self.keys.lease / 3).min(CLAIM);
@@ -134,7 +134,7 @@ impl StreamSource {
         let answer = joined.map_err(|e| BrokerError::reconnect(format!("a look at {:?} ended by a bug: {e}", self.keys.topic)))?;
         let answer = answer.map_err(|e| self.error(&e, Way::Commands))?;
         let [next, trimmed, moved, retries, claimed] = list(&answer) else {
-            return Err(BrokerError::give_up("the server answers a script as none of ours does"));
+            return Err(foreign_answer());
         };
         let longest = LOOK.min(self.keys.lease / 3);
         let wait = int(next).map_or(longest, |millis| longest.min(Duration::from_millis(millis)));
@@ -167,9 +167,7 @@ impl StreamSource {
             );
         }
         self.newest = decode::entries(&self.keys.topic, entries, chunk).max(self.newest);
-        if !chunk.is_empty() {
-            self.message_size = (self.message_size + chunk.bytes() / chunk.len()) / 2 + 1;
-        }
+        self.sizes.learn(chunk);
         Ok(())
     }
 
@@ -178,10 +176,6 @@ impl StreamSource {
         if !self.chunk.is_used_up() && self.brought_at.elapsed() > self.keys.lease / 3 {
             self.chunk.anew();
         }
-    }
-
-    fn count(&self, room: Room) -> usize {
-        room.messages.min((room.bytes / self.message_size).max(1))
     }
 
     fn error(&self, error: &RedisError, way: Way) -> BrokerError {

@@ -19,6 +19,7 @@ use super::roles::Shared;
 use super::scripts;
 use super::source::StreamSource;
 use crate::redis::entry::{bytes, int, list, text};
+use crate::redis::errors::foreign_answer;
 use crate::redis::names::new_consumer;
 use crate::redis::position::EntryId;
 use crate::redis::scan::{self, Kind};
@@ -131,7 +132,7 @@ impl Subscription {
         script.arg(self.start(topic)?).arg(BROADCAST).arg(forgotten);
         let answer: Value = server.call(topic, &script).await.map_err(|e| self.refused(topic, &e))?;
         let [seated, new, era, waiting] = list(&answer) else {
-            return Err(BrokerError::give_up("the server answers a script as none of ours does"));
+            return Err(foreign_answer());
         };
         if int(new) == Some(1) {
             tracing::info!(broker = %server.name, topic, group = %self.group, "the group is made");

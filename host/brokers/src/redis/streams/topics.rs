@@ -24,10 +24,8 @@ pub(super) struct StreamTopics(pub(super) Arc<Server>);
 impl Topics for StreamTopics {
     fn list(&self) -> BoxFuture<'_, Result<Vec<TopicInfo>>> {
         Box::pin(async move {
-            let mut names = scan(&self.0, Kind::Stream, "*").await?;
-            names.sort();
-            let mut infos = Vec::with_capacity(names.len());
-            for name in names {
+            let mut infos = Vec::new();
+            for name in scan(&self.0, Kind::Stream, "*").await? {
                 // One that went meanwhile is not there.
                 if let Some(info) = self.info(name).await? {
                     infos.push(info);

@@ -20,14 +20,19 @@ local function is_list(key)
   local kind = redis.call('TYPE', key).ok
   return kind == 'list' or kind == 'none'
 end
+-- Lanes that began before it begin anew.
+local function begin_era(queue)
+  local time = redis.call('TIME')
+  redis.call('HSET', queue, 'era', time[1] .. '.' .. time[2])
+end
 -- The first number of a queue is the clock's, with 2048 to a millisecond: one that is made again counts on above the one that was there, and
 -- a Lua number holds it until 2109. Says whether the queue is new.
 local function make(queue)
   if redis.call('HEXISTS', queue, 'n') == 1 then
     return false
   end
-  local time = redis.call('TIME')
-  redis.call('HSET', queue, 'n', text(clock() * 2048), 'era', time[1] .. '.' .. time[2])
+  redis.call('HSET', queue, 'n', text(clock() * 2048))
+  begin_era(queue)
   return true
 end
 -- The number before so many that nobody has.
@@ -55,20 +60,6 @@ local function publish_later(topic, queue, later, now, delay, has_id, body)
   end
   redis.call('ZADD', later, text(due_at(now, delay)), n .. ' ' .. body)
   return n
-end
-local function read_facts(kept, n)
-  local facts = redis.call('HGET', kept, 'f:' .. n)
-  if not facts then
-    return nil
-  end
-  local parts = {}
-  for part in string.gmatch(facts, '%S+') do
-    parts[#parts + 1] = part
-  end
-  return parts
-end
-local function write_facts(kept, n, facts)
-  redis.call('HSET', kept, 'f:' .. n, table.concat(facts, ' '))
 end
 -- Whatever somebody has is anybody's from now on. `unanswered` counts it as handed over with no outcome. Answers how many.
 local function give_back(held, due, kept, now, unanswered)

@@ -13,7 +13,6 @@ if removed == '1' then
   redis.call('DEL', queue)
 else
   make(queue)
-  local time = redis.call('TIME')
-  redis.call('HSET', queue, 'era', time[1] .. '.' .. time[2])
+  begin_era(queue)
 end
 return count

@@ -75,15 +75,6 @@ for _, reader in ipairs(redis.call('SMEMBERS', readers)) do
   end
 end
 
-local next = -1
-if #moved > 0 then
-  next = 0
-end
-for _, set in ipairs({ due, later }) do
-  local first = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
-  if first[2] then
-    local wait = math.max(0, tonumber(first[2]) - now)
-    next = next < 0 and wait or math.min(next, wait)
-  end
-end
+-- Of what was moved just now there may be more.
+local next = #moved > 0 and 0 or soonest_of({ due, later }, now)
 return { fresh, waited, next, returned }

@@ -55,20 +55,6 @@ local function owned(stream, group, consumer, low, high, ids)
   end
   return ours
 end
-local function read_facts(kept, id)
-  local facts = redis.call('HGET', kept, 'f:' .. id)
-  if not facts then
-    return nil
-  end
-  local parts = {}
-  for part in string.gmatch(facts, '%S+') do
-    parts[#parts + 1] = part
-  end
-  return parts
-end
-local function write_facts(kept, id, facts)
-  redis.call('HSET', kept, 'f:' .. id, table.concat(facts, ' '))
-end
 -- The facts of a kept message, if this consumer has it by that delivery.
 local function held(kept, id, deliveries, consumer)
   local facts = read_facts(kept, id)

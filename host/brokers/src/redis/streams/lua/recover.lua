@@ -50,14 +50,4 @@ if claim == '1' and room > #retries then
   end
 end
 
-local next = -1
-local function look(set)
-  local first = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
-  if first[2] then
-    local wait = math.max(0, tonumber(first[2]) - now)
-    next = next < 0 and wait or math.min(next, wait)
-  end
-end
-look(due)
-look(later)
-return { next, trimmed, #places, retries, claimed }
+return { soonest_of({ due, later }, now), trimmed, #places, retries, claimed }

@@ -1,0 +1,41 @@
+//! A dead letter on Redis is a message like any other, with headers that say where it came from.
+
+use std::fmt::Display;
+
+use longshore_core::{Batch, Message, Outbox, headers};
+
+use super::names::check_name;
+
+/// A message as it was before it died.
+pub(super) struct Alive<'a> {
+    /// The one message.
+    pub(super) message: Outbox,
+    /// Whose dead letter it was.
+    #[cfg_attr(not(feature = "redis-streams"), expect(dead_code, reason = "a list has one group"))]
+    pub(super) group: &'a str,
+    /// How often it was given back before.
+    pub(super) redrives: u32,
+}
+
+/// The first message of a page, alive; `None` where it is no dead letter, which is told.
+pub(super) fn alive<'a>(page: &'a Batch, grave: &str, place: impl Display) -> Option<Alive<'a>> {
+    let told = |what: String| {
+        tracing::warn!("message {grave}/{place} is not given back: it is no dead letter: {what}; publish it where it should go instead")
+    };
+    revived(page).map_err(told).ok()
+}
+
+/// The same with what is missing.
+fn revived(page: &Batch) -> Result<Alive<'_>, String> {
+    let (row, message) = (page.row(0), page.get(0));
+    let text = |name: &str| row.header(name).and_then(|value| std::str::from_utf8(value).ok()).filter(|text| !text.is_empty());
+    let need = |name: &str| text(name).ok_or_else(|| format!("it has no header {name}"));
+    let (topic, group) = (need(headers::DEAD_TOPIC)?, need(headers::DEAD_GROUP)?);
+    check_name(topic)?;
+    let redrives = text(headers::DEAD_REDRIVES).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let kept = message.headers.clone().filter(|(name, _)| !name.starts_with(headers::DEAD_PREFIX));
+    let (id, key, payload) = (text(headers::DEAD_ID).unwrap_or(message.id), message.key, message.payload);
+    let mut outbox = Outbox::default();
+    outbox.push(&Message { id, topic, key, payload, headers: kept, timestamp: message.timestamp, attempt: 1 }, 0, 0);
+    Ok(Alive { message: outbox, group, redrives })
+}
