@@ -8,6 +8,8 @@ mod conformance;
 mod faults;
 #[path = "redis/lists.rs"]
 mod lists;
+#[path = "redis/losses.rs"]
+mod losses;
 #[path = "redis/sentinel.rs"]
 mod sentinel;
 #[path = "redis/streams.rs"]

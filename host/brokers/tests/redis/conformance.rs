@@ -1,12 +1,14 @@
 //! The conformance suite.
 
+use std::marker::PhantomData;
+
 use longshore_brokers::redis::lists::Lists;
 use longshore_brokers::redis::streams::Streams;
 use longshore_core::{Adapter, BoxFuture, Capabilities, Roles};
 use longshore_testkit::conformance::{self, Matrix, Subject, Verdict};
 use longshore_testkit::servers::{Redis, RedisOptions};
 
-use crate::support::{lists, streams};
+use crate::support::connect;
 
 /// What no single stream can do.
 const NO_PARTITIONS: &str = "equal_keys_share_a_partition";
@@ -32,45 +34,34 @@ const NOT_OF_LISTS: [&str; 17] = [
     "a_broadcast_leaves_no_group",
 ];
 
-struct StreamsSubject(Redis);
-struct ListsSubject(Redis);
+/// An adapter on a server of its own.
+struct OnRedis<A>(Redis, PhantomData<fn() -> A>);
 
-impl Subject for ListsSubject {
-    fn capabilities(&self) -> Capabilities {
-        Lists::CAPABILITIES
-    }
-
-    fn connect(&self) -> BoxFuture<'_, Roles> {
-        Box::pin(lists(self.0.port()))
-    }
-
-    fn is_queue(&self) -> bool {
-        Lists::IS_QUEUE
-    }
-
-    fn restart(&self, roles: Roles) -> BoxFuture<'_, Option<Roles>> {
-        Box::pin(async move {
-            drop(roles);
-            tokio::task::block_in_place(|| self.0.server.restart());
-            Some(lists(self.0.port()).await)
-        })
+impl<A> OnRedis<A> {
+    /// `None`: not installed.
+    fn start() -> Option<Self> {
+        Some(OnRedis(Redis::start(&RedisOptions::default().durable())?, PhantomData))
     }
 }
 
-impl Subject for StreamsSubject {
+impl<A: Adapter> Subject for OnRedis<A> {
     fn capabilities(&self) -> Capabilities {
-        Streams::CAPABILITIES
+        A::CAPABILITIES
     }
 
     fn connect(&self) -> BoxFuture<'_, Roles> {
-        Box::pin(streams(self.0.port()))
+        Box::pin(connect::<A>(self.0.port()))
+    }
+
+    fn is_queue(&self) -> bool {
+        A::IS_QUEUE
     }
 
     fn restart(&self, roles: Roles) -> BoxFuture<'_, Option<Roles>> {
         Box::pin(async move {
             drop(roles);
             tokio::task::block_in_place(|| self.0.server.restart());
-            Some(streams(self.0.port()).await)
+            Some(connect::<A>(self.0.port()).await)
         })
     }
 }
@@ -82,8 +73,8 @@ fn unsupported(matrix: &Matrix) -> Vec<&'static str> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_do_what_they_declare() {
-    let Some(redis) = Redis::start(&RedisOptions::default().durable()) else { return };
-    let matrix = conformance::run(&StreamsSubject(redis)).await;
+    let Some(subject) = OnRedis::<Streams>::start() else { return };
+    let matrix = conformance::run(&subject).await;
     println!("{matrix}");
     matrix.assert_passed();
     matrix.assert_kept_as("redis-streams");
@@ -95,8 +86,8 @@ async fn streams_do_what_they_declare() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_do_what_they_declare() {
-    let Some(redis) = Redis::start(&RedisOptions::default().durable()) else { return };
-    let matrix = conformance::run(&ListsSubject(redis)).await;
+    let Some(subject) = OnRedis::<Lists>::start() else { return };
+    let matrix = conformance::run(&subject).await;
     println!("{matrix}");
     matrix.assert_passed();
     matrix.assert_kept_as("redis-list");

@@ -9,6 +9,7 @@ use longshore_testkit::servers::tls::Authority;
 use longshore_testkit::servers::{self, Redis, RedisOptions, unique};
 use serde_json::json;
 
+use crate::losses;
 use crate::support::{streams, try_connect};
 use crate::work::{SOON, hand, publish, push, subscribe, until, wish};
 
@@ -156,20 +157,7 @@ async fn publishing_fails_while_the_server_is_away_and_recovers_by_itself() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn retry_count_and_due_time_survive_kill_9() {
-    let Some(redis) = Redis::start(&RedisOptions::default().durable()) else { return };
-    let (roles, topic) = (streams(redis.port()).await, unique("survives"));
-    publish(&roles, &topic, &["a"]).await.expect("published");
-    let mut before = hand(&roles, wish(&topic, json!({}))).await;
-    before.fetch(1).await;
-    let began = tokio::time::Instant::now();
-    before.again(0, Duration::from_millis(1500), 4, 77).settle().await;
-    drop((before, roles));
-    tokio::task::block_in_place(|| redis.server.restart());
-    let roles = streams(redis.port()).await;
-    let mut after = hand(&roles, wish(&topic, json!({}))).await;
-    after.fetch(1).await;
-    assert!(began.elapsed() >= Duration::from_millis(1500), "it came after {:?}", began.elapsed());
-    assert_eq!((after.got.get(0).attempt, after.got.facts(0).first_failed_at, after.got.facts(0).deliveries), (4, 77, 2));
+    losses::retry_count_and_due_time::<Streams>().await;
 }
 
 #[tokio::test]

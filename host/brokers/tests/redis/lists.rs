@@ -9,6 +9,7 @@ use longshore_testkit::proxy::{Direction, Proxy, Traffic};
 use longshore_testkit::servers::{self, Redis, RedisOptions, RedisSentinel, unique};
 use serde_json::json;
 
+use crate::losses;
 use crate::support::{lists, try_connect};
 use crate::work::{SOON, hand, publish, push, subscribe, until, wish};
 
@@ -111,16 +112,7 @@ async fn a_late_ack_after_revocation_does_nothing() {
 
 #[tokio::test]
 async fn a_success_after_a_failure_does_not_commit_past_it() {
-    let Some(redis) = servers::redis() else { return };
-    let (roles, topic) = (lists(redis.port()).await, unique("past"));
-    publish(&roles, &topic, &["fails", "works"]).await.expect("published");
-    let mut first = hand(&roles, wish(&topic, json!({}))).await;
-    first.fetch(2).await;
-    first.done(1).settle().await;
-    first.close().await;
-    let mut next = hand(&roles, wish(&topic, json!({}))).await;
-    next.fetch(1).await;
-    assert_eq!(next.payloads(), ["fails"]);
+    losses::a_success_after_a_failure::<Lists>().await;
 }
 
 #[tokio::test]
@@ -141,20 +133,7 @@ async fn a_failed_handler_has_published_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn retry_count_and_due_time_survive_kill_9() {
-    let Some(redis) = Redis::start(&RedisOptions::default().durable()) else { return };
-    let (roles, topic) = (lists(redis.port()).await, unique("survives"));
-    publish(&roles, &topic, &["a"]).await.expect("published");
-    let mut before = hand(&roles, wish(&topic, json!({}))).await;
-    before.fetch(1).await;
-    let began = tokio::time::Instant::now();
-    before.again(0, Duration::from_millis(1500), 4, 77).settle().await;
-    drop((before, roles));
-    tokio::task::block_in_place(|| redis.server.restart());
-    let roles = lists(redis.port()).await;
-    let mut after = hand(&roles, wish(&topic, json!({}))).await;
-    after.fetch(1).await;
-    assert!(began.elapsed() >= Duration::from_millis(1500), "it came after {:?}", began.elapsed());
-    assert_eq!((after.got.get(0).attempt, after.got.facts(0).first_failed_at, after.got.facts(0).deliveries), (4, 77, 2));
+    losses::retry_count_and_due_time::<Lists>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,7 @@ use longshore_core::{Fix, Outbox, OwnKeys, PublishError, SettleError, TopicSetti
 use longshore_testkit::servers::{self, unique};
 use serde_json::json;
 
+use crate::losses;
 use crate::support::{streams, try_connect};
 use crate::work::{hand, publish, push, subscribe, until, wish};
 
@@ -31,16 +32,7 @@ async fn an_entry_of_another_producer_is_a_message_if_it_has_a_payload_and_undec
 
 #[tokio::test]
 async fn a_success_after_a_failure_does_not_commit_past_it() {
-    let Some(redis) = servers::redis() else { return };
-    let (roles, topic) = (streams(redis.port()).await, unique("past"));
-    publish(&roles, &topic, &["fails", "succeeds"]).await.expect("published");
-    let mut first = hand(&roles, wish(&topic, json!({}))).await;
-    first.fetch(2).await;
-    first.done(1).settle().await;
-    first.close().await;
-    let mut next = hand(&roles, wish(&topic, json!({}))).await;
-    next.fetch(1).await;
-    assert_eq!(next.payloads(), ["fails"]);
+    losses::a_success_after_a_failure::<Streams>().await;
 }
 
 #[tokio::test]

@@ -18,12 +18,17 @@ pub(crate) async fn try_connect<A: Adapter>(config: Value, topics: Vec<(String, 
     A::connect(config, connect_with(topics)).await
 }
 
-/// Streams on a port of this machine, with a lease that a test can wait for.
-pub(crate) async fn streams(port: u16) -> Roles {
-    try_connect::<Streams>(json!({ "host": "127.0.0.1", "port": port, "lease": "3s" }), Vec::new()).await.expect("a server that is there")
+/// Connects to a port of this machine, with a lease that a test can wait for.
+pub(crate) async fn connect<A: Adapter>(port: u16) -> Roles {
+    try_connect::<A>(json!({ "host": "127.0.0.1", "port": port, "lease": "3s" }), Vec::new()).await.expect("a server that is there")
 }
 
-/// The same for lists.
+/// Streams on a port of this machine.
+pub(crate) async fn streams(port: u16) -> Roles {
+    connect::<Streams>(port).await
+}
+
+/// Lists on a port of this machine.
 pub(crate) async fn lists(port: u16) -> Roles {
-    try_connect::<Lists>(json!({ "host": "127.0.0.1", "port": port, "lease": "3s" }), Vec::new()).await.expect("a server that is there")
+    connect::<Lists>(port).await
 }
