@@ -1,8 +1,8 @@
 //! Real servers for tests: Redis, RabbitMQ, NATS and Kafka on loopback, with throw-away data, gone with the test process however it ends.
 //!
-//! Most tests share one server of a kind for the whole test process ([`redis`], [`rabbitmq`], [`nats`], [`kafka`]) and keep apart by [`unique`] names. A
-//! test that wants a server of its own, to kill it or to set it up in another way, starts one ([`Redis::start`] and so on), and does with
-//! its [`Server`] what a fault does: `kill`, `freeze`, `restart`.
+//! Most tests share one server of a kind for the whole test process ([`redis`], [`rabbitmq`], [`nats`], [`kafka`]) and keep apart by
+//! [`unique`] names. A test that wants a server of its own, to kill it or to set it up in another way, starts one ([`Redis::start`] and so
+//! on), and does with its [`Server`] what a fault does: `kill`, `freeze`, `restart`.
 //!
 //! All of this blocks the calling thread, for milliseconds with Redis and NATS, about two seconds with Kafka and five with RabbitMQ; it belongs to
 //! no runtime, so a server outlives the runtime of the test that started it. A test whose own tasks must go on meanwhile runs them on more
