@@ -9,6 +9,7 @@ mod kill;
 mod metrics;
 mod mistakes;
 mod poison;
+mod redrive;
 mod running;
 mod shutdown;
 mod story;

@@ -32,6 +32,9 @@ pub const DEAD_COMPONENT: &str = "longshore-dead-component";
 pub const DEAD_TRACEPARENT: &str = "longshore-dead-traceparent";
 /// How often it was redriven before.
 pub const DEAD_REDRIVES: &str = "longshore-dead-redrives";
+/// Which dead letter a message is a copy of, and when that failed. The copy has the id of the message that died; a broker that keeps one
+/// message of an id by this takes it for another.
+pub const REDRIVEN_FROM: &str = "longshore-redriven-from";
 /// Where the answer to a request goes.
 pub const REPLY_TO: &str = "longshore-reply-to";
 /// W3C trace context.

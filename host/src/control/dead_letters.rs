@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use longshore_admin::control::{Answer, DeadLetterControl};
 use longshore_admin::model::{Count, DeadLetter, DeadLetterFilter, Redrive, Redriven};
 use longshore_admin::{ControlError, Kind};
-use longshore_core::{DeadLetterPolicy, Message, Outbox, Publisher};
+use longshore_core::{DeadLetterPolicy, Message, Outbox, Publisher, headers};
 use tokio::time::timeout;
 
 use super::asked::Asked;
@@ -228,16 +228,22 @@ async fn copy_to(broker: &Asked, letters: &[DeadLetter], to: &str) -> Result<u64
     Ok(count)
 }
 
+/// What tells a copy from the message that died and from copies of other deaths, and is the same however often the redrive is begun.
+fn origin(letter: &DeadLetter) -> String {
+    format!("{}@{}", letter.id, facts::failed_at(letter))
+}
+
 async fn publish_copies(broker: &Asked, publisher: &dyn Publisher, step: &[DeadLetter], to: &str) -> Result<Vec<DeadLetter>, ControlError> {
     let mut outbox = Outbox::default();
     for letter in step {
-        let line = &letter.message;
+        let (line, from) = (&letter.message, origin(letter));
+        let kept = line.headers.iter().filter(|(name, _)| *name != headers::REDRIVEN_FROM);
         let message = Message {
             id: &letter.facts.id,
             topic: to,
             key: line.key.as_ref().map(|k| k.0.as_slice()),
             payload: line.payload.as_ref().map(|p| p.0.as_slice()),
-            headers: line.headers.iter(),
+            headers: kept.chain(std::iter::once((headers::REDRIVEN_FROM, from.as_bytes()))),
             timestamp: line.timestamp.unwrap_or_default(),
             attempt: 1,
         };

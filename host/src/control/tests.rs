@@ -208,6 +208,8 @@ async fn a_redrive_goes_to_the_failing_group_alone_and_loops_end() {
     assert_eq!(control.redrive(redrive(Some("elsewhere"))).await.unwrap(), Redriven { count: 1, skipped: 0 });
     let copy = control.browse(browse("elsewhere")).await.unwrap().remove(0).message;
     assert_eq!((copy.payload, copy.id.as_deref()), (Some("tired".into()), Some("orders/1")));
+    let from = Data::from("orders.billing.dlq/1@1767225600000");
+    assert_eq!(copy.headers.0, [("tenant".to_owned(), Data::from("a")), (headers::REDRIVEN_FROM.to_owned(), from)]);
     assert_eq!(control.redrive(redrive(None)).await.unwrap(), Redriven::default());
 }
 

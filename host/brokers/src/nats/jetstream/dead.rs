@@ -70,7 +70,8 @@ impl Broker {
     async fn give_back(&self, from: &str, letter: &StreamMessage, origin: &Origin) -> Result<(), Said> {
         let stream = self.stream_for(&origin.topic, None, self.declare).await?;
         self.ensure_retries(self.declare).await.map_err(|error| Said::Trouble(error.what))?;
-        let name = format!("{from}-{}", letter.sequence);
+        // A stream that was made anew counts from one again.
+        let name = format!("{from}-{}-{}", letter.sequence, letter.time.unix_timestamp_nanos());
         let subject = retries::subject(&stream, &origin.group, format_args!("dead.{name}"));
         if messages::last(&self.js, retries::STREAM, &subject).await?.is_some() {
             return Ok(());

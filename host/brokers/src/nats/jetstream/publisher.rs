@@ -104,14 +104,19 @@ fn with_id(row: Row<'_>) -> Result<Option<HeaderMap>, PublishError> {
     }
     let mut map = encoded.unwrap_or_default();
     let text = |name: &str| row.header(name).map(String::from_utf8_lossy).unwrap_or_default();
-    if row.header(headers::DEAD_REASON).is_some() {
+    let once = if row.header(headers::DEAD_REASON).is_some() {
         // It has the id of the message that died, which may die again once it was redriven: each death is kept.
-        let death = [headers::DEAD_GROUP, headers::DEAD_FIRST_FAILED_AT, headers::DEAD_REDRIVES].map(text).join("/");
-        map.insert(MESSAGE_ID, format!("dead/{death}/{}", row.id()).replace(char::is_control, "").as_str());
-        map.insert(ID, row.id());
+        let death = [headers::DEAD_GROUP, headers::DEAD_SOURCE, headers::DEAD_FIRST_FAILED_AT, headers::DEAD_REDRIVES].map(text);
+        format!("dead/{}/{}", death.join("/"), row.id())
+    } else if row.header(headers::REDRIVEN_FROM).is_some() {
+        // The message that died may still be remembered where its copy goes.
+        format!("redriven/{}/{}", text(headers::REDRIVEN_FROM), row.id())
     } else {
         map.insert(MESSAGE_ID, row.id());
-    }
+        return Ok(Some(map));
+    };
+    map.insert(MESSAGE_ID, once.replace(char::is_control, "").as_str());
+    map.insert(ID, row.id());
     Ok(Some(map))
 }
 
