@@ -13,3 +13,4 @@ mod redrive;
 mod running;
 mod shutdown;
 mod story;
+mod tls;

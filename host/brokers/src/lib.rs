@@ -19,6 +19,8 @@ pub mod nats;
 pub mod rabbitmq;
 #[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 pub mod redis;
+#[cfg(any(feature = "nats-jetstream", feature = "rabbitmq", feature = "redis-list", feature = "redis-streams"))]
+pub mod tls;
 
 use longshore_core::Registration;
 

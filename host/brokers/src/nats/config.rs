@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::declare::Declare;
+use crate::tls::Tls;
 
 /// A NATS server or cluster.
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -28,8 +29,10 @@ pub struct Config {
     /// Seed of an nkey.
     #[schemars(extend("format" = "secret"))]
     pub nkey: Option<String>,
-    /// Encryption.
+    /// Encryption. It is spoken too where the server asks for it.
     pub tls: Tls,
+    /// Whether TLS begins before the server has said anything, as it does with the server's `handshake_first`.
+    pub handshake_first: bool,
     /// How long connecting may take.
     #[schemars(extend("x-positive" = true))]
     pub connect_timeout: Span,
@@ -56,22 +59,6 @@ pub enum Urls {
     Many(Vec<String>),
 }
 
-/// How the connection is encrypted.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Tls {
-    /// Whether a server without TLS is refused.
-    pub enabled: bool,
-    /// File with the certificates that are trusted in place of the system's, PEM; relative to the configuration file.
-    pub ca: Option<PathBuf>,
-    /// File with our certificate, PEM, where the server wants one; with `key`.
-    pub cert: Option<PathBuf>,
-    /// File with the key of `cert`, PEM.
-    pub key: Option<PathBuf>,
-    /// Whether TLS begins before the server has said anything, as it does with the server's `handshake_first`.
-    pub handshake_first: bool,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -82,6 +69,7 @@ impl Default for Config {
             credentials_file: None,
             nkey: None,
             tls: Tls::default(),
+            handshake_first: false,
             connect_timeout: Span::from_secs(5),
             request_timeout: Span::from_secs(5),
             declare: Declare::Create,
@@ -124,14 +112,14 @@ impl Config {
             let what = |error| BrokerError::give_up(format!("credentials-file {}: {error}", path.display()));
             options = options.credentials_file(&path).await.map_err(what)?;
         }
-        if let Some(ca) = &self.tls.ca {
-            options = options.add_root_certificates(readable(&connect.folder, ca, "tls.ca")?);
+        let files = self.tls.files(&connect.folder)?;
+        if let Some(ca) = files.ca {
+            options = options.add_root_certificates(ca.path);
         }
-        if let (Some(cert), Some(key)) = (&self.tls.cert, &self.tls.key) {
-            let cert = readable(&connect.folder, cert, "tls.cert")?;
-            options = options.add_client_certificate(cert, readable(&connect.folder, key, "tls.key")?);
+        if let Some((cert, key)) = files.identity {
+            options = options.add_client_certificate(cert.path, key.path);
         }
-        Ok(if self.tls.handshake_first { options.tls_first() } else { options })
+        Ok(if self.handshake_first { options.tls_first() } else { options })
     }
 
     /// Keys that cannot go together.
@@ -143,9 +131,8 @@ impl Config {
         if self.user.is_some() != self.password.is_some() {
             return Err(BrokerError::give_up("user and password go together: one of them is missing"));
         }
-        if self.tls.cert.is_some() != self.tls.key.is_some() {
-            return Err(BrokerError::give_up("tls.cert and tls.key go together: one of them is missing"));
-        }
+        let spoken = self.tls.enabled || self.handshake_first || self.url.list().iter().any(|url| url.starts_with("tls://"));
+        self.tls.refuse_idle(spoken, "tls")?;
         Ok(())
     }
 }

@@ -11,4 +11,4 @@ mod link;
 mod names;
 
 pub use crate::declare::Declare;
-pub use config::{Config, Tls, Urls};
+pub use config::{Config, Urls};

@@ -1,15 +1,18 @@
 //! Keys of `[brokers.<name>]` with `type = "rabbitmq"`, of its subscriptions and of its topics, and what is trusted of them afterwards.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
+use lapin::tcp::{RustlsConnector, RustlsConnectorConfig};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use longshore_core::{BrokerError, Span};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::declare::Declare;
+use crate::tls::{File, Files, Tls};
 
 /// Where the server listens unless told otherwise.
 const PORT: u16 = 5672;
@@ -45,20 +48,6 @@ pub struct Config {
     /// Who makes queues, exchanges and bindings: `create` makes what is missing, `passive` only looks whether they are there, `none` trusts
     /// that they are.
     pub declare: Declare,
-}
-
-/// Encryption, and who is trusted.
-#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Tls {
-    /// Whether to encrypt; an `amqps` url does it too.
-    pub enabled: bool,
-    /// File with certificates (PEM) that are trusted besides those of the system.
-    pub ca: Option<PathBuf>,
-    /// File with the certificate (PEM) by which this client proves who it is; with `key`.
-    pub cert: Option<PathBuf>,
-    /// File with its private key (PEM).
-    pub key: Option<PathBuf>,
 }
 
 /// How an exchange routes.
@@ -224,22 +213,29 @@ impl Config {
         uri
     }
 
-    /// Certificates and key, read from their files.
-    pub(super) fn tls_config(&self, folder: &Path) -> Result<OwnedTLSConfig, BrokerError> {
-        let read = |key: &str, path: &PathBuf| {
-            let path = folder.join(path);
-            std::fs::read(&path).map_err(|e| BrokerError::give_up(format!("`tls.{key}`: {} cannot be read: {e}", path.display())))
-        };
-        let text = |key: &str, bytes: Vec<u8>| {
-            String::from_utf8(bytes).map_err(|_| BrokerError::give_up(format!("`tls.{key}` is no PEM file: it is not text")))
-        };
-        let cert_chain = self.tls.ca.as_ref().map(|path| text("ca", read("ca", path)?)).transpose()?;
-        let identity = match (&self.tls.cert, &self.tls.key) {
-            (Some(cert), Some(key)) => Some(OwnedIdentity::PKCS8 { pem: read("cert", cert)?, key: read("key", key)? }),
-            (None, None) => None,
-            _ => return Err(BrokerError::give_up("`tls.cert` and `tls.key` belong together: write both, or none")),
-        };
-        Ok(OwnedTLSConfig { identity, cert_chain })
+    /// Who is trusted, and who we are; `None` where no TLS is spoken.
+    pub(super) fn trust(&self, folder: &Path, uri: &AMQPUri) -> Result<Option<RustlsConnector>, BrokerError> {
+        let spoken = uri.scheme == AMQPScheme::AMQPS;
+        self.tls.refuse_idle(spoken, "amqps")?;
+        let files = self.tls.files(folder)?;
+        let unusable = |e: std::io::Error| BrokerError::give_up(format!("tls: {e}"));
+        Ok(if spoken { Some(connector(&files).map_err(unusable)?) } else { None })
+    }
+}
+
+fn connector(files: &Files) -> std::io::Result<RustlsConnector> {
+    let certificates = |file: &File| CertificateDer::pem_slice_iter(&file.bytes).collect::<Result<Vec<_>, _>>();
+    let unread = |e: pem::Error| std::io::Error::other(e.to_string());
+    let trusted = match &files.ca {
+        Some(ca) => RustlsConnectorConfig::default().with_parsable_certificates(certificates(ca).map_err(unread)?),
+        None => RustlsConnectorConfig::new_with_native_certs()?,
+    };
+    match &files.identity {
+        Some((cert, key)) => {
+            let key = PrivateKeyDer::from_pem_slice(&key.bytes).map_err(unread)?;
+            trusted.connector_with_single_cert(certificates(cert).map_err(unread)?, key)
+        }
+        None => trusted.connector_with_no_client_auth(),
     }
 }
 

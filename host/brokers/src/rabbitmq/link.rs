@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lapin::options::ConfirmSelectOptions;
-use lapin::tcp::OwnedTLSConfig;
-use lapin::uri::AMQPUri;
+use lapin::tcp::{AMQPUriTcpExt, RustlsConnector, TLSConfig};
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
 use longshore_core::BrokerError;
 use tokio::time::Instant;
@@ -24,7 +24,8 @@ const UNSURE: Duration = Duration::from_millis(3_100);
 /// Where a connection leads, and as whom. No `Debug`: there is a password in it.
 pub(super) struct Address {
     pub(super) uri: AMQPUri,
-    pub(super) tls: OwnedTLSConfig,
+    /// Who is trusted, where TLS is spoken.
+    pub(super) tls: Option<RustlsConnector>,
     pub(super) connect_timeout: Duration,
     /// How long any other answer may take.
     pub(super) patience: Duration,
@@ -63,7 +64,21 @@ impl Address {
         let doing = format!("RabbitMQ at {}, vhost {:?}, user {:?}", self.server(), self.uri.vhost, self.uri.authority.userinfo.username);
         let properties = ConnectionProperties::default().with_connection_name(format!("longshore {} {purpose}", self.name).into());
         let runtime = lapin::runtime::default_runtime().map_err(|e| trouble::told(&doing, &e))?;
-        let connecting = Connection::connect_uri_with_config(self.uri.clone(), properties, self.tls.clone(), runtime);
+        let tls = self.tls.clone();
+        let connecting = Connection::connector(
+            self.uri.clone(),
+            runtime,
+            async move |uri, runtime| {
+                // The client's own way trusts the system's authorities too.
+                let plain = AMQPUri { scheme: AMQPScheme::AMQP, ..uri.clone() };
+                let stream = plain.connect_with_config_async(TLSConfig::default(), &runtime).await?;
+                match &tls {
+                    Some(tls) => Ok(stream.into_rustls(tls, &uri.authority.host).await?),
+                    None => Ok(stream),
+                }
+            },
+            properties,
+        );
         match tokio::time::timeout(self.connect_timeout, connecting).await {
             Ok(Ok(connection)) => {
                 let (patience, is_silent) = (self.patience, AtomicBool::new(false));

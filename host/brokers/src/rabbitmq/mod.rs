@@ -28,7 +28,7 @@ use std::sync::Arc;
 use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, Order, Refused, Roles, Start, Subscribe};
 
 pub use crate::declare::Declare;
-pub use config::{Config, ExchangeType, Match, QueueType, Subscription, Tls, Topic};
+pub use config::{Config, ExchangeType, Match, QueueType, Subscription, Topic};
 
 use consumer::Consuming;
 use groups::Members;
@@ -90,9 +90,10 @@ impl Adapter for RabbitMq {
                 topics::check_settings(name, settings)?;
                 kept.insert(name.clone(), settings.own.read()?);
             }
+            let uri = config.uri()?;
             let address = Address {
-                uri: config.uri()?,
-                tls: config.tls_config(&connect.folder)?,
+                tls: config.trust(&connect.folder, &uri)?,
+                uri,
                 connect_timeout: config.connect_timeout.get(),
                 patience: config.confirm_timeout.get(),
                 name: connect.name,

@@ -1,7 +1,5 @@
 //! The keys of a Redis broker: where it is, who we are, how long we wait.
 
-use std::path::PathBuf;
-
 use longshore_core::{BrokerError, Connect, Span};
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
@@ -10,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::place::Place;
+use crate::tls::{Files, Tls};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
@@ -61,20 +60,6 @@ pub struct Config {
     pub lease: Span,
 }
 
-/// How the connection is encrypted.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Tls {
-    /// Whether TLS is spoken, where `url` does not say so.
-    pub enabled: bool,
-    /// File with the certificates that are trusted in place of the system's, PEM; relative to the configuration file.
-    pub ca: Option<PathBuf>,
-    /// File with our certificate, PEM, where the server wants one; with `key`.
-    pub cert: Option<PathBuf>,
-    /// File with the key of `cert`, PEM.
-    pub key: Option<PathBuf>,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -107,17 +92,20 @@ impl Config {
         if self.pool_size == 0 {
             return Err(bad("pool-size = 0 leaves no connection for commands; use 1 or more"));
         }
-        let certificates = self.tls.certificates(connect)?;
+        let certificates = certificates(self.tls.files(&connect.folder)?);
         let settings = RedisConnectionInfo::default().set_db(i64::from(self.db.unwrap_or(0)));
         let Some(master) = self.sentinel_master.clone() else {
             if !self.sentinels.is_empty() {
                 return Err(bad("sentinels are named, but not the server that they watch over: set sentinel-master"));
             }
-            return Place::fixed(self.signed(self.address(settings)?)?, certificates);
+            let info = self.signed(self.address(settings)?)?;
+            self.tls.refuse_idle(matches!(info.addr(), ConnectionAddr::TcpTls { .. }), "rediss")?;
+            return Place::fixed(info, certificates);
         };
         if self.sentinels.is_empty() || self.url.is_some() || self.host.is_some() || self.port.is_some() {
             return Err(bad("sentinel-master needs sentinels, which say where it is: name them in place of url, host and port"));
         }
+        self.tls.refuse_idle(self.tls.enabled, "rediss")?;
         let node = self.signed(self.found_at("localhost", 6379)?.set_redis_settings(settings))?;
         let sentinels = self.sentinels.iter().map(|text| self.sentinel(text)).collect::<Result<_>>()?;
         Place::watched(sentinels, master, node, certificates)
@@ -190,17 +178,8 @@ fn sign(info: ConnectionInfo, user: Option<&String>, password: Option<&String>) 
 /// Idle time after which the system asks whether the other side is there.
 const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(15);
 
-impl Tls {
-    fn certificates(&self, connect: &Connect) -> Result<TlsCertificates> {
-        let read = |path: &PathBuf| {
-            let path = connect.folder.join(path);
-            std::fs::read(&path).map_err(|e| BrokerError::give_up(format!("tls: {} cannot be read: {e}", path.display())))
-        };
-        let client_tls = match (&self.cert, &self.key) {
-            (Some(cert), Some(key)) => Some(ClientTlsConfig { client_cert: read(cert)?, client_key: read(key)? }),
-            (None, None) => None,
-            _ => return Err(BrokerError::give_up("tls.cert and tls.key belong together: set both or none")),
-        };
-        Ok(TlsCertificates { client_tls, root_cert: self.ca.as_ref().map(read).transpose()? })
-    }
+/// What the client is told of TLS.
+fn certificates(files: Files) -> TlsCertificates {
+    let client_tls = files.identity.map(|(cert, key)| ClientTlsConfig { client_cert: cert.bytes, client_key: key.bytes });
+    TlsCertificates { client_tls, root_cert: files.ca.map(|ca| ca.bytes) }
 }

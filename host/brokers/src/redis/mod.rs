@@ -24,4 +24,4 @@ mod sizes;
 #[cfg(feature = "redis-streams")]
 pub mod streams;
 
-pub use config::{Config, Tls};
+pub use config::Config;
