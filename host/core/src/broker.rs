@@ -165,8 +165,8 @@ pub struct GroupInfo {
     pub retries: u64,
     /// Hosts that read with it now.
     pub members: u64,
-    /// Milliseconds since the Unix epoch.
-    pub created_at: u64,
+    /// When it was made, milliseconds since the Unix epoch; `None` where the broker does not tell.
+    pub created_at: Option<u64>,
 }
 
 /// Where to move a group.

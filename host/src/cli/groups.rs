@@ -58,7 +58,7 @@ const COLUMNS: [Column<Group>; 8] = [
     ("retries#", |g| g.retries.to_string()),
     ("dead#", |g| number(g.dead_letters)),
     ("members#", |g| g.members.to_string()),
-    ("created", |g| time(Some(g.created_at))),
+    ("created", |g| time(g.created_at)),
 ];
 
 pub(super) async fn run(app: &App<'_>, command: Command) -> Result<(), Failure> {

@@ -22,8 +22,8 @@ pub struct Group {
     pub members: u64,
     /// Dead letters of it that are kept; `null` where the broker keeps none.
     pub dead_letters: Option<u64>,
-    /// When it was made.
-    pub created_at: u64,
+    /// When it was made; `null` where the broker does not tell.
+    pub created_at: Option<u64>,
 }
 
 /// A group to move.

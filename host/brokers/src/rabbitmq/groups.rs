@@ -20,7 +20,7 @@ impl Groups for Members {
             for (topic, group, queue) in self.0.groups() {
                 let Some((_, members)) = look(&open, &queue.name).await? else { continue };
                 let retries = waits(&open, &queue.name, false).await?.iter().map(|(_, messages)| messages).sum();
-                infos.push(GroupInfo { group, topic, position: 0, lag: None, retries, members, created_at: 0 });
+                infos.push(GroupInfo { group, topic, position: 0, lag: None, retries, members, created_at: None });
             }
             Ok(infos)
         })

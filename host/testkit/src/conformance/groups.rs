@@ -13,6 +13,9 @@ pub(super) const TESTS: &[Test] = suite!(Flag::ConsumerGroups =>
     groups_are_listed_with_what_is_left_for_them,
 );
 
+/// A time that no group is older than, milliseconds since the Unix epoch: the summer of 2023.
+const LONG_AGO: u64 = 1_690_000_000_000;
+
 async fn every_group_gets_every_message(bench: Bench<'_>) {
     let topic = bench.shared_topic("t").await;
     let (mut fast, mut slow) = (bench.shared_hand(&topic, "fast").await, bench.shared_hand(&topic, "slow").await);
@@ -51,6 +54,7 @@ async fn groups_are_listed_with_what_is_left_for_them(bench: Bench<'_>) {
     let left = |info: &GroupInfo, count| info.lag.is_none_or(|lag| lag == count);
     let before = find().await;
     assert!(left(&before, 0) && before.members == 1, "before the first message: {before:?}");
+    assert!(before.created_at.is_none_or(|at| at > LONG_AGO), "when it was made is told, or it is not known: {before:?}");
     bench.publish(&topic, &["a", "b", "c", "d"]).await;
     assert!(left(&find().await, 4), "all are left: {:?}", find().await);
     hand.fetch(3).await;

@@ -76,7 +76,7 @@ fn moved(consumer: &Consumer, start: &Start) -> Result<serde_json::Value, Broker
 fn info(consumer: &Consumer, subjects: &[&str], retries: u64) -> GroupInfo {
     let filters = consumer.filters();
     let topic = if filters.is_empty() { subjects.join(", ") } else { filters.join(", ") };
-    let created = async_nats::datetime::parse_rfc3339(&consumer.created).map_or(0, |at| at.unix_timestamp_nanos() / 1_000_000);
+    let created = async_nats::datetime::parse_rfc3339(&consumer.created).ok().map(|at| at.unix_timestamp_nanos() / 1_000_000);
     GroupInfo {
         group: consumer.name.clone(),
         topic,
@@ -84,6 +84,6 @@ fn info(consumer: &Consumer, subjects: &[&str], retries: u64) -> GroupInfo {
         lag: Some(consumer.num_pending + consumer.num_ack_pending),
         retries,
         members: 0,
-        created_at: u64::try_from(created).unwrap_or(0),
+        created_at: created.and_then(|millis| u64::try_from(millis).ok()),
     }
 }

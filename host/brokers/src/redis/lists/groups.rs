@@ -27,7 +27,7 @@ impl Groups for ListGroups {
                     lag: Some(counts.there + counts.taken + counts.retries),
                     retries: counts.retries,
                     members: counts.members,
-                    created_at: 0,
+                    created_at: None,
                 });
             }
             Ok(infos)

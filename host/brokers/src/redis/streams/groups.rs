@@ -79,7 +79,7 @@ impl StreamGroups {
             lag: number("lag").map(|lag| lag + held + retries),
             retries,
             members: list(&consumers).iter().filter(|consumer| self.is_here(consumer)).count() as u64,
-            created_at: 0,
+            created_at: None,
         })
     }
 
