@@ -3,7 +3,7 @@
 //! Each key has a line of positions, of messages that are here and of those that are *away*, waiting in the broker for a retry. Only the
 //! head of the line may run; so a retry that waits holds its key and nothing else.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -11,52 +11,15 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use longshore_core::{Batch, Waiting};
 
+use self::line::{Away, Held, Line, Place};
 use super::{Picked, Seqs};
+
+mod line;
 
 /// Fixed, so that a simulation replays. A collision makes two keys share a line, which is only slower.
 const HASH: FixedState = FixedState::with_seed(0x4c6f_6e67_7368_6f72);
 /// When a retry comes again that was waiting before this lane began is not known: as if it were due.
 const UNKNOWN_DUE: u64 = 0;
-
-/// One message that waits.
-#[derive(Debug, Clone)]
-struct Held {
-    batch: Arc<Batch>,
-    index: usize,
-    seq: u64,
-    alone: bool,
-}
-
-/// A place in a key's line.
-#[derive(Debug)]
-enum Place {
-    Here(Held),
-    /// With the broker.
-    Away(Away),
-}
-
-/// A message that is with the broker.
-#[derive(Debug, Clone, Copy)]
-struct Away {
-    /// Until about that time in milliseconds since the Unix epoch.
-    due: u64,
-    /// Not for its own sake: to make room.
-    parked: bool,
-}
-
-/// One key's messages by position.
-#[derive(Debug, Default)]
-struct Line {
-    places: BTreeMap<u64, Place>,
-    running: bool,
-    queued: bool,
-}
-
-impl Line {
-    fn may_run(&self) -> bool {
-        !self.running && matches!(self.places.first_key_value(), Some((_, Place::Here(_))))
-    }
-}
 
 /// What may run next.
 #[derive(Debug)]
@@ -86,7 +49,7 @@ impl Keyed {
         let mut keyed = Keyed { whole_lane, lines, ready, here: 0, parked: 0, replaced: Vec::new() };
         for w in waiting {
             if let Some(key) = keyed.key(w.key.as_deref()) {
-                keyed.lines.entry(key).or_default().places.insert(w.position, Place::Away(Away { due: UNKNOWN_DUE, parked: false }));
+                keyed.lines.entry(key).or_default().put(w.position, Place::Away(Away { due: UNKNOWN_DUE, parked: false }));
             }
         }
         keyed
@@ -124,10 +87,12 @@ impl Keyed {
         let at = picked.from + index;
         if let Some(key) = self.key(picked.batch.row(at).key()) {
             let position = picked.batch.receipt(at).position;
-            let place = self.lines.entry(key).or_default().places.entry(position).or_insert(Place::Away(Away { due, parked: false }));
-            // A second delivery of it that is here already stays: it is what came again.
-            if let Place::Away(away) = place {
-                away.due = due;
+            let line = self.lines.entry(key).or_default();
+            match line.at(position) {
+                // A second delivery of it that is here already stays: it is what came again.
+                Some(Place::Here(_)) => {}
+                Some(Place::Away(Away { parked, .. })) => drop(line.put(position, Place::Away(Away { due, parked: *parked }))),
+                None => drop(line.put(position, Place::Away(Away { due, parked: false }))),
             }
         }
     }
@@ -137,9 +102,9 @@ impl Keyed {
         let Some(key) = self.key(picked.batch.row(at).key()) else { return };
         let Some(line) = self.lines.get_mut(&key) else { return };
         let position = picked.batch.receipt(at).position;
-        if let Some(Place::Away(away)) = line.places.get(&position) {
+        if let Some(Place::Away(away)) = line.at(position) {
             self.parked -= usize::from(away.parked);
-            line.places.remove(&position);
+            line.remove(position);
         }
         self.go_on(key);
     }
@@ -155,7 +120,7 @@ impl Keyed {
 
     /// Offers what is left of a line, or forgets it.
     fn go_on(&mut self, key: u64) {
-        if self.lines.get(&key).is_some_and(|l| l.places.is_empty() && !l.running) {
+        if self.lines.get(&key).is_some_and(Line::is_over) {
             self.lines.remove(&key);
         } else {
             self.offer(key);
@@ -173,8 +138,8 @@ impl Keyed {
         held.sort_unstable();
         for key in held {
             let line = self.lines.get_mut(&key).expect("it was just listed");
-            let due = line.places.values().map(|p| if let Place::Away(away) = p { away.due } else { 0 }).max().unwrap_or(UNKNOWN_DUE);
-            for place in line.places.values_mut().filter(|p| matches!(p, Place::Here(_))) {
+            let due = line.places().map(|p| if let Place::Away(away) = p { away.due } else { 0 }).max().unwrap_or(UNKNOWN_DUE);
+            for place in line.places_mut().filter(|p| matches!(p, Place::Here(_))) {
                 if let Place::Here(held) = std::mem::replace(place, Place::Away(Away { due, parked: true })) {
                     parked.extend(gather(vec![held]).map(|p| (p, due)));
                 }
@@ -190,14 +155,14 @@ impl Keyed {
     }
 
     pub(super) fn waits_until(&self) -> Option<u64> {
-        let waited_for = self.lines.values().filter(|l| l.places.values().any(|p| matches!(p, Place::Here(_))));
-        waited_for.filter_map(|l| if let (_, Place::Away(away)) = l.places.first_key_value()? { Some(away.due) } else { None }).min()
+        let waited_for = self.lines.values().filter(|l| l.places().any(|p| matches!(p, Place::Here(_))));
+        waited_for.filter_map(|l| if let Place::Away(away) = l.head()? { Some(away.due) } else { None }).min()
     }
 
     pub(super) fn is_behind(&self, picked: &Picked, index: usize) -> bool {
         let at = picked.from + index;
         let Some(line) = self.key(picked.batch.row(at).key()).and_then(|key| self.lines.get(&key)) else { return false };
-        line.places.range(..picked.batch.receipt(at).position).any(|(_, place)| matches!(place, Place::Away(_)))
+        line.before(picked.batch.receipt(at).position).any(|place| matches!(place, Place::Away(_)))
     }
 
     pub(super) fn must_follow(&self, (later, index): (&Batch, usize), (earlier, at): (&Batch, usize)) -> bool {
@@ -211,7 +176,7 @@ impl Keyed {
 
     pub(super) fn each(&self, mut show: impl FnMut(&Batch, usize)) {
         let loose = self.ready.iter().filter_map(|r| if let Ready::Loose(held) = r { Some(held) } else { None });
-        let lined = self.lines.values().flat_map(|l| l.places.values());
+        let lined = self.lines.values().flat_map(Line::places);
         let lined = lined.filter_map(|p| if let Place::Here(held) = p { Some(held) } else { None });
         loose.chain(lined).for_each(|h| show(&h.batch, h.index));
     }
@@ -221,16 +186,11 @@ impl Keyed {
         let Some(line) = self.lines.get_mut(&key) else { return };
         line.queued = false;
         while taken.len() < most
-            && let Some(place) = line.places.first_entry()
-            && let Place::Here(held) = place.get()
+            && let Some(head) = line.head_here()
+            && (!head.alone || taken.is_empty())
         {
-            if held.alone && !taken.is_empty() {
-                break;
-            }
-            let alone = held.alone;
-            if let Place::Here(held) = place.remove() {
-                taken.push(held);
-            }
+            let alone = head.alone;
+            taken.extend(line.take_head());
             line.running = true;
             if alone {
                 break;
@@ -245,10 +205,7 @@ impl Keyed {
     fn starts_alone(&self, taken: &[Held]) -> bool {
         let head = match self.ready.front() {
             Some(Ready::Loose(held)) => Some(held),
-            Some(Ready::Key(key)) => self.lines.get(key).and_then(|l| match l.places.first_key_value() {
-                Some((_, Place::Here(held))) => Some(held),
-                _ => None,
-            }),
+            Some(Ready::Key(key)) => self.lines.get(key).and_then(Line::head_here),
             None => None,
         };
         !taken.is_empty() && head.is_some_and(|h| h.alone)
@@ -261,7 +218,7 @@ impl Keyed {
         };
         let position = held.batch.receipt(held.index).position;
         let line = self.lines.entry(key).or_default();
-        let before = line.places.remove(&position);
+        let before = line.remove(position);
         self.parked -= usize::from(matches!(before, Some(Place::Away(Away { parked: true, .. }))));
         let (kept, dropped) = match before {
             // The newer delivery's receipt is the one that counts; what was requeued is older than what came meanwhile.
@@ -273,7 +230,7 @@ impl Keyed {
         // The older sequence number stays open: the mark must not pass a position that is still here.
         let seq = dropped.as_ref().map_or(kept.seq, |d| d.seq.min(kept.seq));
         self.replaced.extend(dropped.map(|d| (d.seq.max(kept.seq), d.batch.row(d.index).size())));
-        line.places.insert(position, Place::Here(Held { seq, ..kept }));
+        line.put(position, Place::Here(Held { seq, ..kept }));
         self.offer(key);
     }
 
