@@ -67,6 +67,9 @@ pub trait Adapter: 'static {
     const IN_PROCESS: bool = false;
     /// Whether a topic is a queue that one group empties, so that a second group would take from the first.
     const IS_QUEUE: bool = false;
+    /// Something where it keeps nothing: a message goes to who listens when it is published, or to nobody, and never again. Such a broker
+    /// declares none of the flags that need keeping, and names here the kind of broker that is like it and keeps messages.
+    const FORGETS: Option<&'static str> = None;
     /// How long a fetch waits at the broker where `fetch.max-wait` says nothing. `None`: the broker wakes its readers by itself, or the wait is
     /// nothing that a user should set.
     const MAX_WAIT: Option<Duration> = None;
@@ -114,6 +117,8 @@ pub struct Registration {
     pub in_process: bool,
     /// [`Adapter::IS_QUEUE`].
     pub is_queue: bool,
+    /// [`Adapter::FORGETS`].
+    pub forgets: Option<&'static str>,
     /// [`Adapter::MAX_WAIT`].
     pub max_wait: Option<Duration>,
     /// JSON schema of [`Adapter::Config`].
@@ -155,6 +160,7 @@ impl Registration {
             capabilities: A::CAPABILITIES,
             in_process: A::IN_PROCESS,
             is_queue: A::IS_QUEUE,
+            forgets: A::FORGETS,
             max_wait: A::MAX_WAIT,
             schema: || schemars::schema_for!(A::Config),
             subscription: Table::of::<A::Subscription>(),

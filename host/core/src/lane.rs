@@ -27,6 +27,11 @@ pub trait Source: Send {
     /// Cancel-safe: when the future is dropped, what was taken from the broker and not appended comes with the next call. Not calling it is
     /// back-pressure. An error ends the lane unless its fix is `Retry`.
     fn fetch<'a>(&'a mut self, room: Room, into: &'a mut Batch) -> BoxFuture<'a, Result<(), BrokerError>>;
+
+    /// How many messages were dropped since this was last asked, because a broker that does not wait brought more than there was room for.
+    fn take_dropped(&mut self) -> u64 {
+        0
+    }
 }
 
 /// The acknowledging half. Owned by the lane's task alone.

@@ -34,7 +34,8 @@ pub(super) fn copies(config: &Config, brokers: &Brokers, chosen: &dyn Fn(&str) -
             order: Order::None,
             max_attempts: policy.retry.max_attempts,
         });
-        policy.delivery = Delivery::AtLeastOnce;
+        // What came is copied to the end when the host stops: it cannot be handed back.
+        policy.delivery = Delivery::AtMostOnce;
         policy.breaker = None;
         policy.dead_letter = DeadLetterPolicy { topic: None, ..DeadLetterPolicy::default() };
         policy.concurrency = 1;

@@ -15,6 +15,8 @@ use super::trusted::{Config, SubscriptionConfig};
 
 /// What means nothing where the broker wakes its readers by itself, and is the broker's kind's to say where nobody else does.
 const MAX_WAIT: &str = "fetch.max-wait";
+/// What means nothing where nothing is kept.
+const KEPT: [&str; 4] = ["retry", "dead-letter", "max-deliveries", "start"];
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -79,6 +81,11 @@ fn explained(config: &Config, subscription: &SubscriptionConfig) -> Explained {
         let millis = u64::try_from(subscription.fetch.max_wait.as_millis()).unwrap_or(u64::MAX);
         let value = Span::from_millis(millis).to_string();
         settings.push(Setting { key: MAX_WAIT.into(), value, origin: Origin::Default });
+    }
+    if registration.is_some_and(|registration| registration.forgets.is_some()) {
+        settings.retain(|setting| !KEPT.contains(&setting.key.split('.').next().unwrap_or_default()));
+        let delivery = settings.iter_mut().filter(|setting| setting.key == "delivery" && setting.origin == Origin::Default);
+        delivery.for_each(|setting| setting.value = "at-most-once".into());
     }
     settings.sort_by(|a, b| a.key.cmp(&b.key));
     let kind = registration.map_or("", |registration| registration.name);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longshore_core::{Fetch, Flag, OwnKeys, Pattern, Span, Start};
+use longshore_core::{DeadLetterPolicy, Delivery, Fetch, Flag, OwnKeys, Pattern, Span, Start};
 
 use super::assemble::{Assembly, DEFAULT_BROKER};
 use super::elements::{Mode, Policy, Subscription};
@@ -65,6 +65,7 @@ fn one(assembly: &mut Assembly<'_>, owner: &str, entry: &Node, layer: Option<&No
     let wait = raw.fetch.max_wait.map(Span::get).or_else(|| assembly.kinds.get(&named)?.max_wait).unwrap_or(USUAL_WAIT);
     let asked = group(assembly, &raw, owner, &named);
     let own = SUBSCRIPTION.own(assembly, entry, &named, path);
+    let forgets = assembly.kinds.get(&named).is_some_and(|kind| kind.forgets.is_some());
     let (broker, group, own, copied) = match raw.persist.then(|| log(assembly, &named, entry, path)).flatten() {
         Some(log) => {
             let group = raw.group.clone().unwrap_or_else(|| owner.into());
@@ -72,6 +73,9 @@ fn one(assembly: &mut Assembly<'_>, owner: &str, entry: &Node, layer: Option<&No
         }
         None => (named, asked, own, None),
     };
+    // What nobody keeps is delivered once at most, and what fails goes nowhere.
+    let once = forgets && copied.is_none();
+    let dead_letter = if once { DeadLetterPolicy { topic: None, ..policy.dead_letter.policy() } } else { policy.dead_letter.policy() };
     Some(SubscriptionConfig {
         name: format!("{owner}/{short}"),
         handler: owner.into(),
@@ -79,7 +83,7 @@ fn one(assembly: &mut Assembly<'_>, owner: &str, entry: &Node, layer: Option<&No
         topics,
         group,
         order: raw.order.into(),
-        delivery: raw.delivery.into(),
+        delivery: if once { Delivery::AtMostOnce } else { raw.delivery.into() },
         start,
         fetch: Fetch { max_messages: raw.fetch.max_messages.unwrap_or(policy.max_in_flight), max_wait: wait },
         concurrency: policy.concurrency,
@@ -87,7 +91,7 @@ fn one(assembly: &mut Assembly<'_>, owner: &str, entry: &Node, layer: Option<&No
         max_bytes_in_flight: policy.max_bytes_in_flight.length(),
         batching: policy.batch.batching(),
         retry: policy.retry.policy(),
-        dead_letter: policy.dead_letter.policy(),
+        dead_letter,
         breaker: policy.circuit_breaker.breaker(),
         max_deliveries: policy.max_deliveries,
         own,
@@ -110,7 +114,7 @@ fn group(assembly: &Assembly<'_>, raw: &Subscription, owner: &str, broker: &str)
 fn log(assembly: &mut Assembly<'_>, from: &str, entry: &Node, path: &KeyPath) -> Option<String> {
     let from_kind = *assembly.kinds.get(from)?;
     let place = &entry.get("persist").unwrap_or(entry).place;
-    if from_kind.capabilities.has(Flag::AckNack) {
+    if from_kind.forgets.is_none() {
         let problem = format!("the broker {from:?} ({}) keeps its messages by itself", from_kind.name);
         assembly.tell(Mistake::new(&path.key("persist"), place, problem).help("take it out"));
         return None;

@@ -172,6 +172,7 @@ impl Default for PubsubSubscription {
 impl Adapter for Pubsub {
     const NAME: &'static str = "pubsub";
     const CAPABILITIES: Capabilities = Capabilities::of(&[Flag::Publish, Flag::Subscribe, Flag::Broadcast]);
+    const FORGETS: Option<&'static str> = Some("queue");
     type Config = PubsubConfig;
     type Subscription = PubsubSubscription;
     type Topic = NoKeys;

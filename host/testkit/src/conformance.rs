@@ -11,6 +11,7 @@ mod consuming;
 mod dead_letters;
 mod delays;
 mod durable;
+mod forgetful;
 mod groups;
 mod hand;
 mod matrix;
@@ -70,6 +71,11 @@ pub trait Subject: Send + Sync {
         false
     }
 
+    /// Whether it keeps nothing: what is published goes to who listens then, once at most.
+    fn forgets(&self) -> bool {
+        false
+    }
+
     /// Ends everything behind `roles` as a crash would, and connects again to what outlives it. `None` where nothing does; a durable broker
     /// must.
     fn restart(&self, roles: Roles) -> BoxFuture<'_, Option<Roles>>;
@@ -93,11 +99,37 @@ pub struct Test {
     pub flag: Flag,
     /// Another that the test needs besides.
     also: Option<Flag>,
-    /// Whether it is not of a topic that one group empties.
-    not_of_queues: bool,
+    /// Brokers of which it is not true, and which are asked for something else in its place.
+    not_of: Option<Habit>,
     /// Whether the broker has the role that the test needs besides, where the flag does not promise it.
     has_role: fn(&Roles) -> bool,
     run: fn(&dyn Subject) -> BoxFuture<'_, ()>,
+}
+
+/// How a broker deals with messages that makes some tests mean nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Habit {
+    /// [`Subject::is_queue`].
+    Queue,
+    /// [`Subject::forgets`].
+    Forgetful,
+}
+
+impl Habit {
+    fn is_of(self, subject: &dyn Subject) -> bool {
+        match self {
+            Habit::Queue => subject.is_queue(),
+            Habit::Forgetful => subject.forgets(),
+        }
+    }
+
+    /// What such a broker is asked in place of the test.
+    fn instead(self, subject: &dyn Subject) -> BoxFuture<'_, ()> {
+        match self {
+            Habit::Queue => refusals::queue(subject),
+            Habit::Forgetful => forgetful::keeps_nothing(subject),
+        }
+    }
 }
 
 /// All tests, in the order of tables.
@@ -112,6 +144,7 @@ pub fn tests() -> Vec<Test> {
         consuming::BLOCKING,
         groups::SEVERAL,
         groups::TESTS,
+        groups::LISTED,
         acks::SETTLING,
         acks::GUARANTEES,
         acks::WAITING,
@@ -130,6 +163,7 @@ pub fn tests() -> Vec<Test> {
         durable::TESTS,
         durable::DELAYS,
         broadcast::TESTS,
+        broadcast::RETRIES,
         broadcast::GROUPS,
     ];
     groups.concat()
@@ -141,11 +175,12 @@ pub async fn run(subject: &dyn Subject) -> Matrix {
     let mut entries = Vec::new();
     for test in tests() {
         let missing = std::iter::once(test.flag).chain(test.also).find(|flag| !declared.has(*flag));
-        let verdict = match (missing, (test.has_role)(&roles)) {
-            (None, true) if test.not_of_queues && subject.is_queue() => verdict(refusals::queue(subject), Verdict::Unsupported).await,
-            (None, true) => verdict((test.run)(subject), Verdict::Passed).await,
-            (None, false) => Verdict::Unsupported,
-            (Some(flag), _) => verdict(refusals::check(subject, flag), Verdict::Unsupported).await,
+        let habit = test.not_of.filter(|habit| habit.is_of(subject));
+        let verdict = match (missing, (test.has_role)(&roles), habit) {
+            (None, true, Some(habit)) => verdict(habit.instead(subject), Verdict::Unsupported).await,
+            (None, true, None) => verdict((test.run)(subject), Verdict::Passed).await,
+            (None, false, _) => Verdict::Unsupported,
+            (Some(flag), ..) => verdict(refusals::check(subject, flag), Verdict::Unsupported).await,
         };
         entries.push(Entry { test: test.name, flag: test.flag, verdict });
     }
@@ -168,15 +203,17 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
 /// Tests of a flag, from async functions that take a bench; with a role that they need besides, if they do.
 macro_rules! suite {
     ($flag:expr => $($name:ident),+ $(,)?) => { suite!($flag, |_| true => $($name),+) };
-    ($flag:expr, not of queues => $($name:ident),+ $(,)?) => { suite!($flag, None, |_| true, true => $($name),+) };
+    ($flag:expr, not of $habit:ident => $($name:ident),+ $(,)?) => {
+        suite!($flag, None, |_| true, Some($crate::conformance::Habit::$habit) => $($name),+)
+    };
     ($flag:expr, $has_role:expr => $($name:ident),+ $(,)?) => { suite!($flag, None, $has_role => $($name),+) };
-    ($flag:expr, $also:expr, $has_role:expr => $($name:ident),+ $(,)?) => { suite!($flag, $also, $has_role, false => $($name),+) };
-    ($flag:expr, $also:expr, $has_role:expr, $not_of_queues:expr => $($name:ident),+ $(,)?) => {
+    ($flag:expr, $also:expr, $has_role:expr => $($name:ident),+ $(,)?) => { suite!($flag, $also, $has_role, None => $($name),+) };
+    ($flag:expr, $also:expr, $has_role:expr, $not_of:expr => $($name:ident),+ $(,)?) => {
         &[$($crate::conformance::Test {
             name: stringify!($name),
             flag: $flag,
             also: $also,
-            not_of_queues: $not_of_queues,
+            not_of: $not_of,
             has_role: $has_role,
             run: |subject| Box::pin(async move { $name($crate::conformance::Bench::new(subject).await).await }),
         }),+]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longshore_core::{Backoff, Batching, Breaker, Order, Start};
+use longshore_core::{Backoff, Batching, Breaker, Delivery, Order, Start};
 
 use super::file;
 use crate::config::{Reuse, Secret, hints};
@@ -167,12 +167,37 @@ fn overlays_and_arguments_are_laid_over_the_file() {
         .env("prod")
         .set("handlers.billing.retry.max-attempts=4")
         .set("handlers.billing.config.name=from the line")
-        .set(r#"brokers.default={ type = "pubsub", url = "x" }"#)
+        .set(r#"brokers.default={ type = "queue" }"#)
         .good();
     let handler = &config.handlers["billing"];
     assert_eq!((handler.subscriptions[0].retry.max_attempts, handler.limits.deadline.as_secs()), (4, 1));
     assert_eq!(handler.config["name"].expose(), "from the line");
-    assert_eq!(config.brokers["default"].registration.name, "pubsub");
+    assert_eq!(config.brokers["default"].registration.name, "queue");
+}
+
+#[test]
+fn what_nobody_keeps_is_delivered_once_at_most_and_what_fails_goes_nowhere() {
+    let config = file(
+        r#"
+[brokers.default]
+type = "embedded"
+[brokers.cheap]
+type = "pubsub"
+url = "x"
+[defaults]
+dead-letter = { topic = "dead" }
+[handlers.h]
+component = "h.wasm"
+subscribe = [{ topic = "a", broker = "cheap" }, { topic = "b", broker = "cheap", persist = true }, { topic = "c" }]
+"#,
+    )
+    .good();
+    let of = |i: usize| {
+        let subscription = &config.handlers["h"].subscriptions[i];
+        (subscription.delivery, subscription.dead_letter.topic.as_deref())
+    };
+    assert_eq!(of(0), (Delivery::AtMostOnce, None));
+    assert_eq!([of(1), of(2)], [(Delivery::AtLeastOnce, Some("dead")); 2]);
 }
 
 #[test]

@@ -322,6 +322,41 @@ subscribe = [{ topic = "b", broker = "cheap", persist = true }]
 }
 
 #[test]
+fn what_needs_keeping_is_told_where_nothing_is_kept() {
+    told!(file(
+        r#"
+[brokers.default]
+type = "embedded"
+[brokers.cheap]
+type = "pubsub"
+url = "x"
+[defaults]
+retry = { max-attempts = 3 }
+[topics.a]
+broker = "cheap"
+retention = "1h"
+[handlers.all]
+component = "h.wasm"
+dead-letter = { topic = "dead" }
+max-deliveries = 3
+subscribe = [{ topic = "a", broker = "cheap", retry = { max-attempts = 2 }, delivery = "at-least-once", start = "earliest" }]
+[handlers.some]
+component = "h.wasm"
+dead-letter = { topic = "dead" }
+subscribe = [{ topic = "a" }, { topic = "b", broker = "cheap" }]
+[handlers.none]
+component = "h.wasm"
+dead-letter = false
+subscribe = [{ topic = "c", broker = "cheap", delivery = "at-most-once", start = "latest" }]
+[handlers.copied]
+component = "h.wasm"
+retry = { max-attempts = 2 }
+subscribe = [{ topic = "d", broker = "cheap", persist = true, delivery = "at-least-once", start = "earliest" }]
+"#
+    ));
+}
+
+#[test]
 fn what_comes_with_longshore_is_told_apart_from_files() {
     told!(file(
         r#"

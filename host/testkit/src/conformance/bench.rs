@@ -72,11 +72,11 @@ impl<'a> Bench<'a> {
     }
 
     /// Publishes a payload before anybody is there for it, which a broker may refuse that keeps nothing for those who come later. Says
-    /// whether it was taken.
+    /// whether it waits for them.
     pub async fn publish_early(&self, topic: &str, payload: &str) -> bool {
         let mut outbox = Outbox::default();
         push(&mut outbox, topic, None, payload, 0);
-        self.publish_all(&outbox).await.remove(0).is_ok()
+        self.publish_all(&outbox).await.remove(0).is_ok() && !self.subject.forgets()
     }
 
     /// Publishes an outbox and answers for each message.
@@ -98,7 +98,9 @@ impl<'a> Bench<'a> {
     /// Subscribes, without order where the broker has none.
     pub async fn try_subscribe(&self, subscribe: &Subscribe) -> Result<Lanes, BrokerError> {
         let mut subscribe = subscribe.clone();
-        if !self.subject.capabilities().has(Flag::MessageOrdering) {
+        // Members of a group that nothing is kept for are given messages in no order.
+        let shared = self.subject.forgets() && subscribe.group.is_some();
+        if shared || !self.subject.capabilities().has(Flag::MessageOrdering) {
             subscribe.order = Order::None;
         }
         if subscribe.own == OwnKeys::default() {
@@ -117,6 +119,25 @@ impl<'a> Bench<'a> {
         let mut lanes = self.subscribe(&[topic], self.group(group)).await;
         let lane = next(&mut lanes).await;
         Hand::new(lane, Some(lanes))
+    }
+
+    /// A hand on a topic to which `outbox` was published before it came, or at once after it where nothing is kept for who comes later; and
+    /// what publishing answered.
+    pub async fn hand_after(&self, topic: &str, outbox: &Outbox) -> (Hand, Vec<Result<String, PublishError>>) {
+        if self.subject.forgets() {
+            let hand = self.hand(topic, "g").await;
+            return (hand, self.publish_all(outbox).await);
+        }
+        let answers = self.publish_all(outbox).await;
+        (self.hand(topic, "g").await, answers)
+    }
+
+    /// The same for payloads that the broker takes, with their ids.
+    pub async fn hand_with(&self, topic: &str, payloads: &[&str]) -> (Hand, Vec<String>) {
+        let mut outbox = Outbox::default();
+        payloads.iter().for_each(|payload| push(&mut outbox, topic, None, payload, 0));
+        let (hand, answers) = self.hand_after(topic, &outbox).await;
+        (hand, answers.into_iter().map(|answer| answer.expect("a good message is taken")).collect())
     }
 
     /// The same for a topic that is shared.

@@ -9,8 +9,8 @@ use super::{Bench, Hand, Test, suite};
 
 pub(super) const TESTS: &[Test] = suite!(Flag::Broadcast =>
     every_subscriber_gets_a_copy_of_what_comes_while_it_is_there,
-    a_failed_broadcast_comes_again_to_its_subscriber_alone,
 );
+pub(super) const RETRIES: &[Test] = suite!(Flag::Broadcast, not of Forgetful => a_failed_broadcast_comes_again_to_its_subscriber_alone);
 pub(super) const GROUPS: &[Test] = suite!(Flag::Broadcast, |roles| roles.groups.is_some() => a_broadcast_leaves_no_group);
 
 /// A broadcast from now on. Beside groups it never is anything else; where there are none, the start says so.

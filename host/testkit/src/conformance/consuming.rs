@@ -10,8 +10,8 @@ use longshore_core::{Batch, Flag, Room, Start, Subscribe};
 use super::bench::{SOON, next, wish};
 use super::{Bench, Hand, Test, suite};
 
-pub(super) const FIRST: &[Test] = suite!(Flag::Subscribe => messages_wait_for_the_first_subscriber);
-pub(super) const START: &[Test] = suite!(Flag::Subscribe, not of queues => a_start_at_the_end_sees_only_what_comes_later);
+pub(super) const FIRST: &[Test] = suite!(Flag::Subscribe, not of Forgetful => messages_wait_for_the_first_subscriber);
+pub(super) const START: &[Test] = suite!(Flag::Subscribe, not of Queue => a_start_at_the_end_sees_only_what_comes_later);
 pub(super) const SUBSCRIBE: &[Test] = suite!(Flag::Subscribe =>
     a_fetch_keeps_to_its_room,
     a_message_larger_than_the_room_comes_alone,
@@ -43,8 +43,7 @@ async fn a_start_at_the_end_sees_only_what_comes_later(bench: Bench<'_>) {
 async fn a_fetch_keeps_to_its_room(bench: Bench<'_>) {
     let topic = bench.topic("t");
     let payload = "x".repeat(1000);
-    bench.publish(&topic, &[&*payload; 10]).await;
-    let mut hand = bench.hand(&topic, "g").await;
+    let (mut hand, _) = bench.hand_with(&topic, &[&*payload; 10]).await;
     while hand.got.len() < 10 {
         let room = Room { messages: 3, bytes: 2500 };
         let first = hand.fetch_some(room).await;
@@ -56,8 +55,7 @@ async fn a_fetch_keeps_to_its_room(bench: Bench<'_>) {
 async fn a_message_larger_than_the_room_comes_alone(bench: Bench<'_>) {
     let topic = bench.topic("t");
     let large = "x".repeat(10_000);
-    bench.publish(&topic, &["a", &large, "b"]).await;
-    let mut hand = bench.hand(&topic, "g").await;
+    let (mut hand, _) = bench.hand_with(&topic, &["a", &large, "b"]).await;
     while hand.got.len() < 3 {
         let first = hand.fetch_some(Room { messages: 10, bytes: 1000 }).await;
         let got = hand.payloads_from(first);

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use longshore_core::{Flag, GroupInfo};
 
 use super::bench::next;
-use super::{Bench, Hand, Test, suite};
+use super::{Bench, Hand, Test, forgetful, suite};
 
-pub(super) const SEVERAL: &[Test] = suite!(Flag::ConsumerGroups, not of queues => every_group_gets_every_message);
+pub(super) const SEVERAL: &[Test] = suite!(Flag::ConsumerGroups, not of Queue => every_group_gets_every_message);
 pub(super) const TESTS: &[Test] = suite!(Flag::ConsumerGroups =>
     a_member_that_leaves_is_followed_by_another,
-    groups_are_listed_with_what_is_left_for_them,
 );
+pub(super) const LISTED: &[Test] = suite!(Flag::ConsumerGroups, not of Forgetful => groups_are_listed_with_what_is_left_for_them);
 
 /// A time that no group is older than, milliseconds since the Unix epoch: the summer of 2023.
 const LONG_AGO: u64 = 1_690_000_000_000;
@@ -27,6 +27,9 @@ async fn every_group_gets_every_message(bench: Bench<'_>) {
 }
 
 async fn a_member_that_leaves_is_followed_by_another(bench: Bench<'_>) {
+    if bench.subject.forgets() {
+        return forgetful::a_member_that_leaves_is_followed_by_another(bench).await;
+    }
     let topic = bench.topic("t");
     bench.publish(&topic, &["a", "b", "c", "d"]).await;
     let mut first = bench.hand(&topic, "g").await;

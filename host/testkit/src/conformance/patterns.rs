@@ -17,9 +17,9 @@ pub(super) const TESTS: &[Test] = suite!(Flag::Patterns =>
 async fn a_pattern_means_topics_that_are_there_and_those_that_come(bench: Bench<'_>) {
     let (early, late) = (bench.shared_topic("p.early").await, bench.shared_topic("p.late").await);
     let foreign = bench.shared_topic("q.late").await;
-    let was_taken = bench.publish_early(&early, "a").await;
-    let mut lanes = bench.subscribe_shared(&[&bench.topic("p.**")], Some("g")).await;
-    if !was_taken {
+    let waits = bench.publish_early(&early, "a").await;
+    let mut lanes = bench.subscribe_shared(&[&bench.topic("p.**")], bench.group("g")).await;
+    if !waits {
         bench.publish(&early, &["a"]).await;
     }
     let mut hands = Vec::new();
@@ -34,10 +34,10 @@ async fn a_pattern_means_topics_that_are_there_and_those_that_come(bench: Bench<
 async fn a_star_means_one_level(bench: Bench<'_>) {
     let (one, two, fence) = (bench.shared_topic("p.one").await, bench.shared_topic("p.one.two").await, bench.shared_topic("p.three").await);
     bench.publish_early(&two, "deeper").await;
-    let was_taken = bench.publish_early(&one, "a").await;
-    let mut lanes = bench.subscribe_shared(&[&bench.topic("p.*")], Some("g")).await;
+    let waits = bench.publish_early(&one, "a").await;
+    let mut lanes = bench.subscribe_shared(&[&bench.topic("p.*")], bench.group("g")).await;
     bench.publish_early(&two, "deeper").await;
-    if !was_taken {
+    if !waits {
         bench.publish(&one, &["a"]).await;
     }
     let mut hands = Vec::new();

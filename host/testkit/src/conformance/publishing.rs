@@ -15,8 +15,7 @@ pub(super) const TOPICS: &[Test] = suite!(Flag::Publish, |roles| roles.topics.is
 
 async fn publishing_answers_the_id_that_readers_see(bench: Bench<'_>) {
     let topic = bench.topic("t");
-    let ids = bench.publish(&topic, &["a", "b"]).await;
-    let mut hand = bench.hand(&topic, "g").await;
+    let (mut hand, ids) = bench.hand_with(&topic, &["a", "b"]).await;
     hand.fetch(2).await;
     assert_eq!([hand.got.get(0).id, hand.got.get(1).id], [&*ids[0], &*ids[1]]);
     assert!(!ids[0].is_empty() && ids[0] != ids[1], "ids are text of their own: {ids:?}");
@@ -28,10 +27,9 @@ async fn each_message_of_a_batch_is_answered_for(bench: Bench<'_>) {
     for name in [&*topic, "not a topic*", &*topic] {
         push(&mut outbox, name, None, "x", 0);
     }
-    let answers = bench.publish_all(&outbox).await;
+    let (mut hand, answers) = bench.hand_after(&topic, &outbox).await;
     assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
     assert!(matches!(answers[1], Err(PublishError::Invalid(_))), "{answers:?}");
-    let mut hand = bench.hand(&topic, "g").await;
     hand.fetch(2).await;
 }
 
@@ -46,8 +44,8 @@ async fn payload_key_and_headers_arrive_byte_for_byte(bench: Bench<'_>) {
         let message = Message { id: "", topic: &topic, key, payload: Some(payload), headers, timestamp: 12, attempt: 1 };
         outbox.push(&message, 0, 0);
     }
-    bench.publish_all(&outbox).await.into_iter().for_each(|answer| assert!(answer.is_ok(), "{answer:?}"));
-    let mut hand = bench.hand(&topic, "g").await;
+    let (mut hand, answers) = bench.hand_after(&topic, &outbox).await;
+    answers.into_iter().for_each(|answer| assert!(answer.is_ok(), "{answer:?}"));
     hand.fetch(cases.len()).await;
     for (i, (key, payload)) in cases.into_iter().enumerate() {
         let message = hand.got.get(i);
@@ -59,8 +57,7 @@ async fn payload_key_and_headers_arrive_byte_for_byte(bench: Bench<'_>) {
 async fn a_message_without_timestamp_gets_one(bench: Bench<'_>) {
     let topic = bench.topic("t");
     let before = super::bench::now();
-    bench.publish(&topic, &["a"]).await;
-    let mut hand = bench.hand(&topic, "g").await;
+    let (mut hand, _) = bench.hand_with(&topic, &["a"]).await;
     hand.fetch(1).await;
     let timestamp = hand.got.get(0).timestamp;
     assert!((before..before + 60_000).contains(&timestamp), "{timestamp} is not about {before}");

@@ -20,6 +20,7 @@ pub(super) fn check(subject: &dyn Subject, flag: Flag) -> BoxFuture<'_, ()> {
             Flag::Delay => refuses_delay(subject).await,
             Flag::RequestReply => refuses_request(subject).await,
             Flag::Replay => refuses_replay(subject).await,
+            Flag::AckNack if subject.forgets() => super::forgetful::never_comes_again(subject).await,
             Flag::AckNack
             | Flag::DeliveryGuarantees
             | Flag::MessageOrdering

@@ -5,7 +5,7 @@ use std::time::Duration;
 use longshore_core::{Flag, Outbox, PublishError, headers};
 
 use super::bench::{SOON, push};
-use super::{Bench, Test, suite};
+use super::{Bench, Hand, Test, suite};
 
 pub(super) const TESTS: &[Test] = suite!(Flag::RequestReply =>
     a_request_is_answered,
@@ -19,12 +19,21 @@ fn question(topic: &str) -> Outbox {
     outbox
 }
 
+/// Somebody who listens before the request is made: where a request does not wait for its reader.
+async fn listener(bench: &Bench<'_>, topic: &str) -> Option<Hand> {
+    if bench.subject.forgets() { Some(bench.hand(topic, "g").await) } else { None }
+}
+
 async fn a_request_is_answered(bench: Bench<'_>) {
     let topic = bench.topic("t");
     let outbox = question(&topic);
     for with_the_round in [true, false] {
+        let mut listening = listener(&bench, &topic).await;
         let answer = async {
-            let mut hand = bench.hand(&topic, "g").await;
+            let mut hand = match listening.take() {
+                Some(hand) => hand,
+                None => bench.hand(&topic, "g").await,
+            };
             hand.fetch(1).await;
             let to = String::from_utf8(hand.got.row(0).header(headers::REPLY_TO).expect("a request says where to").to_vec()).expect("text");
             assert!(bench.publisher().is_reply_address(&to), "{to} is an address of the broker's own");
@@ -45,7 +54,9 @@ async fn a_request_is_answered(bench: Bench<'_>) {
 }
 
 async fn a_request_that_nobody_answers_times_out(bench: Bench<'_>) {
-    let outbox = question(&bench.topic("t"));
+    let topic = bench.topic("t");
+    let outbox = question(&topic);
+    let _listening = listener(&bench, &topic).await;
     let answer = bench.publisher().request(&outbox, Duration::from_millis(50)).await;
     assert_eq!(answer.err(), Some(PublishError::Timeout));
 }
@@ -53,9 +64,13 @@ async fn a_request_that_nobody_answers_times_out(bench: Bench<'_>) {
 async fn a_reply_to_nobody_is_an_error(bench: Bench<'_>) {
     let topic = bench.topic("t");
     let outbox = question(&topic);
+    let listening = listener(&bench, &topic).await;
     let late = bench.publisher().request(&outbox, Duration::from_millis(500)).await;
     assert_eq!(late.err(), Some(PublishError::Timeout));
-    let mut hand = bench.hand(&topic, "g").await;
+    let mut hand = match listening {
+        Some(hand) => hand,
+        None => bench.hand(&topic, "g").await,
+    };
     hand.fetch(1).await;
     let to = String::from_utf8(hand.got.row(0).header(headers::REPLY_TO).expect("where to").to_vec()).expect("text");
     let mut reply = Outbox::default();
