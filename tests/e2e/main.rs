@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "the deadline of a process is real time")]
 
 mod examples;
+mod forgetful;
 mod host;
 mod jobs;
 mod kill;

@@ -3,23 +3,29 @@
 //! A new one is a folder here, a line in [`ADAPTERS`] and a feature in `Cargo.toml`; documentation, schema, checks and the conformance suite
 //! follow from that list. Not here: retrying, reconnecting, counting. An adapter fetches, settles, publishes and tells what went wrong.
 
+#[cfg(feature = "nats")]
+mod buffer;
 #[cfg(any(feature = "embedded", feature = "memory", feature = "redis-list", feature = "redis-streams"))]
 mod chunk;
-#[cfg(any(feature = "nats-jetstream", feature = "rabbitmq"))]
+#[cfg(any(feature = "nats", feature = "nats-jetstream", feature = "rabbitmq"))]
 mod declare;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+#[cfg(feature = "nats")]
+mod forgetful;
 #[cfg(any(feature = "embedded", feature = "memory"))]
 mod local;
 #[cfg(feature = "memory")]
 pub mod memory;
-#[cfg(feature = "nats-jetstream")]
+#[cfg(feature = "nats")]
+mod narrowed;
+#[cfg(any(feature = "nats", feature = "nats-jetstream"))]
 pub mod nats;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
 #[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 pub mod redis;
-#[cfg(any(feature = "nats-jetstream", feature = "rabbitmq", feature = "redis-list", feature = "redis-streams"))]
+#[cfg(any(feature = "nats", feature = "nats-jetstream", feature = "rabbitmq", feature = "redis-list", feature = "redis-streams"))]
 pub mod tls;
 
 use longshore_core::Registration;
@@ -30,6 +36,8 @@ pub const ADAPTERS: &[Registration] = &[
     Registration::of::<embedded::Embedded>(),
     #[cfg(feature = "memory")]
     Registration::of::<memory::Memory>(),
+    #[cfg(feature = "nats")]
+    Registration::of::<nats::core::Nats>(),
     #[cfg(feature = "nats-jetstream")]
     Registration::of::<nats::jetstream::NatsJetStream>(),
     #[cfg(feature = "rabbitmq")]
@@ -42,11 +50,23 @@ pub const ADAPTERS: &[Registration] = &[
 
 #[cfg(test)]
 mod tests {
+    use longshore_core::Flag;
+
     use super::*;
 
     #[test]
     fn every_adapter_has_a_name_of_its_own() {
         let names: std::collections::BTreeSet<_> = ADAPTERS.iter().map(|adapter| adapter.name).collect();
         assert_eq!(names.len(), ADAPTERS.len());
+    }
+
+    #[test]
+    fn what_forgets_declares_nothing_that_needs_keeping_and_names_what_keeps() {
+        let kept =
+            [Flag::AckNack, Flag::DeliveryGuarantees, Flag::DeadLetterQueue, Flag::Replay, Flag::Delay, Flag::Transactions, Flag::Durable];
+        for adapter in ADAPTERS {
+            let keeps = kept.into_iter().any(|flag| adapter.capabilities.has(flag));
+            assert_eq!(keeps, adapter.forgets.is_none(), "{}", adapter.name);
+        }
     }
 }

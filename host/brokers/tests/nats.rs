@@ -1,6 +1,6 @@
-//! NATS JetStream on a real server: the conformance suite, and what only it has.
+//! NATS on a real server, core and JetStream: the conformance suite, and what only they have.
 
-#![cfg(feature = "nats-jetstream")]
+#![cfg(all(feature = "nats", feature = "nats-jetstream"))]
 
 #[path = "support/work.rs"]
 #[allow(dead_code, reason = "each test program uses its part")]
@@ -10,6 +10,7 @@ mod nats {
     mod access;
     mod conformance;
     mod consumers;
+    mod core;
     mod faults;
     mod losses;
     mod redrive;

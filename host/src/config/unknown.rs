@@ -110,10 +110,10 @@ fn renamed(element: &str, key: &str) -> Option<&'static str> {
 }
 
 /// Kinds of brokers that a build may be without; each has a feature of its name.
-const FEATURES: [&str; 6] = ["embedded", "memory", "nats-jetstream", "rabbitmq", "redis-list", "redis-streams"];
+const FEATURES: [&str; 7] = ["embedded", "memory", "nats", "nats-jetstream", "rabbitmq", "redis-list", "redis-streams"];
 
 /// Kinds of brokers that a later version will have.
-const LATER_KINDS: [&str; 4] = ["kafka", "nats", "redis-pubsub", "webhook"];
+const LATER_KINDS: [&str; 3] = ["kafka", "redis-pubsub", "webhook"];
 
 /// Element, names that others use there, and either the key that is meant or a sentence about what to do.
 const RENAMED: &[(&str, &[&str], &str)] = &[

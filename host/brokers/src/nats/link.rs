@@ -1,15 +1,16 @@
 //! The connection of one broker: opened once and fast, mended by the client, and told apart from what only a human mends.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::{Client, ConnectError, ConnectErrorKind, Event};
+use futures::StreamExt;
 use longshore_core::{BoxFuture, BrokerError, Connect, Connection};
 use tokio::time::timeout;
 
 use super::config::Config;
+use super::heard::Heard;
 
 /// Commands that wait for the connection: a publish window and some.
 const COMMANDS: usize = 8192;
@@ -27,16 +28,16 @@ pub(super) struct Link {
     pub(super) name: String,
     /// How long the server may take for anything.
     pub(super) patience: Duration,
-    /// How often the connection was lost.
-    losses: Arc<AtomicU64>,
+    /// What it hears besides messages.
+    pub(super) heard: Arc<Heard>,
 }
 
 impl Link {
     /// Connects, within `connect-timeout`.
     pub(super) async fn open(config: &Config, connect: &Connect) -> Result<Arc<Self>, BrokerError> {
         let (urls, name) = (config.url.list(), connect.name.clone());
-        let losses = Arc::new(AtomicU64::new(0));
-        let lost = Arc::clone(&losses);
+        let heard = Arc::new(Heard::default());
+        let hears = Arc::clone(&heard);
         let options = config
             .options(connect)
             .await?
@@ -46,7 +47,7 @@ impl Link {
             .reconnect_delay_callback(|attempts| RECONNECT.min(Duration::from_millis(20 << attempts.min(6))))
             .event_callback(move |event| {
                 tell(&name, &event);
-                lost.fetch_add(u64::from(matches!(event, Event::Disconnected)), Ordering::Relaxed);
+                hears.hear(&event);
                 std::future::ready(())
             });
         let shown = shown(&urls);
@@ -55,7 +56,7 @@ impl Link {
             Ok(connected) => connected.map_err(|error| refused(&shown, &error))?,
             Err(_) => return Err(BrokerError::reconnect(format!("NATS at {shown} did not answer within {bound:?} (connect-timeout)"))),
         };
-        Ok(Arc::new(Link { client, name: connect.name.clone(), patience: config.request_timeout.get(), losses }))
+        Ok(Arc::new(Link { client, name: connect.name.clone(), patience: config.request_timeout.get(), heard }))
     }
 
     /// Whether the client is connected now.
@@ -63,9 +64,12 @@ impl Link {
         self.client.connection_state() == State::Connected
     }
 
-    /// How often the connection was lost: what came with the same number came over the same one.
-    pub(super) fn losses(&self) -> u64 {
-        self.losses.load(Ordering::Relaxed)
+    /// Sends a word to ourselves: the server reads in order, so once it is back, everything that was sent before has been read.
+    async fn round_trip(&self) -> Result<(), String> {
+        let inbox = self.client.new_inbox();
+        let mut heard = self.client.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
+        self.client.publish(inbox, Vec::new().into()).await.map_err(|error| error.to_string())?;
+        heard.next().await.map(drop).ok_or_else(|| "the client has ended".into())
     }
 
     /// An error unless the client is connected now.
@@ -81,12 +85,9 @@ impl Connection for Link {
     fn ping(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
         Box::pin(async move {
             self.check()?;
-            // The server answers a request that nobody listens to at once.
-            let asked = timeout(self.patience, self.client.request(self.client.new_inbox(), Vec::new().into())).await;
-            match asked {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) if error.kind() == async_nats::RequestErrorKind::NoResponders => Ok(()),
-                Ok(Err(error)) => Err(BrokerError::retry(format!("broker {:?}: {error}", self.name))),
+            match timeout(self.patience, self.round_trip()).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(words)) => Err(BrokerError::retry(format!("broker {:?}: {words}", self.name))),
                 Err(_) => Err(BrokerError::retry(format!("broker {:?}: no answer within {:?}", self.name, self.patience))),
             }
         })

@@ -1,14 +1,19 @@
-//! NATS, as JetStream: streams that keep messages. What of it is not JetStream's alone stands here.
+//! NATS: core, where a message goes to who listens now, and JetStream, whose streams keep messages. What is not one kind's alone stands here.
 //!
-//! All speak through one client ([`link`]) and write messages in one way ([`headers`]). The client reconnects by itself, which hides nothing:
-//! a lane is a pull consumer of the server's, named in every acknowledgement, and belongs to no connection. Not here: core NATS, which
-//! keeps nothing.
+//! Both speak through one client ([`link`]), write messages in one way ([`headers`]) and answer requests in one way ([`replies`]). The client
+//! reconnects by itself, which hides nothing: a lane of JetStream is a pull consumer of the server's, named in every acknowledgement, and
+//! belongs to no connection; a lane of core NATS is told of every loss.
 
 mod config;
+#[cfg(feature = "nats")]
+pub mod core;
 mod headers;
+mod heard;
+#[cfg(feature = "nats-jetstream")]
 pub mod jetstream;
 mod link;
 mod names;
+mod replies;
 
 pub use crate::declare::Declare;
 pub use config::{Config, Urls};

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::StreamExt;
+use longshore_brokers::nats::core::Nats as CoreNats;
 use longshore_brokers::nats::jetstream::NatsJetStream;
 use longshore_core::{
     Adapter, BoxFuture, BrokerError, Capabilities, Clock, Connect, Lanes, Order, OwnKeys, Pattern, Roles, Subscribe, TopicSettings,
@@ -53,6 +54,36 @@ impl Subject for JetStreamSubject {
             tokio::task::block_in_place(|| self.nats.server.restart());
             Some(connect_to(&self.nats).await)
         })
+    }
+}
+
+/// Connects to core NATS with a configuration.
+pub(crate) async fn connect_core(config: Value, topics: Vec<(String, TopicSettings)>) -> Result<Roles, BrokerError> {
+    let folder = Path::new(".").into();
+    let connect = Connect { name: "default".into(), folder, clock: Clock::system(), admin: None, topics };
+    CoreNats::connect(serde_json::from_value(config).expect("a good configuration"), connect).await
+}
+
+/// Core NATS under the conformance suite.
+pub(crate) struct CoreSubject {
+    pub(crate) nats: Nats,
+}
+
+impl Subject for CoreSubject {
+    fn capabilities(&self) -> Capabilities {
+        CoreNats::CAPABILITIES
+    }
+
+    fn connect(&self) -> BoxFuture<'_, Roles> {
+        Box::pin(async { connect_core(json!({ "url": self.nats.url() }), Vec::new()).await.expect("the server is there") })
+    }
+
+    fn forgets(&self) -> bool {
+        CoreNats::FORGETS.is_some()
+    }
+
+    fn restart(&self, _: Roles) -> BoxFuture<'_, Option<Roles>> {
+        Box::pin(std::future::ready(None))
     }
 }
 

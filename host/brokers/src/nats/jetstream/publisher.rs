@@ -57,7 +57,7 @@ impl Broker {
             return Err(PublishError::Unsupported(what.into()));
         }
         if is_inbox(topic) {
-            return self.reply(row).await;
+            return self.link.reply(row).await;
         }
         check_topic(topic).map_err(PublishError::Invalid)?;
         self.stream_to_publish(topic).await.map_err(|said| said.of_publish(topic))?;

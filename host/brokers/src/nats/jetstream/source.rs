@@ -137,7 +137,7 @@ impl LaneSource {
         let longest = LONGEST_PULL.min(terms.lease / 4);
         let terms = Terms { wait: terms.wait.clamp(SHORTEST_PULL, longest), ..terms };
         let (fresh, retried) = (side(pulls.fresh), side(pulls.retried));
-        let (parked, row, losses) = (HashMap::new(), Vec::new(), origin.broker.link.losses());
+        let (parked, row, losses) = (HashMap::new(), Vec::new(), origin.broker.link.heard.losses());
         LaneSource {
             origin,
             fresh,
@@ -233,7 +233,7 @@ impl LaneSource {
 
     /// What was on its way over a lost connection comes again later, so where order is kept, nothing may come over the next one before it.
     fn same_connection(&self) -> Result<(), BrokerError> {
-        match self.terms.ordered && self.origin.broker.link.losses() != self.losses {
+        match self.terms.ordered && self.origin.broker.link.heard.losses() != self.losses {
             true => Err(self.anew("the connection was lost")),
             false => Ok(()),
         }
