@@ -33,7 +33,10 @@ enum Ready {
 #[derive(Debug)]
 pub(crate) struct Keyed {
     whole_lane: bool,
+    /// Of keys that have something here or in a call: as many as there is room for, however many retries wait.
     lines: HashMap<u64, Line, FixedState>,
+    /// Of keys whose messages are all away. Apart, since there can be very many, and hardly one is looked at.
+    held: HashMap<u64, Line, FixedState>,
     ready: VecDeque<Ready>,
     /// Messages that are here, whether they may run or not.
     here: usize,
@@ -45,11 +48,11 @@ pub(crate) struct Keyed {
 
 impl Keyed {
     pub(super) fn new(whole_lane: bool, waiting: &[Waiting]) -> Self {
-        let (lines, ready) = (HashMap::with_hasher(HASH), VecDeque::new());
-        let mut keyed = Keyed { whole_lane, lines, ready, here: 0, parked: 0, replaced: Vec::new() };
+        let (lines, held, ready) = (HashMap::with_hasher(HASH), HashMap::with_hasher(HASH), VecDeque::new());
+        let mut keyed = Keyed { whole_lane, lines, held, ready, here: 0, parked: 0, replaced: Vec::new() };
         for w in waiting {
             if let Some(key) = keyed.key(w.key.as_deref()) {
-                keyed.lines.entry(key).or_default().put(w.position, Place::Away(Away { due: UNKNOWN_DUE, parked: false }));
+                keyed.held.entry(key).or_default().put(w.position, Place::Away(Away { due: UNKNOWN_DUE, parked: false }));
             }
         }
         keyed
@@ -87,24 +90,26 @@ impl Keyed {
         let at = picked.from + index;
         if let Some(key) = self.key(picked.batch.row(at).key()) {
             let position = picked.batch.receipt(at).position;
-            let line = self.lines.entry(key).or_default();
+            let line = self.line(key);
             match line.at(position) {
                 // A second delivery of it that is here already stays: it is what came again.
                 Some(Place::Here(_)) => {}
                 Some(Place::Away(Away { parked, .. })) => drop(line.put(position, Place::Away(Away { due, parked: *parked }))),
                 None => drop(line.put(position, Place::Away(Away { due, parked: false }))),
             }
+            self.go_on(key);
         }
     }
 
     pub(super) fn given_up(&mut self, picked: &Picked, index: usize) {
         let at = picked.from + index;
         let Some(key) = self.key(picked.batch.row(at).key()) else { return };
-        let Some(line) = self.lines.get_mut(&key) else { return };
+        let line = self.line(key);
         let position = picked.batch.receipt(at).position;
-        if let Some(Place::Away(away)) = line.at(position) {
-            self.parked -= usize::from(away.parked);
+        if let Some(Place::Away(Away { parked, .. })) = line.at(position) {
+            let parked = usize::from(*parked);
             line.remove(position);
+            self.parked -= parked;
         }
         self.go_on(key);
     }
@@ -118,12 +123,20 @@ impl Keyed {
         }
     }
 
-    /// Offers what is left of a line, or forgets it.
+    /// A key's line, which is one of those that are looked at from now on.
+    fn line(&mut self, key: u64) -> &mut Line {
+        self.lines.entry(key).or_insert_with(|| self.held.remove(&key).unwrap_or_default())
+    }
+
+    /// Offers what is left of a line, lays it aside while it is away, or forgets it.
     fn go_on(&mut self, key: u64) {
-        if self.lines.get(&key).is_some_and(Line::is_over) {
-            self.lines.remove(&key);
-        } else {
+        let Some(line) = self.lines.get(&key) else { return };
+        if !line.is_away() {
             self.offer(key);
+        } else if let Some(line) = self.lines.remove(&key)
+            && !line.is_over()
+        {
+            self.held.insert(key, line);
         }
     }
 
@@ -137,13 +150,9 @@ impl Keyed {
         let mut held: Vec<u64> = self.lines.iter().filter(|(_, l)| !l.may_run() && !l.running).map(|(k, _)| *k).collect();
         held.sort_unstable();
         for key in held {
-            let line = self.lines.get_mut(&key).expect("it was just listed");
-            let due = line.places().map(|p| if let Place::Away(away) = p { away.due } else { 0 }).max().unwrap_or(UNKNOWN_DUE);
-            for place in line.places_mut().filter(|p| matches!(p, Place::Here(_))) {
-                if let Place::Here(held) = std::mem::replace(place, Place::Away(Away { due, parked: true })) {
-                    parked.extend(gather(vec![held]).map(|p| (p, due)));
-                }
-            }
+            let (due, away) = self.line(key).park(UNKNOWN_DUE);
+            parked.extend(away.into_iter().filter_map(|held| Some((gather(vec![held])?, due))));
+            self.go_on(key);
         }
         self.here -= parked.len();
         self.parked += parked.len();
@@ -155,13 +164,15 @@ impl Keyed {
     }
 
     pub(super) fn waits_until(&self) -> Option<u64> {
-        let waited_for = self.lines.values().filter(|l| l.places().any(|p| matches!(p, Place::Here(_))));
+        let waited_for = self.lines.values().filter(|l| l.is_waited_for());
         waited_for.filter_map(|l| if let Place::Away(away) = l.head()? { Some(away.due) } else { None }).min()
     }
 
     pub(super) fn is_behind(&self, picked: &Picked, index: usize) -> bool {
         let at = picked.from + index;
-        let Some(line) = self.key(picked.batch.row(at).key()).and_then(|key| self.lines.get(&key)) else { return false };
+        let Some(line) = self.key(picked.batch.row(at).key()).and_then(|key| self.lines.get(&key).or_else(|| self.held.get(&key))) else {
+            return false;
+        };
         line.before(picked.batch.receipt(at).position).any(|place| matches!(place, Place::Away(_)))
     }
 
@@ -217,8 +228,7 @@ impl Keyed {
             return if front { self.ready.push_front(Ready::Loose(held)) } else { self.ready.push_back(Ready::Loose(held)) };
         };
         let position = held.batch.receipt(held.index).position;
-        let line = self.lines.entry(key).or_default();
-        let before = line.remove(position);
+        let before = self.line(key).remove(position);
         self.parked -= usize::from(matches!(before, Some(Place::Away(Away { parked: true, .. }))));
         let (kept, dropped) = match before {
             // The newer delivery's receipt is the one that counts; what was requeued is older than what came meanwhile.
@@ -230,7 +240,7 @@ impl Keyed {
         // The older sequence number stays open: the mark must not pass a position that is still here.
         let seq = dropped.as_ref().map_or(kept.seq, |d| d.seq.min(kept.seq));
         self.replaced.extend(dropped.map(|d| (d.seq.max(kept.seq), d.batch.row(d.index).size())));
-        line.put(position, Place::Here(Held { seq, ..kept }));
+        self.line(key).put(position, Place::Here(Held { seq, ..kept }));
         self.offer(key);
     }
 

@@ -39,6 +39,8 @@ pub(super) enum Place {
 pub(super) struct Line {
     /// By position, which grows.
     places: VecDeque<(u64, Place)>,
+    /// How many of them are here.
+    here: usize,
     /// Whether a call has messages of it.
     pub(super) running: bool,
     /// Whether it is listed as ready.
@@ -55,6 +57,16 @@ impl Line {
         self.places.is_empty() && !self.running
     }
 
+    /// Whether something here waits for its turn.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.here > 0
+    }
+
+    /// Whether everything that is left of it is with the broker.
+    pub(super) fn is_away(&self) -> bool {
+        self.here == 0 && !self.running
+    }
+
     /// What has to end before anything else of the key runs.
     pub(super) fn head(&self) -> Option<&Place> {
         self.places.front().map(|(_, place)| place)
@@ -68,7 +80,10 @@ impl Line {
     /// Takes the head, if it is here.
     pub(super) fn take_head(&mut self) -> Option<Held> {
         match self.places.pop_front()? {
-            (_, Place::Here(held)) => Some(held),
+            (_, Place::Here(held)) => {
+                self.here -= 1;
+                Some(held)
+            }
             away => {
                 self.places.push_front(away);
                 None
@@ -80,8 +95,18 @@ impl Line {
         self.places.iter().map(|(_, place)| place)
     }
 
-    pub(super) fn places_mut(&mut self) -> impl Iterator<Item = &mut Place> {
-        self.places.iter_mut().map(|(_, place)| place)
+    /// Sends everything that is here away, until all that was away before is due: that time, and what was here.
+    pub(super) fn park(&mut self, unknown: u64) -> (u64, Vec<Held>) {
+        let dues = self.places().filter_map(|p| if let Place::Away(away) = p { Some(away.due) } else { None });
+        let due = dues.max().unwrap_or(unknown);
+        let mut parked = Vec::with_capacity(self.here);
+        for (_, place) in self.places.iter_mut().filter(|(_, p)| matches!(p, Place::Here(_))) {
+            if let Place::Here(held) = std::mem::replace(place, Place::Away(Away { due, parked: true })) {
+                parked.push(held);
+            }
+        }
+        self.here = 0;
+        (due, parked)
     }
 
     /// Everything in front of a position.
@@ -96,7 +121,8 @@ impl Line {
 
     /// Puts a message at its position, and gives back what was there.
     pub(super) fn put(&mut self, position: u64, place: Place) -> Option<Place> {
-        match self.find(position) {
+        self.here += usize::from(matches!(place, Place::Here(_)));
+        let before = match self.find(position) {
             Ok(at) => Some(std::mem::replace(&mut self.places[at].1, place)),
             Err(at) => {
                 if self.places.is_empty() {
@@ -105,13 +131,17 @@ impl Line {
                 self.places.insert(at, (position, place));
                 None
             }
-        }
+        };
+        self.here -= usize::from(matches!(before, Some(Place::Here(_))));
+        before
     }
 
     /// Forgets a position.
     pub(super) fn remove(&mut self, position: u64) -> Option<Place> {
         let at = self.find(position).ok()?;
-        self.places.remove(at).map(|(_, place)| place)
+        let (_, place) = self.places.remove(at)?;
+        self.here -= usize::from(matches!(place, Place::Here(_)));
+        Some(place)
     }
 
     /// Where a position is, or where it belongs; new messages belong to the end.
@@ -149,5 +179,23 @@ mod tests {
         assert_eq!(dues(line.head().into_iter()), [3]);
         assert!(line.take_head().is_none(), "the head is away");
         assert_eq!(dues(line.places()), [3, 50, 7, 9], "and stays where it was");
+    }
+
+    #[test]
+    fn a_line_knows_whether_something_of_it_is_here() {
+        let here = || Place::Here(Held { batch: Arc::default(), index: 0, seq: 0, alone: false });
+        let mut line = Line::default();
+        assert!(line.is_away() && line.is_over() && !line.is_waited_for());
+        line.put(1, away(10));
+        assert!(line.is_away() && !line.is_over() && !line.is_waited_for());
+        line.put(2, here());
+        line.put(2, here());
+        assert!(!line.is_away() && line.is_waited_for() && !line.may_run());
+        line.put(1, here());
+        assert!(line.may_run() && line.take_head().is_some() && line.is_waited_for());
+        let (due, parked) = line.park(7);
+        assert_eq!((due, parked.len(), line.is_away(), line.is_over()), (7, 1, true, false), "nothing else was away");
+        line.put(2, here());
+        assert!(line.is_waited_for() && line.remove(2).is_some() && line.is_away() && line.is_over());
     }
 }
