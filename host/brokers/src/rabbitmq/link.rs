@@ -15,8 +15,9 @@ use tokio::time::Instant;
 
 use super::trouble;
 
-/// Channels with confirms that are kept for the next batch.
-const SPARE_CHANNELS: usize = 16;
+/// Channels with confirms that are kept for the next batch: as many as batches may be under way at once without each making its own. A channel
+/// is a few processes of the server's; it allows a connection 2,047 unless it was told otherwise.
+const SPARE_CHANNELS: usize = 256;
 /// How long a server may forget a quorum queue that it has just made, with all that is in it, when it crashes: the names of such queues are in
 /// a file that Erlang writes up to three seconds later. Seen on 3.10.8. <https://www.erlang.org/doc/apps/stdlib/dets.html>
 const UNSURE: Duration = Duration::from_millis(3_100);
