@@ -23,6 +23,7 @@ pub(crate) fn rows(scale: Scale) -> Vec<Row> {
             baseline: None,
             longshore: Box::new(move |_| consume(count, bytes, Order::None, false)),
             goal: Goal::Cpu(200.0),
+            server: None,
         });
         rows.push(Row {
             section: SECTION,
@@ -31,6 +32,7 @@ pub(crate) fn rows(scale: Scale) -> Vec<Row> {
             baseline: Some(Box::new(move |_| consume(count, bytes, Order::None, false))),
             longshore: Box::new(move |_| consume(count, bytes, Order::None, true)),
             goal: Goal::CpuMore(60.0),
+            server: None,
         });
     }
     let count = scale.of(1_000_000);
@@ -41,6 +43,7 @@ pub(crate) fn rows(scale: Scale) -> Vec<Row> {
         baseline: Some(Box::new(move |_| consume(count, 100, Order::None, false))),
         longshore: Box::new(move |_| consume(count, 100, Order::Key, false)),
         goal: Goal::None,
+        server: None,
     });
     rows
 }
@@ -48,7 +51,7 @@ pub(crate) fn rows(scale: Scale) -> Vec<Row> {
 fn consume(count: u64, bytes: usize, order: Order, wasm: bool) -> Result<Sample> {
     let folder = tempfile::tempdir()?;
     block_on(async {
-        let roles = Kind::Memory.connect(folder.path()).await?;
+        let roles = Kind::Memory.connect(folder.path(), "").await?;
         fill(&roles, count, bytes, if order == Order::Key { 1000 } else { 0 }).await?;
         let consume = Consume { order, ..Consume::new(Kind::Memory, &roles, count) };
         if !wasm {

@@ -41,6 +41,15 @@ pub(crate) fn rows(scale: Scale) -> Vec<Row> {
             Box::new(move |round| retries(round, count, Order::Key, 100)),
             Box::new(move |round| retries(round, count, Order::Key, scale.of(100_000))),
         ),
+        Row {
+            section: SECTION,
+            title: "first message of a group, embedded, order by key, 100 k retries open (100)".into(),
+            unit: Unit::Milliseconds,
+            baseline: Some(Box::new(move |round| first(round, 100))),
+            longshore: Box::new(move |round| first(round, scale.of(100_000))),
+            goal: Goal::None,
+            server: None,
+        },
         row(
             "publish and consume, embedded, 1,000 groups (1)".into(),
             Box::new(move |round| groups(round, count, 1)),
@@ -50,13 +59,13 @@ pub(crate) fn rows(scale: Scale) -> Vec<Row> {
 }
 
 fn row(title: String, baseline: Measure, longshore: Measure) -> Row {
-    Row { section: SECTION, title, unit: Unit::PerSecond, baseline: Some(baseline), longshore, goal: Goal::CpuTimes(MOST) }
+    Row { section: SECTION, title, unit: Unit::PerSecond, baseline: Some(baseline), longshore, goal: Goal::CpuTimes(MOST), server: None }
 }
 
 /// A database that is made in the first round and used by all of them; each round reads with a group of its own.
 async fn database(folder: &Path, messages: u64, keys: u64) -> Result<Roles> {
     let is_new = !folder.join("longshore.db").exists();
-    let roles = Kind::Embedded.connect(folder).await?;
+    let roles = Kind::Embedded.connect(folder, "").await?;
     if is_new {
         fill(&roles, messages, 100, keys).await?;
     }
@@ -74,28 +83,49 @@ fn backlog(round: &Round, count: u64, waiting: u64) -> Result<Sample> {
 fn keys(count: u64, keys: u64) -> Result<Sample> {
     let folder = tempfile::tempdir()?;
     block_on(async {
-        let roles = Kind::Memory.connect(folder.path()).await?;
+        let roles = Kind::Memory.connect(folder.path(), "").await?;
         fill(&roles, count, 100, keys).await?;
         Consume { order: Order::Key, ..Consume::new(Kind::Memory, &roles, count) }.run(Native(None)).await
     })?
 }
 
 /// The first messages are put off for long; then the others are consumed, whose keys are others.
+///
+/// Joining a group with order reads the keys that are held, once: that is a row of its own, and the warm-up here.
 fn retries(round: &Round, count: u64, order: Order, open: u64) -> Result<Sample> {
     block_on(async {
         let roles = database(&round.folder, open + count, open + count).await?;
-        let consume =
-            |messages| Consume { group: format!("round-{}", round.number), order, ..Consume::new(Kind::Embedded, &roles, messages) };
-        consume(open).run(Native(Some(Failure::Snooze(Duration::from_secs(3600))))).await?;
-        consume(count.saturating_sub(2000)).run(Native(None)).await
+        put_off(&roles, round, order, open).await?;
+        let consume = group(&roles, round, order, count.saturating_sub(2000));
+        Consume { warm_up: 2000, ..consume }.run(Native(None)).await
     })?
+}
+
+/// How long the first message takes from joining a group that holds so many keys.
+fn first(round: &Round, open: u64) -> Result<Sample> {
+    block_on(async {
+        let roles = database(&round.folder, open + 10_000, open + 10_000).await?;
+        put_off(&roles, round, Order::Key, open).await?;
+        let watch = crate::sample::Watch::start();
+        let took = tokio::time::Instant::now();
+        group(&roles, round, Order::Key, 1).run(Native(None)).await?;
+        Ok(Sample { value: took.elapsed().as_secs_f64() * 1e3, ..watch.stop(1) })
+    })?
+}
+
+async fn put_off(roles: &Roles, round: &Round, order: Order, open: u64) -> Result<()> {
+    group(roles, round, order, open).run(Native(Some(Failure::Snooze(Duration::from_secs(3600))))).await.map(drop)
+}
+
+fn group<'a>(roles: &'a Roles, round: &Round, order: Order, messages: u64) -> Consume<'a> {
+    Consume { group: format!("round-{}", round.number), order, ..Consume::new(Kind::Embedded, roles, messages) }
 }
 
 /// The other groups have read something once, and are behind since then.
 fn groups(round: &Round, count: u64, groups: usize) -> Result<Sample> {
     let folder = tempfile::tempdir()?;
     block_on(async {
-        let roles = Kind::Embedded.connect(folder.path()).await?;
+        let roles = Kind::Embedded.connect(folder.path(), "").await?;
         fill(&roles, 1, 100, 0).await?;
         for i in 1..groups {
             Consume { group: format!("idle-{i}"), ..Consume::new(Kind::Embedded, &roles, 1) }.run(Native(None)).await?;

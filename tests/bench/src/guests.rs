@@ -26,6 +26,7 @@ pub(crate) fn rows(scale: Scale) -> Vec<Row> {
             baseline: Some(Box::new(move |_| calls_of_one(calls, Reuse::default()))),
             longshore: Box::new(move |_| calls_of_one(calls, Reuse::Fresh)),
             goal: Goal::AtLeast(100_000.0),
+            server: None,
         },
         Row {
             section: SECTION,
@@ -34,6 +35,7 @@ pub(crate) fn rows(scale: Scale) -> Vec<Row> {
             baseline: None,
             longshore: Box::new(|_| idle()),
             goal: Goal::AtMost(64.0 * 1024.0),
+            server: None,
         },
     ]
 }

@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use futures::StreamExt;
-use longshore_brokers::{embedded::Embedded, memory::Memory};
+use longshore_brokers::embedded::Embedded;
+use longshore_brokers::memory::Memory;
+use longshore_brokers::nats::jetstream::NatsJetStream;
+use longshore_brokers::rabbitmq::RabbitMq;
+use longshore_brokers::redis::streams::Streams;
 use longshore_core::{
     Acks, Adapter, Batching, BoxFuture, BrokerError, Call, Capabilities, Clock, Connect, Consumer, Crash, DeadLetterPolicy, Delivery, Done,
     Failure, Fetch, Grant, Handler, Lane, Lanes, Limits, Message, Order, Outbox, Outlet, Outlets, OwnKeys, Pattern, RetryPolicy, Roles,
@@ -16,6 +20,7 @@ use longshore_core::{
 use longshore_engine::{Gate, Metrics, Policy, Reconnect, Status, Subscription};
 use longshore_runtime::{HandlerSettings, Reuse, Runtime, Settings, WasmHandler};
 use longshore_testkit::guests::{self, Guest};
+use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -31,11 +36,14 @@ pub(crate) const FILL: usize = 1000;
 /// `max-in-flight`, and messages a call, as the configuration has them where nothing is said.
 const IN_FLIGHT: usize = 1000;
 
-/// A broker in this process.
+/// A broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Memory,
     Embedded,
+    RedisStreams,
+    JetStream,
+    RabbitMq,
 }
 
 impl Kind {
@@ -43,17 +51,28 @@ impl Kind {
         match self {
             Kind::Memory => Memory::CAPABILITIES,
             Kind::Embedded => Embedded::CAPABILITIES,
+            Kind::RedisStreams => Streams::CAPABILITIES,
+            Kind::JetStream => NatsJetStream::CAPABILITIES,
+            Kind::RabbitMq => RabbitMq::CAPABILITIES,
         }
     }
 
-    /// Connects; the embedded one keeps its file in `folder`.
-    pub(crate) async fn connect(self, folder: &Path) -> Result<Roles> {
+    /// Connects; the embedded one keeps its file in `folder`, the others are servers at `url`.
+    pub(crate) async fn connect(self, folder: &Path, url: &str) -> Result<Roles> {
         let connect = Connect { name: "default".into(), folder: folder.into(), clock: Clock::system(), admin: None, topics: Vec::new() };
         Ok(match self {
-            Kind::Memory => Memory::connect(Default::default(), connect).await,
-            Kind::Embedded => Embedded::connect(Default::default(), connect).await,
-        }?)
+            Kind::Memory => Memory::connect(Default::default(), connect).await?,
+            Kind::Embedded => Embedded::connect(Default::default(), connect).await?,
+            Kind::RedisStreams => Streams::connect(at(url)?, connect).await?,
+            Kind::JetStream => NatsJetStream::connect(at(url)?, connect).await?,
+            Kind::RabbitMq => RabbitMq::connect(at(url)?, connect).await?,
+        })
     }
+}
+
+/// A server's configuration with nothing but its address.
+fn at<C: DeserializeOwned>(url: &str) -> Result<C> {
+    Ok(serde_json::from_value(serde_json::json!({ "url": url }))?)
 }
 
 /// Runs what measures on a runtime like the binary's.
@@ -78,6 +97,20 @@ pub(crate) fn outbox(first: u64, count: usize, bytes: usize, keys: u64) -> Outbo
         outbox.push(&message, 0, 0);
     }
     outbox
+}
+
+/// A message for `IN` with that payload.
+pub(crate) fn one(payload: &[u8]) -> Outbox {
+    let mut outbox = Outbox::default();
+    let headers = std::iter::empty();
+    outbox.push(&Message { id: "", topic: IN, key: None, payload: Some(payload), headers, timestamp: 1, attempt: 1 }, 0, 0);
+    outbox
+}
+
+/// Publishes a message by itself.
+pub(crate) fn publish_one(roles: &Roles, payload: &[u8]) -> impl Future<Output = Result<()>> + Send + use<> {
+    let (roles, outbox) = (roles.clone(), one(payload));
+    async move { publish(&roles, &outbox).await }
 }
 
 /// Publishes an outbox, all of which must be taken.
@@ -126,6 +159,8 @@ pub(crate) struct Consume<'a> {
     pub(crate) roles: &'a Roles,
     pub(crate) group: String,
     pub(crate) order: Order,
+    /// How many settlements are not measured, so that what a group does once, when it is joined, is not.
+    pub(crate) warm_up: u64,
     /// Where to stop.
     pub(crate) messages: u64,
 }
@@ -133,25 +168,31 @@ pub(crate) struct Consume<'a> {
 impl<'a> Consume<'a> {
     /// So many messages, without order.
     pub(crate) fn new(kind: Kind, roles: &'a Roles, messages: u64) -> Self {
-        Consume { kind, roles, group: "bench".into(), order: Order::None, messages }
+        Consume { kind, roles, group: "bench".into(), order: Order::None, warm_up: 0, messages }
     }
 
-    /// Runs a subscription until so many messages are settled, and measures it from joining the group to the last settlement.
+    /// Runs a subscription until so many messages are settled, and measures it from joining the group, or the end of the warm-up, to the last
+    /// settlement.
     pub(crate) async fn run(&self, handler: impl Handler) -> Result<Sample> {
-        let watch = Watch::start();
+        let mut watch = Watch::start();
         let counted = Arc::new(Counted::default());
         let running = self.start(handler, &counted);
+        let mut before = 0;
+        if self.warm_up > 0 {
+            counted.reached(self.warm_up).await;
+            (before, watch) = (counted.messages.load(Relaxed), Watch::start());
+        }
         counted.reached(self.messages).await;
         let settled = counted.messages.load(Relaxed);
         let batch = settled as f64 / counted.rounds.load(Relaxed) as f64;
-        let sample = watch.stop(settled);
+        let sample = watch.stop(settled - before);
         running.end().await?;
         Ok(Sample { batch: Some(batch), ..sample })
     }
 
     /// Starts a subscription that counts what it settles.
     pub(crate) fn start(&self, handler: impl Handler, counted: &Arc<Counted>) -> Running {
-        let consumer = self.roles.consumer.clone().expect("both brokers consume");
+        let consumer = self.roles.consumer.clone().expect("all of them consume");
         let subscription = Subscription {
             policy: self.policy(),
             handler: Arc::new(handler),
@@ -169,7 +210,7 @@ impl<'a> Consume<'a> {
     fn policy(&self) -> Policy {
         let outlet = Outlet {
             broker: "default".into(),
-            publisher: self.roles.publisher.clone().expect("both brokers publish"),
+            publisher: self.roles.publisher.clone().expect("all of them publish"),
             capabilities: self.kind.capabilities(),
             max_message_size: 1 << 20,
         };

@@ -2,13 +2,15 @@
 //!
 //! A row of the table is Longshore and what it is measured against. Each side is measured in a process of its own, so that processor time
 //! and peak memory are its own; the two take turns, round after round, and the medians count. What is measured is in the files named
-//! after the sections: [`embedded`], [`engine`], [`guests`], [`start`], [`growth`].
+//! after the sections: [`embedded`], [`engine`], [`guests`], [`start`], [`growth`], [`brokers`].
 
+mod brokers;
 mod embedded;
 mod engine;
 mod growth;
 mod guests;
 mod host;
+mod pace;
 mod report;
 mod row;
 mod sample;
@@ -42,6 +44,7 @@ fn rows(scale: Scale) -> Vec<Row> {
     rows.extend(guests::rows(scale));
     rows.extend(start::rows(scale));
     rows.extend(growth::rows(scale));
+    rows.extend(brokers::rows(scale));
     rows
 }
 
@@ -70,22 +73,23 @@ fn arguments(mut all: impl Iterator<Item = String>) -> Result<Arguments> {
 
 fn main() -> Result<()> {
     let all: Vec<String> = std::env::args().skip(1).collect();
-    if let [measure, quick, row, baseline, number, folder, batch] = all.as_slice()
+    if let [measure, quick, row, baseline, number, folder, batch, url] = all.as_slice()
         && measure == turns::MEASURE
     {
         let rows = rows(Scale { quick: quick == "true" });
         let row = &rows[row.parse::<usize>()?];
         let measure = if baseline == "true" { row.baseline.as_ref().context("this row has no baseline")? } else { &row.longshore };
-        let round = Round { number: number.parse()?, folder: PathBuf::from(folder), batch: batch.parse().ok() };
+        let round = Round { number: number.parse()?, folder: PathBuf::from(folder), batch: batch.parse().ok(), url: url.clone() };
         println!("{}", serde_json::to_string(&measure(&round)?)?);
         return Ok(());
     }
     let arguments = arguments(all.into_iter())?;
     let rows = rows(Scale { quick: arguments.quick });
     let lines = turns::take(&rows, &arguments.words, arguments.rounds, arguments.quick)?;
-    println!("{}", report::table(&lines));
-    if arguments.words.is_empty() && !arguments.quick {
-        let path = report::write(&lines, arguments.rounds)?;
+    println!("{}", report::tables(&lines));
+    if !arguments.quick
+        && let Some(path) = report::write(&rows, &lines, arguments.rounds)?
+    {
         println!("written to {}", path.display());
     }
     Ok(())

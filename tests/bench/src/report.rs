@@ -8,24 +8,31 @@ use std::time::SystemTime;
 use anyhow::Result;
 use comfy_table::{Table, presets};
 
-use crate::row::{Goal, Unit};
+use crate::row::{Goal, Row, Unit};
 use crate::sample::Sample;
 use crate::turns::Line;
 
+const HEADING: &str = "# Results\n\nWritten by `tests/bench/run`. Baseline and Longshore took turns, each in a process of its own.\nWhat the rows mean \
+                       stands in [README.md](README.md).\n";
 const HEAD: [&str; 8] = ["", "baseline", "Longshore", "ratio", "CPU a message", "p50 / p99 / p99.9", "peak memory", "goal"];
 
-/// The table, as text that is Markdown too.
-pub(crate) fn table(lines: &[Line<'_>]) -> String {
-    let mut text = String::new();
+/// The tables, as text that is Markdown too.
+pub(crate) fn tables(lines: &[Line<'_>]) -> String {
+    sections(lines).into_iter().map(|section| format!("## {section}\n\n{}\n", table(lines, section))).collect()
+}
+
+/// The sections that were measured, in their order.
+fn sections<'a>(lines: &[Line<'a>]) -> Vec<&'a str> {
     let mut sections: Vec<&str> = lines.iter().map(|line| line.row.section).collect();
     sections.dedup();
-    for section in sections {
-        let mut table = Table::new();
-        table.load_preset(presets::ASCII_MARKDOWN).set_header(HEAD);
-        table.add_rows(lines.iter().filter(|line| line.row.section == section).map(cells));
-        writeln!(text, "## {section}\n\n{table}\n").expect("a string takes everything");
-    }
-    text
+    sections
+}
+
+fn table(lines: &[Line<'_>], section: &str) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::ASCII_MARKDOWN).set_header(HEAD);
+    table.add_rows(lines.iter().filter(|line| line.row.section == section).map(cells));
+    format!("{table}\n")
 }
 
 fn cells(line: &Line<'_>) -> [String; 8] {
@@ -54,6 +61,7 @@ fn goal(goal: Goal, unit: Unit, reached: Option<bool>) -> String {
         Goal::AtMost(value) => format!("≤ {}", show(unit, value)),
         Goal::Cpu(most) => format!("CPU ≤ {most:.0} ns"),
         Goal::CpuMore(most) => format!("CPU ≤ {most:.0} ns more"),
+        Goal::LaterBy(most) => format!("p99 ≤ {most} ms later"),
         Goal::CpuTimes(most) => format!("CPU ≤ {most} times"),
     };
     match reached {
@@ -74,19 +82,38 @@ fn show(unit: Unit, value: f64) -> String {
     }
 }
 
-/// Writes the page, and says where.
-pub(crate) fn write(lines: &[Line<'_>], rounds: usize) -> Result<PathBuf> {
+/// Writes the sections that were measured whole into the page, leaves the others as they are, and says where.
+pub(crate) fn write(rows: &[Row], lines: &[Line<'_>], rounds: usize) -> Result<Option<PathBuf>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
+    let of = |section: &str| rows.iter().filter(|row| row.section == section).count();
+    let whole = |section: &&str| lines.iter().filter(|line| line.row.section == *section).count() == of(section);
+    let measured: Vec<&str> = sections(lines).into_iter().filter(whole).collect();
+    if measured.is_empty() {
+        return Ok(None);
+    }
+    let before = std::fs::read_to_string(&path).unwrap_or_default();
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let date = now.split('T').next().unwrap_or_default();
-    let page = format!(
-        "# Results\n\nWritten by `tests/bench/run` on {date}: {}. Baseline and Longshore took turns, each in a process of its own; medians of \
-         {rounds} rounds.\nWhat the rows mean stands in [README.md](README.md).\n\n{}",
-        machine(),
-        table(lines),
-    );
-    std::fs::write(&path, page.trim_end().to_owned() + "\n")?;
-    Ok(path)
+    let mut page = HEADING.to_owned();
+    let mut all: Vec<&str> = rows.iter().map(|row| row.section).collect();
+    all.dedup();
+    for section in all {
+        let body = match measured.contains(&section) {
+            true => format!("{date}, {}, medians of {rounds} rounds.\n\n{}", machine(), table(lines, section)),
+            false => match kept(&before, section) {
+                Some(body) => body.to_owned(),
+                None => continue,
+            },
+        };
+        write!(page, "\n## {section}\n\n{}\n", body.trim()).expect("a string takes everything");
+    }
+    std::fs::write(&path, page)?;
+    Ok(Some(path))
+}
+
+/// What the page says in a section.
+fn kept<'a>(page: &'a str, section: &str) -> Option<&'a str> {
+    page.split("\n## ").find_map(|part| part.strip_prefix(section)?.strip_prefix('\n'))
 }
 
 fn machine() -> String {

@@ -15,6 +15,16 @@ pub(crate) struct Row {
     pub(crate) baseline: Option<Measure>,
     pub(crate) longshore: Measure,
     pub(crate) goal: Goal,
+    /// The server that both sides talk to.
+    pub(crate) server: Option<Server>,
+}
+
+/// A real server, started once for all rows that are measured on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Server {
+    Redis,
+    Nats,
+    RabbitMq,
 }
 
 /// Measures once, in a process of its own.
@@ -26,6 +36,8 @@ pub(crate) struct Round {
     pub(crate) number: usize,
     /// A folder that one side of one row has for all rounds.
     pub(crate) folder: PathBuf,
+    /// Where the row's server is; empty without one.
+    pub(crate) url: String,
     /// Messages a transaction as Longshore had them in this round.
     pub(crate) batch: Option<f64>,
 }
@@ -56,6 +68,8 @@ pub(crate) enum Goal {
     CpuMore(f64),
     /// The same, so many times the baseline's at most.
     CpuTimes(f64),
+    /// Milliseconds at p99, so many more than the baseline at most.
+    LaterBy(f64),
 }
 
 impl Goal {
@@ -69,6 +83,7 @@ impl Goal {
             Goal::AtMost(value) => Some(longshore.value <= value),
             Goal::Cpu(most) => longshore.cpu.map(|cpu| cpu <= most),
             Goal::CpuMore(most) => cpus().map(|(base, cpu)| cpu - base <= most),
+            Goal::LaterBy(most) => Some(longshore.latency?[1] - baseline?.latency?[1] <= most),
             Goal::CpuTimes(most) => cpus().map(|(base, cpu)| cpu <= most * base),
         }
     }

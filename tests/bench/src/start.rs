@@ -31,6 +31,7 @@ pub(crate) fn rows(_: Scale) -> Vec<Row> {
             Ok(Sample { value: pick(&started), ..Sample::default() })
         }),
         goal,
+        server: None,
     };
     vec![
         row("ready after start, 1 handler", Unit::Milliseconds, 1, Goal::AtMost(200.0), |s| s.ready.as_secs_f64() * 1e3),

@@ -5,7 +5,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::row::Row;
+use longshore_testkit::servers;
+
+use crate::row::{Row, Server};
 use crate::sample::{Sample, median};
 
 /// First argument of a process that measures one side of one row once.
@@ -38,6 +40,7 @@ pub(crate) fn take<'a>(rows: &'a [Row], words: &[String], rounds: usize, quick: 
 
 fn measure(row: &Row, number: usize, rounds: usize, quick: bool) -> Result<Line<'_>> {
     let (ours, theirs) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let url = row.server.map(url).transpose()?.unwrap_or_default();
     let (mut longshore, mut baseline) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         let one = |is_baseline: bool, folder: &Path, batch: Option<f64>| {
@@ -49,6 +52,7 @@ fn measure(row: &Row, number: usize, rounds: usize, quick: bool) -> Result<Line<
                 round.to_string(),
                 folder.display().to_string(),
                 batch,
+                url.clone(),
             ])
         };
         let sample = one(false, ours.path(), None)?;
@@ -58,6 +62,16 @@ fn measure(row: &Row, number: usize, rounds: usize, quick: bool) -> Result<Line<
         longshore.push(sample);
     }
     Ok(Line { row, baseline: row.baseline.is_some().then(|| median(&baseline)), longshore: median(&longshore) })
+}
+
+/// Where a server is, which is started when a row first needs it.
+fn url(server: Server) -> Result<String> {
+    let url = match server {
+        Server::Redis => servers::redis().map(servers::Redis::url),
+        Server::Nats => servers::nats().map(servers::Nats::url),
+        Server::RabbitMq => servers::rabbitmq().map(servers::RabbitMq::url),
+    };
+    url.with_context(|| format!("{server:?} is not installed: tests/servers/install does that"))
 }
 
 fn process(arguments: &[String]) -> Result<Sample> {
