@@ -10,6 +10,7 @@ mod kill;
 mod metrics;
 mod mistakes;
 mod poison;
+mod queues;
 mod redrive;
 mod running;
 mod shutdown;

@@ -15,7 +15,7 @@ const GROUP_WAIT: u64 = 1000;
 /// Prints messages.
 ///
 /// Without --from-start, the newest ones (10, or --count). Without --group, nobody's position moves. With --group, what is printed is
-/// acknowledged for the group. With --follow it goes on until --count is reached.
+/// acknowledged for the group; a queue begins with its oldest message anyway. With --follow it goes on until --count is reached.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The topic

@@ -126,16 +126,19 @@ impl HostControl {
         Ok(self.brokers.iter().filter(keeps).collect())
     }
 
-    /// How many dead letters each group has on each topic that they came from.
-    pub(super) async fn dead_by_group(&self, broker: &Asked) -> Result<DeadByGroup, ControlError> {
+    /// How many dead letters each group has on each topic that they came from; nothing where more than `most` would have to be read.
+    pub(super) async fn dead_by_group(&self, broker: &Asked, most: u64) -> Result<Option<DeadByGroup>, ControlError> {
         broker.dead_letters()?;
+        if Walk::down(self, broker).length().await? > most {
+            return Ok(None);
+        }
         let mut counts = HashMap::new();
         let count = |letter: DeadLetter| {
             *counts.entry((letter.facts.topic, letter.facts.group)).or_default() += 1;
             true
         };
         Walk::down(self, broker).each(&Filter::default(), count).await?;
-        Ok(counts)
+        Ok(Some(counts))
     }
 
     /// What may be redriven, oldest first, and how many may not, because a loop ends somewhere.

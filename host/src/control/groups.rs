@@ -11,19 +11,17 @@ use longshore_core::{GroupInfo, SeekTo};
 use super::HostControl;
 use super::asked::Asked;
 
+/// Messages that are read to count the dead letters of a list of groups.
+const MOST: u64 = 10_000;
+
 impl GroupControl for HostControl {
     fn groups<'a>(&'a self, broker: Option<&'a str>) -> Answer<'a, Vec<Group>> {
-        Box::pin(async move {
-            let broker = self.broker(broker)?;
-            let list = broker.groups()?.list().await.map_err(|e| broker.told(e))?;
-            let dead = self.dead_by_group(broker).await.ok();
-            Ok(list.into_iter().map(|info| group(broker, info, dead.as_ref())).collect())
-        })
+        Box::pin(self.list_groups(broker, MOST))
     }
 
     fn group<'a>(&'a self, broker: Option<&'a str>, name: &'a str) -> Answer<'a, Vec<Group>> {
         Box::pin(async move {
-            let mut groups = self.groups(broker).await?;
+            let mut groups = self.list_groups(broker, u64::MAX).await?;
             groups.retain(|g| g.group == name);
             match groups.is_empty() {
                 false => Ok(groups),
@@ -39,6 +37,16 @@ impl GroupControl for HostControl {
             let position = broker.groups()?.seek(&seek.group, &seek.topic, to).await.map_err(|e| broker.told(e))?;
             position.map(|position| Sought { position }).ok_or_else(|| missing(broker, &seek.group, &seek.topic))
         })
+    }
+}
+
+impl HostControl {
+    /// All groups; their dead letters are counted where not more than `most` messages have to be read for it.
+    async fn list_groups(&self, broker: Option<&str>, most: u64) -> Result<Vec<Group>, ControlError> {
+        let broker = self.broker(broker)?;
+        let list = broker.groups()?.list().await.map_err(|e| broker.told(e))?;
+        let dead = self.dead_by_group(broker, most).await.ok().flatten();
+        Ok(list.into_iter().map(|info| group(broker, info, dead.as_ref())).collect())
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use longshore_admin::ControlError;
 use longshore_admin::model::{Begin, Received, Take};
-use longshore_core::{Batch, BrokerError, Fetch, Lane, Order, OwnKeys, Pattern, Receipts, Room, Settled, Start, Subscribe};
+use longshore_core::{Batch, BrokerError, Fetch, Fix, Lane, Order, OwnKeys, Pattern, Receipts, Room, Settled, Start, Subscribe};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -35,7 +35,13 @@ struct Share {
 pub(super) async fn take(broker: &Asked, take: &Take, limit: usize, wait: Duration) -> Result<Vec<Received>, ControlError> {
     let consumer = broker.consumer()?;
     let deadline = Instant::now() + wait.max(LEAST_WAIT);
-    let mut lanes = consumer.subscribe(subscribe(take, limit, wait)?).await.map_err(|e| broker.told(e))?;
+    let asked = subscribe(take, limit, wait)?;
+    let mut joined = consumer.subscribe(asked.clone()).await;
+    if asked.start == Start::Latest && joined.as_ref().is_err_and(|error| error.fix == Fix::GiveUp) {
+        // A queue begins with its oldest message, whoever comes; that a topic is one may be known to its broker alone.
+        joined = consumer.subscribe(Subscribe { start: Start::Earliest, ..asked }).await;
+    }
+    let mut lanes = joined.map_err(|e| broker.told(e))?;
     let share = Arc::new(Share { left: AtomicUsize::new(limit), enough: watch::Sender::new(false), limit });
     let (mut tasks, mut taken, mut more) = (JoinSet::new(), Vec::new(), true);
     loop {

@@ -238,3 +238,13 @@ async fn discarding_removes_what_passes_and_says_how_many() {
     assert_eq!(control.discard(one("orders.billing.dlq/2")).await.unwrap().count, 1);
     assert_eq!(control.count_dead_letters(on(DeadLetterFilter::default())).await.unwrap().count, 0);
 }
+
+#[tokio::test]
+async fn dead_letters_are_counted_by_group_where_there_are_not_too_many() {
+    let control = control().await;
+    publish(&control, ["a", "b", "c"].map(|payload| dead(payload, "trap", "2026-01-01T00:00:00Z", "0")).to_vec()).await;
+    let broker = control.broker(Some("default")).unwrap();
+    assert_eq!(control.dead_by_group(broker, 2).await.unwrap(), None);
+    let counted = control.dead_by_group(broker, 3).await.unwrap().expect("not too many");
+    assert_eq!(counted.into_iter().collect::<Vec<_>>(), [(("orders".into(), "billing".into()), 3)]);
+}

@@ -20,7 +20,7 @@ pub struct Group {
     pub retries: u64,
     /// Hosts that read with it now.
     pub members: u64,
-    /// Dead letters of it that are kept; `null` where the broker keeps none.
+    /// Dead letters of it that are kept; `null` where the broker keeps none, or there are too many to count them in a list.
     pub dead_letters: Option<u64>,
     /// When it was made; `null` where the broker does not tell.
     pub created_at: Option<u64>,

@@ -63,6 +63,14 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// How many messages it would have to read.
+    pub(super) async fn length(&self) -> Result<u64, ControlError> {
+        let topics = self.broker.topics()?;
+        let names = self.names(topics.as_ref(), &Filter::default()).await?;
+        let list = topics.list().await.map_err(|e| self.broker.told(e))?;
+        Ok(list.iter().filter(|topic| names.contains(&topic.name)).map(|topic| topic.messages).sum())
+    }
+
     /// Walks over one topic; false when `visit` said no.
     async fn topic(
         &self,
