@@ -5,13 +5,17 @@
 mod examples;
 mod forgetful;
 mod host;
+mod jetstream;
 mod jobs;
 mod kill;
 mod metrics;
+mod misconfigured;
 mod mistakes;
 mod poison;
 mod queues;
+mod rabbit;
 mod redrive;
+mod rights;
 mod running;
 mod shutdown;
 mod story;

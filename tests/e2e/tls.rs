@@ -1,9 +1,10 @@
 //! Who is trusted: the system's authorities, and in their place the one that `tls.ca` names. On every broker the same.
 
 use longshore_testkit::servers::tls::Authority;
-use longshore_testkit::servers::{Nats, NatsOptions, RabbitMq, RabbitMqOptions, Redis, RedisOptions};
+use longshore_testkit::servers::{Nats, NatsOptions, Redis, RedisOptions};
 
 use super::host::{Project, text};
+use super::rabbit::secured;
 
 /// Whether `check --connect` gets in, and what it says, where `system` is what the system trusts.
 fn connects(broker: &str, system: &Authority, ca: Option<&Authority>) -> (bool, String) {
@@ -32,9 +33,8 @@ fn an_authority_that_is_named_is_trusted_in_place_of_the_systems_on_redis() {
 
 #[test]
 fn an_authority_that_is_named_is_trusted_in_place_of_the_systems_on_rabbitmq() {
-    let ours = Authority::new();
-    let Some(rabbit) = RabbitMq::start(&RabbitMqOptions::default().tls(&ours)) else { return };
-    check(&format!("type = \"rabbitmq\"\nhost = \"localhost\"\nport = {}", rabbit.tls_port()), &ours);
+    let Some((rabbit, ours)) = secured() else { return };
+    check(&format!("type = \"rabbitmq\"\nhost = \"localhost\"\nport = {}", rabbit.tls_port()), ours);
 }
 
 #[test]

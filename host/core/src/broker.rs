@@ -7,6 +7,7 @@ use futures::stream::BoxStream;
 
 use crate::BoxFuture;
 use crate::batch::Batch;
+use crate::check::{Finding, Intent};
 use crate::error::{BrokerError, PublishError};
 use crate::lane::Lane;
 use crate::outbox::Outbox;
@@ -21,6 +22,11 @@ pub trait Connection: Send + Sync {
 
     /// Flushes what was published and ends.
     fn close(&self) -> BoxFuture<'_, Result<(), BrokerError>>;
+
+    /// What of the server is in the way of every use of it, or worth knowing. Changes nothing.
+    fn check_server(&self) -> BoxFuture<'_, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 }
 
 /// Where a group begins that has no position yet.
@@ -74,6 +80,12 @@ pub type Lanes = BoxStream<'static, Result<Lane, BrokerError>>;
 pub trait Consumer: Send + Sync {
     /// Joins the group, confirmed by the broker, and yields a lane for each assignment. Dropping the lanes and the stream leaves the group.
     fn subscribe(&self, subscribe: Subscribe) -> BoxFuture<'_, Result<Lanes, BrokerError>>;
+
+    /// What is in the way of a subscription: something that is missing, does not fit, or is not allowed. Changes nothing.
+    fn check<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<Vec<Finding>, BrokerError>> {
+        let _ = intent;
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 }
 
 /// The publishing side.
@@ -92,6 +104,12 @@ pub trait Publisher: Send + Sync {
     fn is_reply_address(&self, topic: &str) -> bool {
         let _ = topic;
         false
+    }
+
+    /// What is in the way of publishing to a topic. Changes nothing, and nobody gets a message.
+    fn check<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Finding>, BrokerError>> {
+        let _ = topic;
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 }
 

@@ -8,6 +8,7 @@ mod batch;
 mod broker;
 mod call;
 mod capabilities;
+mod check;
 mod clock;
 mod error;
 mod grants;
@@ -34,6 +35,7 @@ pub use broker::{
 };
 pub use call::{Call, Handler, SubscriptionInfo};
 pub use capabilities::{Capabilities, Flag, Tier};
+pub use check::{Finding, Intent};
 pub use clock::Clock;
 pub use error::{BrokerError, Fix, PublishError, SettleError};
 pub use grants::{Grant, Outlet, Outlets};

@@ -1,18 +1,20 @@
-//! `check`: mistakes in the configuration and in what it names, without running anything; with `--connect`, also whether brokers answer.
+//! `check`: mistakes in the configuration and in what it names, without running anything; with `--connect`, also whether brokers answer, and
+//! have and allow what is wanted of them.
+
+mod connect;
 
 use longshore_runtime::{LoadError, Runtime, Settings, World};
 
 use super::App;
 use super::failure::Failure;
 use super::output::line;
-use super::session::{Need, Session};
 use crate::app::cache_folder;
 use crate::config::{Config, KeyPath, Mistake, explain, hints};
 
 /// Finds mistakes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Connect to every broker too
+    /// Connect to every broker too, and look whether it has and allows what is wanted of it; nothing is changed there
     #[arg(long)]
     connect: bool,
 }
@@ -22,7 +24,7 @@ pub(super) async fn run(app: &App<'_>, args: Args) -> Result<(), Failure> {
     let components = Components::of(&config)?;
     let hints = config.mistakes([hints(&config), components.hints].concat());
     if !hints.is_empty() {
-        eprintln!("{}", hints.render(super::look()).trim_end());
+        eprintln!("{}", hints.pictures(super::look()).trim_end());
     }
     if !components.mistakes.is_empty() {
         return Err(Failure::usage(config.mistakes(components.mistakes).render(super::look())));
@@ -31,7 +33,7 @@ pub(super) async fn run(app: &App<'_>, args: Args) -> Result<(), Failure> {
         line(&format!("{}: {}", explained.subscription, explained.guarantee))?;
     }
     if args.connect {
-        connect(app).await?;
+        connect::run(&config).await?;
     }
     line("no mistakes found")
 }
@@ -81,20 +83,5 @@ fn help(error: &LoadError, builds: bool) -> &'static str {
         (LoadError::Read { .. }, true) => "build it: longshore build",
         (LoadError::Read { .. }, false) => "build it, or correct the path; it starts in the folder of the configuration",
         _ => "longshore inspect shows what a component is",
-    }
-}
-
-async fn connect(app: &App<'_>) -> Result<(), Failure> {
-    let brokers = Session::with(app, Need::All, async |s| Ok(s.control.brokers().await?)).await?;
-    let mut down = Vec::new();
-    for broker in brokers {
-        match &broker.error {
-            None => line(&format!("broker {} ({}): {}", broker.name, broker.kind, broker.status.name()))?,
-            Some(error) => down.push(error.clone()),
-        }
-    }
-    match down.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::unreachable(down.join("\n"))),
     }
 }

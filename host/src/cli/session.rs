@@ -101,7 +101,8 @@ fn named<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a BrokerConfig,
     })
 }
 
-async fn open_one(config: &Config, broker: &BrokerConfig) -> Result<opened::Opened, OpenError> {
+/// Opens one broker, once.
+pub(super) async fn open_one(config: &Config, broker: &BrokerConfig) -> Result<opened::Opened, OpenError> {
     let late = || OpenError {
         name: broker.name.clone(),
         kind: broker.registration.name,

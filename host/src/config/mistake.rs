@@ -124,6 +124,13 @@ impl Mistakes {
 
     /// All of them for a person to read, and how many there are.
     pub fn render(&self, look: Look) -> String {
+        let (mut text, count) = (self.pictures(look), self.list.len());
+        text.push_str(&format!("{count} mistake{} in the configuration\n", if count == 1 { "" } else { "s" }));
+        text
+    }
+
+    /// All of them for a person to read.
+    pub fn pictures(&self, look: Look) -> String {
         let mut text = String::new();
         for mistake in &self.list {
             let picture = Picture::new(mistake, &self.secrets);
@@ -132,8 +139,6 @@ impl Mistakes {
             }
             text.push('\n');
         }
-        let count = self.list.len();
-        text.push_str(&format!("{count} mistake{} in the configuration\n", if count == 1 { "" } else { "s" }));
         text
     }
 }

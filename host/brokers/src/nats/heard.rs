@@ -10,6 +10,8 @@ use async_nats::{Event, ServerError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::names::is_inbox;
+
 /// How long what the server refused to take is not offered again.
 const REFUSED: Duration = Duration::from_secs(10);
 /// How much later than its next answer a refusal can be heard: another task hears it.
@@ -53,6 +55,9 @@ impl Heard {
                 if let Some((doing, subject)) = violation(words) {
                     let mut rights = self.rights();
                     rights.open.remove(&subject);
+                    if rights.refused.len() >= KNOWN {
+                        rights.refused.retain(|(doing, _), at| *doing == Doing::Subscribing || at.elapsed() <= REFUSED);
+                    }
                     rights.refused.insert((doing, subject), Instant::now());
                 }
             }
@@ -85,6 +90,38 @@ impl Heard {
             rights.refused.remove(&asked);
         }
         since.is_some() && !over
+    }
+
+    /// Waits until the server refuses that.
+    pub(super) async fn until_refused(&self, doing: Doing, subject: &str) {
+        let mut changed = self.listen();
+        while !self.has_refused(doing, subject) {
+            if changed.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Waits until it is known why what was published to a subject gets no answer, which is then never.
+    pub(super) async fn until_silent(&self, subject: &str) -> String {
+        let mut changed = self.listen();
+        loop {
+            if self.is_deaf() {
+                return "the user has no right to subscribe to \"_INBOX.>\", where answers come".into();
+            }
+            if self.has_refused(Doing::Publishing, subject) {
+                return format!("the user has no right to publish to {subject:?}");
+            }
+            if changed.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Whether answers cannot be heard: the client listens for all of them at one place.
+    fn is_deaf(&self) -> bool {
+        let of_answers = |(doing, subject): &(Doing, String)| *doing == Doing::Subscribing && is_inbox(subject) && subject.ends_with(".*");
+        self.rights().refused.keys().any(of_answers)
     }
 
     /// Forgets that a subscription was refused, before it is asked for once more.
@@ -148,6 +185,18 @@ mod tests {
         say("Permissions Violation for Publish to \"secret.x\"");
         heard.hear(&Event::Disconnected);
         assert!(heard.losses() == 1 && !heard.has_refused(Doing::Publishing, "secret.x"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_will_never_be_answered_is_told() {
+        let heard = Heard::default();
+        let say = |words: &str| heard.hear(&Event::ServerError(ServerError::Other(words.into())));
+        say("Permissions Violation for Publish to \"orders\"");
+        assert!(heard.until_silent("orders").await.contains("publish to \"orders\""));
+        say("Permissions Violation for Subscription to \"_INBOX.abc\"");
+        assert!(!heard.is_deaf(), "that is one answer alone");
+        say("Permissions Violation for Subscription to \"_INBOX.abc.*\"");
+        assert!(heard.until_silent("payments").await.contains("_INBOX"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::{Client, ConnectError, ConnectErrorKind, Event};
 use futures::StreamExt;
-use longshore_core::{BoxFuture, BrokerError, Connect, Connection};
+use longshore_core::{BoxFuture, BrokerError, Connect, Connection, Finding};
 use tokio::time::timeout;
 
 use super::config::Config;
-use super::heard::Heard;
+use super::heard::{Doing, Heard};
 
 /// Commands that wait for the connection: a publish window and some.
 const COMMANDS: usize = 8192;
@@ -65,8 +65,8 @@ impl Link {
     }
 
     /// Sends a word to ourselves: the server reads in order, so once it is back, everything that was sent before has been read.
-    async fn round_trip(&self) -> Result<(), String> {
-        let inbox = self.client.new_inbox();
+    async fn round_trip(&self, inbox: &str) -> Result<(), String> {
+        let inbox = inbox.to_owned();
         let mut heard = self.client.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
         self.client.publish(inbox, Vec::new().into()).await.map_err(|error| error.to_string())?;
         heard.next().await.map(drop).ok_or_else(|| "the client has ended".into())
@@ -85,7 +85,14 @@ impl Connection for Link {
     fn ping(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
         Box::pin(async move {
             self.check()?;
-            match timeout(self.patience, self.round_trip()).await {
+            let inbox = self.client.new_inbox();
+            let answer = tokio::select! {
+                answer = timeout(self.patience, self.round_trip(&inbox)) => answer,
+                // A server that refuses the word has read it.
+                () = self.heard.until_refused(Doing::Publishing, &inbox) => return Ok(()),
+                () = self.heard.until_refused(Doing::Subscribing, &inbox) => return Ok(()),
+            };
+            match answer {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(words)) => Err(BrokerError::retry(format!("broker {:?}: {words}", self.name))),
                 Err(_) => Err(BrokerError::retry(format!("broker {:?}: no answer within {:?}", self.name, self.patience))),
@@ -106,6 +113,17 @@ impl Connection for Link {
                 Ok(Err(error)) => Err(BrokerError::retry(format!("broker {:?}: {error}", self.name))),
                 Err(_) => Err(BrokerError::retry(format!("broker {:?}: flushing took longer than {:?}", self.name, self.patience))),
             }
+        })
+    }
+
+    fn check_server(&self) -> BoxFuture<'_, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(async move {
+            self.check()?;
+            let unknown = || {
+                let problem = "NATS does not tell what the user may do, so that a missing right may show only later";
+                Finding::advice("", problem, "let the user publish to $SYS.REQ.USER.INFO")
+            };
+            Ok(if self.rights().await.is_none() { vec![unknown()] } else { Vec::new() })
         })
     }
 }
@@ -131,6 +149,9 @@ fn refused(urls: &str, error: &ConnectError) -> BrokerError {
         )),
         ConnectErrorKind::Tls => {
             BrokerError::give_up(format!("NATS at {urls}: {words}; check `tls`: what it trusts, and whether it is asked for"))
+        }
+        _ if words.contains("InvalidContentType") => {
+            BrokerError::give_up(format!("NATS at {urls} speaks no TLS: take `tls` out, or let the server speak it"))
         }
         ConnectErrorKind::ServerParse => BrokerError::give_up(format!("url {urls}: {words}; write it like nats://localhost:4222")),
         _ if words.to_lowercase().contains("certificate") => {

@@ -1,6 +1,7 @@
 //! NATS: core, where a message goes to who listens now, and JetStream, whose streams keep messages. What is not one kind's alone stands here.
 //!
-//! Both speak through one client ([`link`]), write messages in one way ([`headers`]) and answer requests in one way ([`replies`]). The client
+//! Both speak through one client ([`link`]), write messages in one way ([`headers`]) and answer requests in one way ([`replies`]); what the user may do is
+//! heard in passing ([`heard`]) or asked for ([`rights`]). The client
 //! reconnects by itself, which hides nothing: a lane of JetStream is a pull consumer of the server's, named in every acknowledgement, and
 //! belongs to no connection; a lane of core NATS is told of every loss.
 
@@ -14,6 +15,7 @@ pub mod jetstream;
 mod link;
 mod names;
 mod replies;
+mod rights;
 
 pub use crate::declare::Declare;
 pub use config::{Config, Urls};

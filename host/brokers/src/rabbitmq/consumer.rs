@@ -6,9 +6,10 @@ use futures::{Stream, StreamExt, stream};
 use lapin::Channel;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use longshore_core::{BoxFuture, BrokerError, Consumer, Lane, Lanes, Order, Pattern, Ranges, Start, Subscribe, Waiting};
+use longshore_core::{BoxFuture, BrokerError, Consumer, Finding, Intent, Lane, Lanes, Order, Pattern, Ranges, Start, Subscribe, Waiting};
 use tokio::sync::watch;
 
+use super::check;
 use super::config::Subscription;
 use super::held::Held;
 use super::lane::{self, Epoch, Incoming};
@@ -57,32 +58,20 @@ impl Consumer for Consuming {
             Ok(stream::select_all(streams).boxed())
         })
     }
+
+    fn check<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(check::subscription(&self.0, intent))
+    }
 }
 
 impl Consuming {
     /// The queue of a topic and group, declared and bound.
     async fn home(&self, topic: &Pattern, subscribe: &Subscribe, own: &Subscription, open: Arc<Open>) -> Result<Home, BrokerError> {
         let name = topic.as_str();
-        names::check("topic", name).map_err(BrokerError::give_up)?;
-        let mut settings = self.0.topic(name);
-        settings.single_active_consumer |= own.single_active_consumer;
-        let binding = binding(name, own, &settings);
-        check_start(&subscribe.start, binding.is_some())?;
-        let queue = match (&subscribe.group, &binding) {
-            (Some(group), Some(_)) => {
-                names::check("group", group).map_err(BrokerError::give_up)?;
-                Queue::shared(names::group_queue(name, group), &settings)
-            }
-            (Some(group), None) => {
-                self.check_plain(topic, group)?;
-                self.0.saw(name);
-                Queue::shared(name.to_owned(), &settings)
-            }
-            (None, Some(_)) => Queue { name: format!("{name}.broadcast.{:016x}", random()), exclusive: true, settings },
-            (None, None) => {
-                return Err(BrokerError::give_up(format!("topic {name:?} is a queue, which cannot be broadcast: {TAKE_AN_EXCHANGE}")));
-            }
-        };
+        let (queue, binding) = plan(&self.0, topic, subscribe, own)?;
+        if binding.is_none() {
+            self.0.saw(name);
+        }
         if subscribe.start == Start::None && look(&open, &queue.name).await?.is_none() {
             return Err(BrokerError::give_up(format!("queue {:?} is not there, and `start = \"none\"` makes none", queue.name)));
         }
@@ -102,18 +91,48 @@ impl Consuming {
         }
         Ok(())
     }
+}
 
-    /// A queue gives each message to one consumer, so a second group would take from the first.
-    fn check_plain(&self, topic: &Pattern, group: &str) -> Result<(), BrokerError> {
-        if topic.is_wild() {
-            return Err(BrokerError::give_up(format!("{topic} is a pattern, and a queue has none: {TAKE_AN_EXCHANGE}")));
+/// The queue of a topic and group, and what it is bound to.
+pub(super) fn plan(
+    server: &Server,
+    topic: &Pattern,
+    subscribe: &Subscribe,
+    own: &Subscription,
+) -> Result<(Queue, Option<Binding>), BrokerError> {
+    let name = topic.as_str();
+    names::check("topic", name).map_err(BrokerError::give_up)?;
+    let mut settings = server.topic(name);
+    settings.single_active_consumer |= own.single_active_consumer;
+    let binding = binding(name, own, &settings);
+    check_start(&subscribe.start, binding.is_some())?;
+    let queue = match (&subscribe.group, &binding) {
+        (Some(group), Some(_)) => {
+            names::check("group", group).map_err(BrokerError::give_up)?;
+            Queue::shared(names::group_queue(name, group), &settings)
         }
-        match self.0.homes(topic.as_str()).iter().filter_map(|home| home.group.as_deref()).find(|other| *other != group) {
-            Some(other) => Err(BrokerError::give_up(format!(
-                "queue {topic} is read by group {other:?} already, and group {group:?} would take its messages: {TAKE_AN_EXCHANGE}"
-            ))),
-            None => Ok(()),
+        (Some(group), None) => {
+            check_plain(server, topic, group)?;
+            Queue::shared(name.to_owned(), &settings)
         }
+        (None, Some(_)) => Queue { name: format!("{name}.broadcast.{:016x}", random()), exclusive: true, settings },
+        (None, None) => {
+            return Err(BrokerError::give_up(format!("topic {name:?} is a queue, which cannot be broadcast: {TAKE_AN_EXCHANGE}")));
+        }
+    };
+    Ok((queue, binding))
+}
+
+/// A queue gives each message to one consumer, so a second group would take from the first.
+fn check_plain(server: &Server, topic: &Pattern, group: &str) -> Result<(), BrokerError> {
+    if topic.is_wild() {
+        return Err(BrokerError::give_up(format!("{topic} is a pattern, and a queue has none: {TAKE_AN_EXCHANGE}")));
+    }
+    match server.homes(topic.as_str()).iter().filter_map(|home| home.group.as_deref()).find(|other| *other != group) {
+        Some(other) => Err(BrokerError::give_up(format!(
+            "queue {topic} is read by group {other:?} already, and group {group:?} would take its messages: {TAKE_AN_EXCHANGE}"
+        ))),
+        None => Ok(()),
     }
 }
 

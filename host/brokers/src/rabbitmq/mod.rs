@@ -4,6 +4,7 @@
 //! channel. What waits for its time (a retry, a delayed message) waits in queues of fixed time to live that lead back. Nothing here needs a
 //! plugin. Not here: reconnecting and counting failures, which are the engine's.
 
+mod check;
 mod config;
 mod consumer;
 mod envelope;

@@ -47,6 +47,12 @@ impl Tier {
         (wanted > 0).then(|| Tier(TIERS.iter().position(|(millis, _)| *millis >= wanted).unwrap_or(TIERS.len() - 1)))
     }
 
+    /// The tiers of all delays from `shortest` to `longest`.
+    pub(super) fn between(shortest: Duration, longest: Duration) -> impl Iterator<Item = Tier> {
+        let last = Tier::of(longest).map_or(0, |tier| tier.0 + 1);
+        (Tier::of(shortest).map_or(0, |tier| tier.0)..last).map(Tier)
+    }
+
     pub(super) fn all() -> impl Iterator<Item = Tier> {
         (0..TIERS.len()).map(Tier)
     }
@@ -106,6 +112,10 @@ mod tests {
             let tier = Tier::of(Duration::from_micros(micros)).expect("a delay");
             assert!(tier.millis() * 1000 >= micros, "{micros} us became {} ms", tier.millis());
         }
+        let between = |from: u64, to: u64| {
+            Tier::between(Duration::from_millis(from), Duration::from_millis(to)).map(Tier::millis).collect::<Vec<_>>()
+        };
+        assert_eq!((between(0, 0), between(200, 220), between(60, 90)), (vec![], vec![200, 500], vec![100]));
         assert_eq!(Tier::of(Duration::from_secs(3)).map(|tier| tier.queue("q")), Some("q.retry.5s".into()));
     }
 

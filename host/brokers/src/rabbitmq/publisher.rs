@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::types::ShortString;
-use longshore_core::{Batch, BoxFuture, BrokerError, Fix, Outbox, PublishError, Publisher};
+use longshore_core::{Batch, BoxFuture, BrokerError, Finding, Fix, Outbox, PublishError, Publisher};
 
 use super::config::Topic;
 use super::link::Open;
@@ -13,14 +13,14 @@ use super::names::{self, Tier};
 use super::post::{Fate, Letter, post};
 use super::server::Server;
 use super::topology::{self, Exchange, Queue, Waits};
-use super::{envelope, request};
+use super::{check, envelope, request};
 
 /// Longest wait of a delayed message.
 const LONGEST_DELAY: u64 = 30 * 24 * 3600 * 1000;
 
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Route {
+pub(super) enum Route {
     /// Straight to a queue.
     Queue(Queue),
     /// To an exchange, with a routing key.
@@ -53,6 +53,10 @@ impl Publisher for Publishing {
 
     fn is_reply_address(&self, topic: &str) -> bool {
         is_reply_address(topic)
+    }
+
+    fn check<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(check::topic(&self.0, topic))
     }
 }
 
@@ -243,7 +247,7 @@ pub(super) fn is_reply_address(topic: &str) -> bool {
     topic.strip_prefix(names::REPLY_TO).is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'))
 }
 
-fn route(server: &Server, topic: &str) -> Route {
+pub(super) fn route(server: &Server, topic: &str) -> Route {
     if is_reply_address(topic) {
         return Route::Reply(topic.to_owned());
     }

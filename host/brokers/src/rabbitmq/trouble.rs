@@ -5,13 +5,13 @@ use lapin::{Error, ErrorKind};
 use longshore_core::BrokerError;
 
 /// Reply codes of AMQP 0-9-1, section 1.2 of the generated specification.
-mod code {
-    pub(super) const CONTENT_TOO_LARGE: u16 = 311;
-    pub(super) const ACCESS_REFUSED: u16 = 403;
-    pub(super) const NOT_FOUND: u16 = 404;
-    pub(super) const RESOURCE_LOCKED: u16 = 405;
-    pub(super) const PRECONDITION_FAILED: u16 = 406;
-    pub(super) const NOT_ALLOWED: u16 = 530;
+pub(super) mod code {
+    pub(in crate::rabbitmq) const CONTENT_TOO_LARGE: u16 = 311;
+    pub(in crate::rabbitmq) const ACCESS_REFUSED: u16 = 403;
+    pub(in crate::rabbitmq) const NOT_FOUND: u16 = 404;
+    pub(in crate::rabbitmq) const RESOURCE_LOCKED: u16 = 405;
+    pub(in crate::rabbitmq) const PRECONDITION_FAILED: u16 = 406;
+    pub(in crate::rabbitmq) const NOT_ALLOWED: u16 = 530;
 }
 
 /// `doing` is a fragment like "queue \"orders\"".
@@ -27,7 +27,15 @@ pub(super) fn told(doing: &str, error: &Error) -> BrokerError {
 
 /// Whether the broker's object is not there.
 pub(super) fn is_not_found(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == code::NOT_FOUND)
+    code(error) == Some(code::NOT_FOUND)
+}
+
+/// The server's reply code, where it is the server's error.
+pub(super) fn code(error: &Error) -> Option<u16> {
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => Some(error.get_id()),
+        _ => None,
+    }
 }
 
 fn protocol(doing: &str, error: &AMQPError) -> BrokerError {

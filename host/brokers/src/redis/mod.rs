@@ -2,10 +2,11 @@
 //!
 //! What the kinds of broker on a Redis share is here: [`config`], where the server is ([`place`]), the connections to it ([`server`]), errors in
 //! our words ([`errors`]), names of keys ([`names`]) and how they are found ([`scan`]), the fields that a message is ([`entry`]), and who is
-//! woken when something has a time to come ([`alarms`]). Publishing, settling and dead letters share the part that is not a stream's or a list's
+//! woken when something has a time to come ([`alarms`]), and what is looked at before messages depend on it ([`check`]). Publishing, settling and dead letters share the part that is not a stream's or a list's
 //! ([`publishing`], [`settling`], [`dead`]). What a kind does with them is in its folder.
 
 mod alarms;
+mod check;
 mod config;
 mod dead;
 mod entry;

@@ -32,7 +32,8 @@ pub(super) struct Patience {
 impl Place {
     /// One address.
     pub(super) fn fixed(info: ConnectionInfo, certificates: TlsCertificates) -> Result<Self, BrokerError> {
-        Ok(Place { shown: info.addr().to_string(), finding: Finding::Fixed(client(info, certificates)?) })
+        let over = if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) { " over TLS" } else { "" };
+        Ok(Place { shown: format!("{}{over}", info.addr()), finding: Finding::Fixed(client(info, certificates)?) })
     }
 
     /// The server that sentinels know as `master`, with everything but the address from `node`.

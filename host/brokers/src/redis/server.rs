@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use longshore_core::{BoxFuture, BrokerError, Connect, Connection};
+use longshore_core::{BoxFuture, BrokerError, Connect, Connection, Finding};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation, Value};
 
+use super::check;
 use super::config::Config;
 use super::errors::translate;
 use super::place::{Patience, Place};
@@ -168,5 +169,9 @@ impl Connection for Server {
         // Each publish waited for its answer: there is nothing to flush.
         self.forget();
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn check_server(&self) -> BoxFuture<'_, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(check::server(self))
     }
 }

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::RequestErrorKind;
@@ -11,6 +13,8 @@ use longshore_core::{BrokerError, PublishError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+use crate::nats::heard::Heard;
 
 /// Codes of the server for what is not there: consumer, message (by number, by subject), stream.
 const MISSING: [u64; 4] = [10014, 10043, 10037, 10059];
@@ -22,6 +26,8 @@ pub(super) enum Said {
     Missing(String),
     /// The server refuses, for good.
     Refused(String),
+    /// The user may not ask.
+    Denied(String),
     /// No answer came, or the server cannot now.
     Trouble(String),
 }
@@ -29,7 +35,7 @@ pub(super) enum Said {
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Said::Missing(words) | Said::Refused(words) | Said::Trouble(words) => f.write_str(words),
+            Said::Missing(words) | Said::Refused(words) | Said::Denied(words) | Said::Trouble(words) => f.write_str(words),
         }
     }
 }
@@ -38,7 +44,7 @@ impl Said {
     /// As an error about `what`.
     pub(super) fn about(self, what: impl fmt::Display) -> BrokerError {
         match self {
-            Said::Missing(words) | Said::Refused(words) => BrokerError::give_up(format!("{what}: {words}")),
+            Said::Missing(words) | Said::Refused(words) | Said::Denied(words) => BrokerError::give_up(format!("{what}: {words}")),
             Said::Trouble(words) => BrokerError::retry(format!("{what}: {words}")),
         }
     }
@@ -47,14 +53,36 @@ impl Said {
     pub(super) fn of_publish(self, topic: &str) -> PublishError {
         match self {
             Said::Missing(words) | Said::Refused(words) => PublishError::Invalid(format!("topic {topic:?}: {words}")),
+            Said::Denied(words) => PublishError::Denied(format!("topic {topic:?}: {words}")),
             Said::Trouble(words) => PublishError::Unavailable(format!("topic {topic:?}: {words}")),
         }
     }
 }
 
+/// JetStream, and what of it the user may not use.
+pub(super) struct Api {
+    pub(super) context: Context,
+    /// What its subjects begin with.
+    pub(super) prefix: String,
+    pub(super) heard: Arc<Heard>,
+}
+
+impl Deref for Api {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        &self.context
+    }
+}
+
 /// Asks `subject` of the API.
-pub(super) async fn ask<T: DeserializeOwned>(js: &Context, subject: String, body: &Value) -> Result<T, Said> {
-    let answer = js.request::<_, _, Response<Value>>(subject, body).await.map_err(|error| match error.kind() {
+pub(super) async fn ask<T: DeserializeOwned>(js: &Api, subject: String, body: &Value) -> Result<T, Said> {
+    let whole = format!("{}.{subject}", js.prefix);
+    let answer = tokio::select! {
+        answer = js.request::<_, _, Response<Value>>(subject, body) => answer,
+        why = js.heard.until_silent(&whole) => return Err(Said::Denied(why)),
+    };
+    let answer = answer.map_err(|error| match error.kind() {
         RequestErrorKind::NoResponders => Said::Trouble("JetStream does not answer: it is off, or the server is starting".into()),
         RequestErrorKind::InvalidSubject => Said::Refused(error.to_string()),
         _ => Said::Trouble(crate::nats::link::with_causes(&error)),
@@ -147,7 +175,7 @@ impl Consumer {
 }
 
 /// All pages of a list.
-async fn all<T: DeserializeOwned>(js: &Context, subject: &str, field: &str) -> Result<Vec<T>, Said> {
+async fn all<T: DeserializeOwned>(js: &Api, subject: &str, field: &str) -> Result<Vec<T>, Said> {
     let mut list: Vec<T> = Vec::new();
     loop {
         let mut page: Value = ask(js, subject.into(), &json!({ "offset": list.len() })).await?;
@@ -162,16 +190,16 @@ async fn all<T: DeserializeOwned>(js: &Context, subject: &str, field: &str) -> R
     }
 }
 
-pub(super) async fn streams(js: &Context) -> Result<Vec<Stream>, Said> {
+pub(super) async fn streams(js: &Api) -> Result<Vec<Stream>, Said> {
     all(js, "STREAM.LIST", "streams").await
 }
 
-pub(super) async fn consumers(js: &Context, stream: &str) -> Result<Vec<Consumer>, Said> {
+pub(super) async fn consumers(js: &Api, stream: &str) -> Result<Vec<Consumer>, Said> {
     all(js, &format!("CONSUMER.LIST.{stream}"), "consumers").await
 }
 
 /// Names of the streams that take something of what `filter` means.
-pub(super) async fn streams_of(js: &Context, filter: &str) -> Result<Vec<String>, Said> {
+pub(super) async fn streams_of(js: &Api, filter: &str) -> Result<Vec<String>, Said> {
     #[derive(Deserialize)]
     struct Names {
         streams: Option<Vec<String>>,
@@ -181,33 +209,33 @@ pub(super) async fn streams_of(js: &Context, filter: &str) -> Result<Vec<String>
 }
 
 /// A stream with the messages of each subject that `filter` means.
-pub(super) async fn stream(js: &Context, name: &str, filter: Option<&str>) -> Result<Option<Stream>, Said> {
+pub(super) async fn stream(js: &Api, name: &str, filter: Option<&str>) -> Result<Option<Stream>, Said> {
     let body = filter.map_or(json!({}), |filter| json!({ "subjects_filter": filter }));
     there(ask(js, format!("STREAM.INFO.{name}"), &body).await)
 }
 
-pub(super) async fn consumer(js: &Context, stream: &str, name: &str) -> Result<Option<Consumer>, Said> {
+pub(super) async fn consumer(js: &Api, stream: &str, name: &str) -> Result<Option<Consumer>, Said> {
     there(ask(js, format!("CONSUMER.INFO.{stream}.{name}"), &json!({})).await)
 }
 
 /// Makes a consumer or changes it.
-pub(super) async fn put_consumer(js: &Context, stream: &str, name: &str, config: &Value) -> Result<Consumer, Said> {
+pub(super) async fn put_consumer(js: &Api, stream: &str, name: &str, config: &Value) -> Result<Consumer, Said> {
     ask(js, format!("CONSUMER.CREATE.{stream}.{name}"), &json!({ "stream_name": stream, "config": config })).await
 }
 
 /// Says whether it was there.
-pub(super) async fn delete_consumer(js: &Context, stream: &str, name: &str) -> Result<bool, Said> {
+pub(super) async fn delete_consumer(js: &Api, stream: &str, name: &str) -> Result<bool, Said> {
     Ok(there(ask::<Value>(js, format!("CONSUMER.DELETE.{stream}.{name}"), &json!({})).await)?.is_some())
 }
 
 /// Removes messages of a subject; says how many there were.
-pub(super) async fn purge(js: &Context, stream: &str, filter: &str) -> Result<u64, Said> {
+pub(super) async fn purge(js: &Api, stream: &str, filter: &str) -> Result<u64, Said> {
     let answer: Value = ask(js, format!("STREAM.PURGE.{stream}"), &json!({ "filter": filter })).await?;
     Ok(answer["purged"].as_u64().unwrap_or(0))
 }
 
 /// Removes one message; says whether it was there.
-pub(super) async fn delete_message(js: &Context, stream: &str, sequence: u64) -> Result<bool, Said> {
+pub(super) async fn delete_message(js: &Api, stream: &str, sequence: u64) -> Result<bool, Said> {
     let body = json!({ "seq": sequence, "no_erase": true });
     Ok(there(ask::<Value>(js, format!("STREAM.MSG.DELETE.{stream}"), &body).await)?.is_some())
 }

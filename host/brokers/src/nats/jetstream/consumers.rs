@@ -105,38 +105,12 @@ impl Broker {
     async fn fit(&self, consumer: &Consumer, wanted: &Wanted<'_>) -> Result<Duration, BrokerError> {
         let Wanted { stream, name, .. } = wanted;
         let refuse = |what: &str| Err(BrokerError::give_up(format!("consumer {name:?} of stream {stream:?} {what}")));
-        let config = &consumer.config;
-        if config["deliver_subject"].as_str().is_some_and(|subject| !subject.is_empty()) {
-            return refuse("pushes, and Longshore pulls; take another `group`");
-        }
-        if config["ack_policy"].as_str() != Some("explicit") {
-            return refuse("does not acknowledge one by one; delete it, or take another `group`");
-        }
-        let theirs = Duration::from_nanos(config["ack_wait"].as_u64().unwrap_or(nanos(wanted.lease)));
-        let mut changed = config.clone();
-        let mut differences = Vec::new();
-        if config["max_deliver"].as_i64().is_some_and(|most| most > 0) {
-            changed["max_deliver"] = json!(-1);
-            differences.push(format!("gives up after max-deliver = {}, and the host counts attempts", config["max_deliver"]));
-        }
-        if theirs != wanted.lease {
-            changed["ack_wait"] = json!(nanos(wanted.lease));
-            differences.push(format!("has an ack wait of {theirs:?}, and `lease` is {:?}", wanted.lease));
-        }
-        if consumer.filters() != wanted.filters {
-            if !widens(&consumer.filters(), &wanted.filters) {
-                let (has, want) = (told(&consumer.filters()), told(&wanted.filters));
-                let what = format!(
-                    "takes {has}, and the subscription wants {want}: give each subscription a `group` of its own, list all topics in one, or \
-                     delete the consumer"
-                );
-                return refuse(&what);
-            }
-            set_filters(&mut changed, &wanted.filters);
-            differences.push(format!("takes {}, and the subscription wants {}", told(&consumer.filters()), told(&wanted.filters)));
-        }
+        let Fit { lease, changed, differences } = match compare(consumer, wanted) {
+            Ok(fit) => fit,
+            Err(what) => return refuse(&what),
+        };
         match wanted.declare {
-            _ if differences.is_empty() => Ok(theirs),
+            _ if differences.is_empty() => Ok(lease),
             Declare::Create => {
                 let put = api::put_consumer(&self.js, stream, name, &changed).await;
                 put.map_err(|said| said.about(format!("consumer {name:?} of stream {stream:?} cannot be changed")))?;
@@ -145,10 +119,53 @@ impl Broker {
             Declare::Passive => refuse(&format!("{}; change it, or set declare = \"create\"", differences.join("; "))),
             Declare::None => {
                 tracing::warn!(stream, consumer = name, "the consumer {}", differences.join("; "));
-                Ok(theirs)
+                Ok(lease)
             }
         }
     }
+}
+
+/// How a consumer that is there fits what is wanted.
+pub(super) struct Fit {
+    /// Its lease as it is.
+    pub(super) lease: Duration,
+    /// Its configuration as it should be.
+    changed: Value,
+    /// What is different now, each as a fragment after its name.
+    pub(super) differences: Vec<String>,
+}
+
+/// An error says what cannot be changed.
+pub(super) fn compare(consumer: &Consumer, wanted: &Wanted<'_>) -> Result<Fit, String> {
+    let config = &consumer.config;
+    if config["deliver_subject"].as_str().is_some_and(|subject| !subject.is_empty()) {
+        return Err("pushes, and Longshore pulls; take another `group`".into());
+    }
+    if config["ack_policy"].as_str() != Some("explicit") {
+        return Err("does not acknowledge one by one; delete it, or take another `group`".into());
+    }
+    let lease = Duration::from_nanos(config["ack_wait"].as_u64().unwrap_or(nanos(wanted.lease)));
+    let mut changed = config.clone();
+    let mut differences = Vec::new();
+    if config["max_deliver"].as_i64().is_some_and(|most| most > 0) {
+        changed["max_deliver"] = json!(-1);
+        differences.push(format!("gives up after max-deliver = {}, and the host counts attempts", config["max_deliver"]));
+    }
+    if lease != wanted.lease {
+        changed["ack_wait"] = json!(nanos(wanted.lease));
+        differences.push(format!("has an ack wait of {lease:?}, and `lease` is {:?}", wanted.lease));
+    }
+    let (had, want) = (consumer.filters(), &wanted.filters);
+    if had != *want {
+        let what = format!("takes {}, and the subscription wants {}", told(&had), told(want));
+        if !widens(&had, want) {
+            let how = "give each subscription a `group` of its own, list all topics in one, or delete the consumer";
+            return Err(format!("{what}: {how}"));
+        }
+        set_filters(&mut changed, want);
+        differences.push(what);
+    }
+    Ok(Fit { lease, changed, differences })
 }
 
 /// Whether everything that was taken is taken still.

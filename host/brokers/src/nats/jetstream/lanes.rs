@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::Subscriber;
 use futures::{StreamExt, stream};
-use longshore_core::{BoxFuture, BrokerError, Consumer, Lane, Lanes, Order, Ranges, Start, Subscribe};
+use longshore_core::{BoxFuture, BrokerError, Consumer, Finding, Intent, Lane, Lanes, Order, Ranges, Start, Subscribe};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -41,6 +41,10 @@ impl Consumer for Joining {
                 Some((lane, subscription))
             })) as Lanes)
         })
+    }
+
+    fn check<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(self.0.check_subscription(intent))
     }
 }
 
@@ -169,8 +173,8 @@ impl Subscription {
         let waiting = if self.wish.order == Order::None { Vec::new() } else { broker.waiting(stream, &name).await? };
         let (alive, revoked) = broker.members.enter(stream, &name);
         self.mine.insert(stream.into(), Mine { consumer: name.clone(), alive: Arc::downgrade(&alive) });
-        let fresh = Pull::new(broker.link.clone(), &broker.prefix, stream, &name).await?;
-        let retried = Pull::new(broker.link.clone(), &broker.prefix, retries::STREAM, &own).await?;
+        let fresh = Pull::new(broker.link.clone(), &broker.js.prefix, stream, &name).await?;
+        let retried = Pull::new(broker.link.clone(), &broker.js.prefix, retries::STREAM, &own).await?;
         let terms = Terms { wait: self.wish.fetch.max_wait, lease, on_vanished: self.own.on_vanished, ordered };
         let origin = Arc::new(Origin { broker: broker.clone(), stream: stream.into(), group: name, _alive: alive });
         Ok(Lane {

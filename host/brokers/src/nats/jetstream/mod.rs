@@ -7,6 +7,7 @@
 mod acks;
 mod api;
 mod before;
+mod check;
 mod consumers;
 mod dead;
 mod groups;

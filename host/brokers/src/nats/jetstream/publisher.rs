@@ -8,10 +8,11 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::context::{PublishError as JsError, PublishErrorKind};
 use futures::{StreamExt, stream};
 use longshore_core::row::Row;
-use longshore_core::{Batch, BoxFuture, BrokerError, Outbox, PublishError, Publisher, headers};
+use longshore_core::{Batch, BoxFuture, BrokerError, Finding, Outbox, PublishError, Publisher, headers};
 
 use super::streams::Broker;
 use crate::nats::headers::{ID, MESSAGE_ID, encode, is_plain};
+use crate::nats::heard::Doing;
 use crate::nats::link::with_causes;
 use crate::nats::names::{check_topic, is_inbox};
 
@@ -43,6 +44,10 @@ impl Publisher for Broker {
     fn is_reply_address(&self, topic: &str) -> bool {
         is_inbox(topic)
     }
+
+    fn check<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(self.check_publishing(topic))
+    }
 }
 
 impl Broker {
@@ -70,7 +75,10 @@ impl Broker {
                 let again = self.keep(topic, headers, payload).await;
                 again.map(|own| id_of(row, own)).map_err(|error| refused(topic, &error))
             }
-            kept => kept.map(|own| id_of(row, own)).map_err(|error| refused(topic, &error)),
+            kept => kept.map(|own| id_of(row, own)).map_err(|error| match self.link.heard.has_refused(Doing::Publishing, topic) {
+                true => PublishError::Denied(format!("topic {topic:?}: the user has no right to publish to it")),
+                false => refused(topic, &error),
+            }),
         }
     }
 

@@ -4,12 +4,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_nats::jetstream::Context;
 use async_nats::jetstream::context::ContextBuilder;
 use longshore_core::{BrokerError, Clock, Connect, TopicSettings};
 use serde_json::{Value, json};
 
-use super::api::{self, Said, Stream};
+use super::api::{self, Api, Said, Stream};
 use super::keys::{Storage, Topic};
 use super::members::Members;
 use super::retries;
@@ -24,14 +23,12 @@ const OLDEST: (i64, i64, i64) = (2, 10, 0);
 /// One broker with all its roles.
 pub(super) struct Broker {
     pub(super) link: Arc<Link>,
-    pub(super) js: Context,
+    pub(super) js: Api,
     pub(super) declare: Declare,
     pub(super) clock: Clock,
     pub(super) members: Arc<Members>,
     /// Servers that keep a copy of what we make, where nothing else is said.
     pub(super) replicas: u8,
-    /// Where requests of the API go.
-    pub(super) prefix: String,
     /// By stream and consumer: everything at or below is finished, as far as this process knows.
     floors: Mutex<HashMap<(String, String), u64>>,
     topics: HashMap<String, (TopicSettings, Topic)>,
@@ -49,7 +46,8 @@ impl Broker {
             return Err(BrokerError::give_up(what));
         }
         let prefix = config.domain.as_ref().map_or_else(|| "$JS.API".into(), |domain| format!("$JS.{domain}.API"));
-        let js = ContextBuilder::new().api_prefix(prefix.clone()).timeout(config.request_timeout.get()).build(link.client.clone());
+        let context = ContextBuilder::new().api_prefix(prefix.clone()).timeout(config.request_timeout.get()).build(link.client.clone());
+        let js = Api { context, prefix, heard: link.heard.clone() };
         let off = "JetStream is off on this server, or for this account; start the server with `-js`, or use type = \"nats\"";
         if !server.jetstream && config.domain.is_none() {
             return Err(BrokerError::give_up(format!("broker {:?}: {off}", connect.name)));
@@ -57,6 +55,7 @@ impl Broker {
         match api::ask::<Value>(&js, "INFO".into(), &json!({})).await {
             Ok(_) => {}
             Err(Said::Trouble(words)) => return Err(BrokerError::reconnect(format!("broker {:?}: {words}", connect.name))),
+            Err(Said::Denied(words)) => return Err(BrokerError::give_up(format!("broker {:?}: {words}", connect.name))),
             Err(said) => return Err(BrokerError::give_up(format!("broker {:?}: {said}: {off}", connect.name))),
         }
         let mut topics = HashMap::new();
@@ -67,7 +66,7 @@ impl Broker {
         let members = Members::start(link.clone()).await?;
         let (declare, clock, replicas) = (config.declare, connect.clock, config.replicas);
         let (known, floors) = (Mutex::default(), Mutex::default());
-        Ok(Broker { link, js, declare, clock, members, replicas, prefix, floors, topics, known })
+        Ok(Broker { link, js, declare, clock, members, replicas, floors, topics, known })
     }
 
     /// The streams that keep some of what `filter` means.
@@ -135,7 +134,7 @@ impl Broker {
             return Err(Said::Refused(format!("{which}, and `declare` does not let us make one; make it, or set declare = \"create\"")));
         }
         let (settings, own) = self.topics.get(topic).cloned().unwrap_or_default();
-        let name = stream.map(Into::into).or(own.stream.clone()).unwrap_or_else(|| stream_of(topic));
+        let name = self.name_for(topic, stream);
         let config = self.config(&name, topic, &settings, &own);
         let made: Result<Stream, Said> = api::ask(&self.js, format!("STREAM.CREATE.{name}"), &config).await;
         match made {
@@ -147,6 +146,12 @@ impl Broker {
             },
             Err(said) => Err(said),
         }
+    }
+
+    /// The name of the stream that is made for a topic where none takes it.
+    pub(super) fn name_for(&self, topic: &str, stream: Option<&str>) -> String {
+        let configured = || self.topics.get(topic).and_then(|(_, own)| own.stream.clone());
+        stream.map(Into::into).or_else(configured).unwrap_or_else(|| stream_of(topic))
     }
 
     /// Lets a stream that was named take one more subject.

@@ -6,11 +6,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::stream;
-use longshore_core::{BoxFuture, BrokerError, Consumer, Lane, Lanes, Ranges, Subscribe};
+use longshore_core::{BoxFuture, BrokerError, Consumer, Finding, Intent, Lane, Lanes, Ranges, Subscribe};
 use redis::Value;
 use tokio::time::{Instant, sleep};
 
 use super::acks::ListAcks;
+use super::check;
 use super::keys::LaneKeys;
 use super::own;
 use super::roles::Shared;
@@ -41,6 +42,10 @@ impl Consumer for ListConsumer {
                 Some((lane, subscription))
             })) as Lanes)
         })
+    }
+
+    fn check<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<Vec<Finding>>> {
+        Box::pin(check::subscription(&self.0, intent))
     }
 }
 

@@ -6,6 +6,7 @@
 //! taken, none of which a list can do.
 
 mod acks;
+mod check;
 mod consumer;
 mod dead;
 mod decode;

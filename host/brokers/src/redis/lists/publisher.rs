@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use longshore_core::row::Row;
-use longshore_core::{BoxFuture, BrokerError, Outbox, PublishError, Publisher};
+use longshore_core::{BoxFuture, BrokerError, Finding, Outbox, PublishError, Publisher};
 use redis::RedisError;
 
 use super::keys::LATER;
 use super::roles::Shared;
-use super::{decode, envelope, scripts};
+use super::{check, decode, envelope, scripts};
 use crate::redis::errors::refusal;
 use crate::redis::names::{QUEUE, beside, check_name};
 use crate::redis::publishing::{has_payload, steps};
@@ -31,6 +31,10 @@ impl Publisher for ListPublisher {
             }
             Ok(answers)
         })
+    }
+
+    fn check<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(check::topic(&self.0, topic))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{BrokerError, Clock, Connect, Roles, TopicSettings};
+use longshore_core::{BrokerError, Clock, Connect, Finding, Roles, TopicSettings};
 
 use super::consumer::ListConsumer;
 use super::dead::ListDeadLetters;
@@ -55,5 +55,9 @@ impl longshore_core::Connection for Shared {
 
     fn close(&self) -> longshore_core::BoxFuture<'_, Result<(), BrokerError>> {
         self.server.close()
+    }
+
+    fn check_server(&self) -> longshore_core::BoxFuture<'_, Result<Vec<Finding>, BrokerError>> {
+        self.server.check_server()
     }
 }

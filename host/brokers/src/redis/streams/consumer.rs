@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use futures::stream;
-use longshore_core::{BoxFuture, BrokerError, Consumer, Lanes, Start, Subscribe};
+use longshore_core::{BoxFuture, BrokerError, Consumer, Finding, Intent, Lanes, Start, Subscribe};
 
+use super::check;
 use super::roles::Shared;
 use super::subscription::Subscription;
 use crate::redis::position::EntryId;
@@ -22,6 +23,10 @@ impl Consumer for StreamConsumer {
                 Some((lane, subscription))
             })) as Lanes)
         })
+    }
+
+    fn check<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(check::subscription(&self.0.server, intent))
     }
 }
 

@@ -5,6 +5,7 @@
 //! roles are administration. Not here: partitions; one stream is one order.
 
 mod acks;
+mod check;
 mod consumer;
 mod dead;
 mod decode;

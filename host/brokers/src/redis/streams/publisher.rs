@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::row::Row;
-use longshore_core::{BoxFuture, BrokerError, Outbox, PublishError, Publisher};
+use longshore_core::{BoxFuture, BrokerError, Finding, Outbox, PublishError, Publisher};
 use redis::{RedisError, Value};
 
 use super::keys::{LATER, LATER_KEPT};
-use super::scripts;
+use super::{check, scripts};
 use crate::redis::alarms::Alarms;
 use crate::redis::entry::{Fields, count, text};
 use crate::redis::errors::refusal;
@@ -41,6 +41,10 @@ impl Publisher for StreamPublisher {
             }
             Ok(answers)
         })
+    }
+
+    fn check<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(check::topic(&self.server, topic))
     }
 }
 
