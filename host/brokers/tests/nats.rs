@@ -12,6 +12,7 @@ mod nats {
     mod consumers;
     mod core;
     mod faults;
+    mod identities;
     mod losses;
     mod redrive;
     mod support;
