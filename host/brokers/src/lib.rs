@@ -7,12 +7,14 @@
 mod buffer;
 #[cfg(any(feature = "embedded", feature = "memory", feature = "redis-list", feature = "redis-streams"))]
 mod chunk;
-#[cfg(any(feature = "nats", feature = "nats-jetstream", feature = "rabbitmq"))]
+#[cfg(any(feature = "kafka", feature = "nats", feature = "nats-jetstream", feature = "rabbitmq"))]
 mod declare;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 #[cfg(feature = "nats")]
 mod forgetful;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 #[cfg(any(feature = "embedded", feature = "memory"))]
 mod local;
 #[cfg(feature = "memory")]
@@ -25,7 +27,14 @@ pub mod nats;
 pub mod rabbitmq;
 #[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 pub mod redis;
-#[cfg(any(feature = "nats", feature = "nats-jetstream", feature = "rabbitmq", feature = "redis-list", feature = "redis-streams"))]
+#[cfg(any(
+    feature = "kafka",
+    feature = "nats",
+    feature = "nats-jetstream",
+    feature = "rabbitmq",
+    feature = "redis-list",
+    feature = "redis-streams"
+))]
 pub mod tls;
 
 use longshore_core::Registration;
@@ -34,6 +43,8 @@ use longshore_core::Registration;
 pub const ADAPTERS: &[Registration] = &[
     #[cfg(feature = "embedded")]
     Registration::of::<embedded::Embedded>(),
+    #[cfg(feature = "kafka")]
+    Registration::of::<kafka::Kafka>(),
     #[cfg(feature = "memory")]
     Registration::of::<memory::Memory>(),
     #[cfg(feature = "nats")]

@@ -53,13 +53,13 @@ impl Tls {
         Ok(Files { ca, identity })
     }
 
-    /// Refuses files that nothing will ever be done with: no TLS is spoken. `scheme` is what a url has to begin with to turn it on.
-    pub(crate) fn refuse_idle(&self, spoken: bool, scheme: &str) -> Result<(), BrokerError> {
+    /// Refuses files that nothing will ever be done with: no TLS is spoken. `otherwise` is what else turns it on.
+    pub(crate) fn refuse_idle(&self, spoken: bool, otherwise: &str) -> Result<(), BrokerError> {
         let keys = [("ca", &self.ca), ("cert", &self.cert), ("key", &self.key)];
         match keys.into_iter().find(|(_, file)| !spoken && file.is_some()) {
-            Some((key, _)) => Err(BrokerError::give_up(format!(
-                "tls.{key} is set, and no TLS is spoken: set tls.enabled = true, or write a url with {scheme}://"
-            ))),
+            Some((key, _)) => {
+                Err(BrokerError::give_up(format!("tls.{key} is set, and no TLS is spoken: set tls.enabled = true, or {otherwise}")))
+            }
             None => Ok(()),
         }
     }

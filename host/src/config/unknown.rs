@@ -110,10 +110,10 @@ fn renamed(element: &str, key: &str) -> Option<&'static str> {
 }
 
 /// Kinds of brokers that a build may be without; each has a feature of its name.
-const FEATURES: [&str; 7] = ["embedded", "memory", "nats", "nats-jetstream", "rabbitmq", "redis-list", "redis-streams"];
+const FEATURES: [&str; 8] = ["embedded", "kafka", "memory", "nats", "nats-jetstream", "rabbitmq", "redis-list", "redis-streams"];
 
 /// Kinds of brokers that a later version will have.
-const LATER_KINDS: [&str; 3] = ["kafka", "redis-pubsub", "webhook"];
+const LATER_KINDS: [&str; 2] = ["redis-pubsub", "webhook"];
 
 /// Element, names that others use there, and either the key that is meant or a sentence about what to do.
 const RENAMED: &[(&str, &[&str], &str)] = &[
@@ -125,6 +125,11 @@ const RENAMED: &[(&str, &[&str], &str)] = &[
     ("File", &["http", "server", "health", "metrics", "monitoring", "enable-monitoring"], "admin"),
     ("File", &["grace", "shutdown-timeout", "grace-period", "terminate-timeout"], "shutdown-grace"),
     ("File", &["retry", "dead-letter", "limits"], "put it into [defaults] for every handler, or into one handler's table"),
+    (
+        "brokers.kafka",
+        &["url", "uri", "servers", "brokers", "broker-list", "hosts", "host", "address", "connection-string", "bootstrap-server"],
+        "bootstrap-servers",
+    ),
     ("Broker", &["provider", "kind", "backend", "driver", "broker-type", "adapter"], "type"),
     ("Broker", &["connection-string", "uri", "connection-url", "address", "servers", "host", "dsn"], "url"),
     ("Broker", &["file", "filename", "database", "db-path"], "path"),
@@ -257,11 +262,12 @@ mod tests {
         };
         check("Retry", "max_attempts", &["max-attempts"], "no key `max_attempts`", "did you mean `max-attempts`?");
         check("Retry", "max-atempts", &["max-attempts", "max-age"], "no key", "did you mean `max-attempts`?");
-        check("brokers.kafka", "provider", &["type", "url"], "no key", "did you mean `type`?");
-        check("brokers.kafka", "connection_string", &["type", "url"], "no key", "did you mean `url`?");
+        check("brokers.rabbitmq", "provider", &["type", "url"], "no key", "did you mean `type`?");
+        check("brokers.rabbitmq", "connection_string", &["type", "url"], "no key", "did you mean `url`?");
+        check("brokers.kafka", "url", &["type", "bootstrap-servers"], "no key", "did you mean `bootstrap-servers`?");
         check("Retry", "max_retries", &["max-attempts"], "no key", "3 retries are max-attempts = 4");
         check("Handler", "dedup", &["component"], "not supported yet", "take it out");
-        assert_eq!(absent("kafka", &["embedded"]), "kafka is not supported yet");
+        assert_eq!(absent("webhook", &["embedded"]), "webhook is not supported yet");
         assert_eq!(absent("memory", &["embedded"]), "this build is without it; build with --features memory");
         assert_eq!(absent("embeded", &["embedded"]), "did you mean \"embedded\"?");
         check("Admin", "xyz", &["listen", "token"], "no key", "the keys here are listen, token");

@@ -132,7 +132,7 @@ impl Config {
             return Err(BrokerError::give_up("user and password go together: one of them is missing"));
         }
         let spoken = self.tls.enabled || self.handshake_first || self.url.list().iter().any(|url| url.starts_with("tls://"));
-        self.tls.refuse_idle(spoken, "tls")?;
+        self.tls.refuse_idle(spoken, "write a url with tls://")?;
         Ok(())
     }
 }

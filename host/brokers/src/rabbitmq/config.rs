@@ -216,7 +216,7 @@ impl Config {
     /// Who is trusted, and who we are; `None` where no TLS is spoken.
     pub(super) fn trust(&self, folder: &Path, uri: &AMQPUri) -> Result<Option<RustlsConnector>, BrokerError> {
         let spoken = uri.scheme == AMQPScheme::AMQPS;
-        self.tls.refuse_idle(spoken, "amqps")?;
+        self.tls.refuse_idle(spoken, "write a url with amqps://")?;
         let files = self.tls.files(folder)?;
         let unusable = |e: std::io::Error| BrokerError::give_up(format!("tls: {e}"));
         Ok(if spoken { Some(connector(&files).map_err(unusable)?) } else { None })

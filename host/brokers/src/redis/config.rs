@@ -99,13 +99,13 @@ impl Config {
                 return Err(bad("sentinels are named, but not the server that they watch over: set sentinel-master"));
             }
             let info = self.signed(self.address(settings)?)?;
-            self.tls.refuse_idle(matches!(info.addr(), ConnectionAddr::TcpTls { .. }), "rediss")?;
+            self.tls.refuse_idle(matches!(info.addr(), ConnectionAddr::TcpTls { .. }), "write a url with rediss://")?;
             return Place::fixed(info, certificates);
         };
         if self.sentinels.is_empty() || self.url.is_some() || self.host.is_some() || self.port.is_some() {
             return Err(bad("sentinel-master needs sentinels, which say where it is: name them in place of url, host and port"));
         }
-        self.tls.refuse_idle(self.tls.enabled, "rediss")?;
+        self.tls.refuse_idle(self.tls.enabled, "write a url with rediss://")?;
         let node = self.signed(self.found_at("localhost", 6379)?.set_redis_settings(settings))?;
         let sentinels = self.sentinels.iter().map(|text| self.sentinel(text)).collect::<Result<_>>()?;
         Place::watched(sentinels, master, node, certificates)

@@ -241,7 +241,7 @@ subscribe = [{ topic = "b" }, { topic = "b", group = "second" }]
 #[test]
 fn kinds_of_brokers_that_are_not_here_are_told_apart() {
     told!(file(
-        "[brokers.a]\ntype = \"kafka\"\n[brokers.b]\ntype = \"redis\"\n[brokers.c]\ntype = \"memory\"\n[brokers.d]\ntype = \"x\"\n"
+        "[brokers.a]\ntype = \"webhook\"\n[brokers.b]\ntype = \"redis\"\n[brokers.c]\ntype = \"memory\"\n[brokers.d]\ntype = \"x\"\n"
     ));
 }
 

@@ -1,0 +1,166 @@
+//! The settling half of a lane: copies for what comes again, each confirmed, and then the book. What is in the book is committed within a
+//! second, and before the lane is another's.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::book::Copy;
+use super::broker::blocking;
+use super::cell::{Cell, InUse};
+use super::member::Handle;
+use super::names::Tier;
+use super::post::{Fate, Letter};
+use super::record::{self, Journey};
+use super::{retries, trouble};
+use longshore_core::{Acks, Again, BoxFuture, BrokerError, Receipts, SettleError, Settled};
+
+/// How long a tier that is new may take until its first retry is read.
+const LIVE: Duration = Duration::from_secs(2);
+
+/// The settling half.
+pub(super) struct LaneAcks {
+    cell: Arc<Cell>,
+    _in_use: Arc<InUse>,
+    handle: Arc<Handle>,
+}
+
+/// A copy and where it waits.
+struct Waits {
+    copy: Copy,
+    how: Again,
+    tier: Tier,
+    /// Milliseconds since the Unix epoch.
+    not_before: u64,
+}
+
+impl LaneAcks {
+    pub(super) fn new(cell: Arc<Cell>, in_use: Arc<InUse>, handle: Arc<Handle>) -> Self {
+        LaneAcks { cell, _in_use: in_use, handle }
+    }
+}
+
+impl Acks for LaneAcks {
+    fn settle<'a>(&'a mut self, round: &'a Settled) -> BoxFuture<'a, Result<(), SettleError>> {
+        Box::pin(async move {
+            if self.cell.book().ended {
+                tracing::debug!(group = %self.handle.0.group, messages = round.finished.len() + round.again.len(), "a settlement came too late");
+                return Ok(());
+            }
+            self.send_again(round).await?;
+            let mut book = self.cell.book();
+            round.finished.positions().iter().for_each(|position| book.finish(*position));
+            Ok(())
+        })
+    }
+
+    fn close(self: Box<Self>, _open: Receipts) -> BoxFuture<'static, Result<(), BrokerError>> {
+        Box::pin(async move {
+            self.cell.book().given_back = true;
+            let (member, cell) = (Arc::clone(&self.handle.0), Arc::clone(&self.cell));
+            blocking(move || member.commit_now(&[cell])).await
+        })
+    }
+}
+
+impl LaneAcks {
+    /// Makes the copies that were not made before: each is finished where it was once its copy is kept, so a round that is settled again
+    /// makes none twice.
+    async fn send_again(&self, round: &Settled) -> Result<(), BrokerError> {
+        let waits = self.waits(round);
+        if waits.is_empty() {
+            return Ok(());
+        }
+        let (topic, partition) = {
+            let book = self.cell.book();
+            (book.topic.clone(), book.partition)
+        };
+        let member = &self.handle.0;
+        let mut new = Vec::new();
+        for tier in waits.iter().map(|waits| waits.tier).collect::<BTreeSet<_>>() {
+            if self.ready(&topic, partition, tier).await? {
+                new.push(tier);
+            }
+        }
+        let topics: Vec<String> = waits.iter().map(|waits| member.retry_topic(&topic, waits.tier)).collect();
+        let letters = waits.iter().zip(&topics).map(|(waits, name)| self.letter(waits, name, partition, &topic)).collect();
+        let fates = member.broker.post.send(letters).await?;
+        let failed = self.enter(&waits, fates, &topics);
+        // A topic that was made just now takes a moment to be read: what comes again at once would come long after what is new.
+        for tier in new.into_iter().filter(|_| failed.is_none()) {
+            self.cell.await_live(tier, LIVE).await;
+        }
+        // Whatever it is, the message is not lost: it is tried again for as long as it takes.
+        failed.map_or(Ok(()), |error| Err(BrokerError::retry(error.what)))
+    }
+
+    /// Finishes what has a copy. Answers why others have none.
+    fn enter(&self, waits: &[Waits], fates: Vec<Fate>, topics: &[String]) -> Option<BrokerError> {
+        let mut failed = None;
+        let mut book = self.cell.book();
+        for ((waits, fate), name) in waits.iter().zip(fates).zip(topics) {
+            match fate {
+                Ok((_, offset)) => {
+                    if let Some(log) = book.log(Some(waits.tier)) {
+                        log.known_end = log.known_end.max(offset + 1);
+                    }
+                    book.finish(waits.copy.position);
+                }
+                Err(code) => {
+                    self.handle.0.broker.forget(name);
+                    failed = Some(trouble::of_code(&format!("a retry cannot be kept in topic {name:?}"), code));
+                }
+            }
+        }
+        failed
+    }
+
+    fn waits(&self, round: &Settled) -> Vec<Waits> {
+        let now = self.handle.0.broker.clock.now();
+        let copies = self.cell.book().copies(round.again.iter());
+        let all = copies.into_iter().zip(&round.again_how);
+        let waits = all.filter_map(|(copy, how)| {
+            let millis = u64::try_from(how.delay.as_millis()).unwrap_or(u64::MAX);
+            // A millisecond more: the clock was read in the middle of one.
+            let not_before = if how.delay.is_zero() { 0 } else { now.saturating_add(millis).saturating_add(1) };
+            Some(Waits { copy: copy?, how: *how, tier: Tier::of(how.delay), not_before })
+        });
+        waits.collect()
+    }
+
+    /// Sees to it that the tier is there, and that its retries are read. Says whether that is new.
+    async fn ready(&self, topic: &str, partition: i32, tier: Tier) -> Result<bool, BrokerError> {
+        if self.cell.book().has_tier(tier) {
+            return Ok(false);
+        }
+        let member = &self.handle.0;
+        member.broker.ensure_retries(topic, &member.group, tier, partition).await?;
+        let (member, cell) = (Arc::clone(member), Arc::clone(&self.cell));
+        blocking(move || retries::join(&member, &cell, tier)).await?;
+        Ok(true)
+    }
+
+    fn letter<'l>(&self, waits: &'l Waits, name: &'l str, partition: i32, topic: &str) -> Letter<'l> {
+        let Copy { batch, index, position } = &waits.copy;
+        let (row, facts) = (batch.row(*index), batch.facts(*index));
+        let journey = Journey {
+            topic: topic.into(),
+            group: self.handle.0.group.clone(),
+            position: *position,
+            attempt: waits.how.attempt,
+            deliveries: facts.deliveries,
+            first_failed_at: waits.how.first_failed_at,
+            redrives: facts.redrives,
+            not_before: waits.not_before,
+            timestamp: row.timestamp(),
+        };
+        Letter {
+            topic: name,
+            partition: Some(partition),
+            key: row.key(),
+            payload: row.payload(),
+            headers: record::write(row.headers(), row.id(), Some(&journey)),
+            timestamp: 0,
+        }
+    }
+}

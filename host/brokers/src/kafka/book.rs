@@ -1,0 +1,294 @@
+//! The book of one lane: what of its partition, and of that of each retry topic, is finished; and the messages in hand, from which retries
+//! are copied. The lane's task, and the thread that commits, share it; it is locked for a batch, never for a message.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use longshore_core::{Batch, Receipt};
+
+use super::names::Tier;
+use super::note;
+use super::place::Place;
+use super::progress::{Lost, Progress, Seen};
+
+/// Which of a lane's partitions: `None` is the topic's own.
+pub(super) type Which = Option<Tier>;
+
+/// One partition that the lane reads.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) topic: String,
+    pub(super) progress: Progress,
+    /// What was committed last, as offset and note.
+    committed: Option<(i64, String)>,
+    /// Whether the server takes no note of this length.
+    plain: bool,
+    /// Behind the last message that is known to be there.
+    pub(super) known_end: i64,
+}
+
+impl Log {
+    pub(super) fn new(topic: String, progress: Progress) -> Self {
+        let known_end = progress.mark();
+        Log { topic, progress, committed: None, plain: false, known_end }
+    }
+}
+
+/// A message in hand: where its row stands, and all places by which it is known.
+struct Held {
+    batch: Arc<Batch>,
+    index: usize,
+    places: Vec<(Which, i64)>,
+}
+
+/// The book.
+pub(super) struct Book {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    main: Log,
+    tiers: BTreeMap<Tier, Log>,
+    held: HashMap<u64, Held, foldhash::fast::FixedState>,
+    /// Positions of which a copy waited when the lane began: word that they are settled was lost.
+    copied: HashSet<u64>,
+    /// Nothing is settled any more: the lane is another's.
+    pub(super) ended: bool,
+    /// The lane's task has given back what it had.
+    pub(super) given_back: bool,
+    /// Messages that ended since the last commit.
+    pub(super) completions: usize,
+}
+
+/// A copy to be made.
+pub(super) struct Copy {
+    pub(super) position: u64,
+    pub(super) batch: Arc<Batch>,
+    pub(super) index: usize,
+}
+
+/// What is to be committed of a partition.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Commit {
+    pub(super) topic: String,
+    pub(super) offset: i64,
+    pub(super) note: String,
+}
+
+impl Book {
+    pub(super) fn new(topic: &str, partition: i32, progress: Progress) -> Self {
+        Book {
+            topic: topic.into(),
+            partition,
+            main: Log::new(topic.into(), progress),
+            tiers: BTreeMap::new(),
+            held: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(0)),
+            copied: HashSet::new(),
+            ended: false,
+            given_back: false,
+            completions: 0,
+        }
+    }
+
+    /// The log of one of its partitions.
+    pub(super) fn log(&mut self, which: Which) -> Option<&mut Log> {
+        match which {
+            None => Some(&mut self.main),
+            Some(tier) => self.tiers.get_mut(&tier),
+        }
+    }
+
+    /// Adds the retries of a tier.
+    pub(super) fn add_tier(&mut self, tier: Tier, log: Log) {
+        self.tiers.entry(tier).or_insert(log);
+    }
+
+    pub(super) fn has_tier(&self, tier: Tier) -> bool {
+        self.tiers.contains_key(&tier)
+    }
+
+    pub(super) fn tiers(&self) -> impl Iterator<Item = (Tier, &Log)> {
+        self.tiers.iter().map(|(tier, log)| (*tier, log))
+    }
+
+    /// What of the topic's own partition is finished.
+    pub(super) fn progress(&self) -> &Progress {
+        &self.main.progress
+    }
+
+    /// Copies of these positions wait.
+    pub(super) fn set_copied(&mut self, positions: impl Iterator<Item = u64>) {
+        self.copied.extend(positions);
+    }
+
+    /// A partition brings a message.
+    pub(super) fn see(&mut self, which: Which, offset: i64) -> Seen {
+        let (partition, is_copied) = (self.partition, !self.copied.is_empty());
+        let Some(log) = self.log(which) else { return Seen::Over };
+        log.known_end = log.known_end.max(offset + 1);
+        let seen = log.progress.see(offset);
+        if which.is_none() && is_copied && seen != Seen::Over && self.copied.remove(&Place::new(partition, offset).position()) {
+            self.main.progress.finish(offset);
+            return Seen::Over;
+        }
+        seen
+    }
+
+    /// It is nothing for this lane.
+    pub(super) fn pass(&mut self, which: Which, offset: i64) {
+        if let Some(log) = self.log(which) {
+            log.progress.finish(offset);
+        }
+    }
+
+    /// It is handed over: `batch` has it at `index`.
+    pub(super) fn hold(&mut self, which: Which, offset: i64, batch: &Arc<Batch>, index: usize) {
+        let position = batch.receipt(index).position;
+        let held = self.held.entry(position).or_insert_with(|| Held { batch: Arc::clone(batch), index, places: Vec::new() });
+        // One that came another time is the same message: its later delivery speaks for both.
+        (held.batch, held.index) = (Arc::clone(batch), index);
+        held.places.push((which, offset));
+    }
+
+    /// The copies that are still to be made for these deliveries.
+    pub(super) fn copies<'r>(&self, again: impl Iterator<Item = Receipt<'r>>) -> Vec<Option<Copy>> {
+        let copy = |receipt: Receipt<'_>| {
+            let held = self.held.get(&receipt.position)?;
+            Some(Copy { position: receipt.position, batch: Arc::clone(&held.batch), index: held.index })
+        };
+        again.map(copy).collect()
+    }
+
+    /// A delivery ended: it is finished wherever it came from.
+    pub(super) fn finish(&mut self, position: u64) {
+        let Some(held) = self.held.remove(&position) else { return };
+        for (which, offset) in held.places {
+            if let Some(log) = self.log(which) {
+                log.progress.finish(offset);
+            }
+        }
+        self.completions += 1;
+    }
+
+    /// Whether the note is so long that nothing more is to be started above the mark.
+    pub(super) fn is_full(&self) -> bool {
+        // A range is two bytes at least: below that there is nothing to count.
+        self.main.progress.above().iter().len() * 2 > note::FULL / 2 && note::write(&self.main.progress, true).len() >= note::FULL
+    }
+
+    /// What differs from what was committed.
+    pub(super) fn take_commits(&mut self) -> Vec<Commit> {
+        self.completions = 0;
+        let in_hand = !self.given_back;
+        let mut commits = Vec::new();
+        for log in std::iter::once(&mut self.main).chain(self.tiers.values_mut()) {
+            let note = if log.plain { String::new() } else { note::write(&log.progress, in_hand) };
+            let now = (log.progress.mark(), note);
+            if log.committed.as_ref() != Some(&now) {
+                commits.push(Commit { topic: log.topic.clone(), offset: now.0, note: now.1.clone() });
+                log.committed = Some(now);
+            }
+        }
+        commits
+    }
+
+    /// A commit came to nothing: it is to be made again, without a note where that was it.
+    pub(super) fn not_committed(&mut self, topic: &str, without_note: bool) {
+        let logs = std::iter::once(&mut self.main).chain(self.tiers.values_mut());
+        for log in logs.filter(|log| log.topic == topic) {
+            log.committed = None;
+            log.plain |= without_note;
+        }
+    }
+
+    /// What was committed is known: nothing is to be told of it until it changes.
+    pub(super) fn committed(&mut self, which: Which, offset: i64, note: String) {
+        if let Some(log) = self.log(which) {
+            log.committed = Some((offset, note));
+        }
+    }
+}
+
+/// A progress from what was committed; what is foreign or damaged is counted in the log, and what it may have said comes again.
+pub(super) fn progress_of(topic: &str, partition: i32, mark: i64, text: &str) -> Progress {
+    let (finished, lost): (_, Lost) = note::read(mark, text).unwrap_or_else(|| {
+        tracing::warn!(
+            topic,
+            partition,
+            "what is committed beside the offset is not ours, or damaged: what was finished above it comes again"
+        );
+        Default::default()
+    });
+    Progress::new(mark, finished, lost)
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_core::{Facts, Message};
+
+    use super::*;
+
+    fn book() -> Book {
+        Book::new("t", 2, Progress::new(5, longshore_core::Ranges::default(), Vec::new()))
+    }
+
+    /// Hands over messages by their positions.
+    fn hand(book: &mut Book, places: &[(Which, i64, u64)]) {
+        let mut batch = Batch::default();
+        for (_, _, position) in places {
+            let message = Message { id: "", topic: "t", key: None, payload: None, headers: std::iter::empty(), timestamp: 0, attempt: 1 };
+            batch.push(&message, Receipt { position: *position, token: &[] }, Facts::default());
+        }
+        let batch = Arc::new(batch);
+        for (index, (which, offset, _)) in places.iter().enumerate() {
+            assert_ne!(book.see(*which, *offset), Seen::Over);
+            book.hold(*which, *offset, &batch, index);
+        }
+    }
+
+    fn own(offset: i64) -> (Which, i64, u64) {
+        (None, offset, Place::new(2, offset).position())
+    }
+
+    #[test]
+    fn only_what_changed_is_committed() {
+        let mut book = book();
+        hand(&mut book, &[own(5), own(6)]);
+        book.finish(own(5).2);
+        let commits = book.take_commits();
+        assert_eq!((commits.len(), commits[0].offset), (1, 6));
+        assert_eq!(book.take_commits(), []);
+        book.not_committed("t", true);
+        assert_eq!(book.take_commits(), [Commit { topic: "t".into(), offset: 6, note: String::new() }]);
+    }
+
+    #[test]
+    fn a_message_that_came_twice_ends_in_both_places() {
+        let mut book = book();
+        let tier = Tier::FIRST;
+        book.add_tier(tier, Log::new(tier.topic("t", "g"), Progress::new(0, longshore_core::Ranges::default(), Vec::new())));
+        let position = own(5).2;
+        hand(&mut book, &[own(5), own(6)]);
+        hand(&mut book, &[(Some(tier), 0, position)]);
+        book.finish(position);
+        assert_eq!((book.progress().mark(), book.tiers().next().map(|(_, log)| log.progress.mark())), (6, Some(1)));
+    }
+
+    #[test]
+    fn a_message_of_which_a_copy_waits_is_over() {
+        let mut book = book();
+        book.set_copied([own(5).2].into_iter());
+        assert_eq!(book.see(None, 5), Seen::Over);
+        assert_eq!(book.progress().mark(), 6);
+    }
+
+    #[test]
+    fn a_long_note_stops_what_would_make_it_longer() {
+        let mut book = book();
+        let many: Vec<_> = (5..9_000).map(own).collect();
+        hand(&mut book, &many);
+        assert!(!book.is_full());
+        (6..9_000).step_by(2).for_each(|offset| book.finish(own(offset).2));
+        assert!(book.is_full());
+        (5..9_000).step_by(2).for_each(|offset| book.finish(own(offset).2));
+        assert!(!book.is_full());
+    }
+}

@@ -1,0 +1,172 @@
+//! One connected cluster: its clients, and what is asked of it by whatever role. Calls that block are made on threads for that.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use longshore_core::{BoxFuture, BrokerError, Clock, Connect, Connection, TopicSettings};
+use rdkafka::ClientConfig;
+use rdkafka::admin::AdminClient;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::Producer as _;
+
+use super::config::Config;
+use super::departures::Departures;
+use super::post::Post;
+use super::watch::{Quiet, Watch};
+use super::{properties, trouble};
+
+/// A cluster that was reached.
+pub(super) struct Broker {
+    pub(super) config: Config,
+    /// What every client is told.
+    pub(super) common: ClientConfig,
+    pub(super) watch: Arc<Watch>,
+    pub(super) clock: Clock,
+    pub(super) post: Post,
+    pub(super) admin: AdminClient<Quiet>,
+    /// Asks for metadata and watermarks, and reads nothing.
+    asking: BaseConsumer<Quiet>,
+    /// How topics are kept that are kept in a way of their own.
+    pub(super) kept: BTreeMap<String, TopicSettings>,
+    /// Partitions of topics that were seen or made.
+    pub(super) known: Mutex<HashMap<String, i32>>,
+    /// Members of groups in this process, those that are leaving among them.
+    pub(super) departures: Departures,
+}
+
+impl Broker {
+    /// Connects, within `connect-timeout`.
+    pub(super) async fn open(config: Config, connect: Connect) -> Result<Arc<Self>, BrokerError> {
+        let common = properties::common(&config, &connect)?;
+        let watch = Watch::new(&connect.name, config.bootstrap_servers.text());
+        let wrong = |error: KafkaError| match error {
+            KafkaError::ClientConfig(_, words, key, _) => BrokerError::give_up(format!("properties: {key:?}: {words}")),
+            other => BrokerError::give_up(format!("no client of Kafka can be made: {other}")),
+        };
+        let quiet = Quiet(Arc::clone(&watch));
+        let broker = Broker {
+            post: Post::new(properties::producer(&common, &config), Arc::clone(&watch)).map_err(wrong)?,
+            admin: common.create_with_context(quiet.clone()).map_err(wrong)?,
+            asking: common.create_with_context(quiet).map_err(wrong)?,
+            kept: connect.topics.into_iter().collect(),
+            known: Mutex::default(),
+            departures: Departures::default(),
+            clock: connect.clock,
+            config,
+            common,
+            watch,
+        };
+        broker.check_kept()?;
+        let broker = Arc::new(broker);
+        let patience = broker.config.connect_timeout.get();
+        let asked = Arc::clone(&broker);
+        let answer = blocking(move || asked.post.native().client().fetch_metadata(None, patience).map(drop));
+        tokio::select! {
+            answer = answer => answer.map_err(|error| broker.watch.unanswered(&error.to_string()))?,
+            error = broker.watch.hopeless() => return Err(error),
+        }
+        Ok(broker)
+    }
+
+    /// How long a broker may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.config.request_timeout.get()
+    }
+
+    /// What is there of a topic: its partitions. Blocks.
+    pub(super) fn partitions(&self, topic: &str) -> Result<Option<i32>, BrokerError> {
+        let doing = || format!("topic {topic:?}");
+        let metadata = self.asking.fetch_metadata(Some(topic), self.patience()).map_err(|error| trouble::told(&doing(), &error))?;
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
+        match found.error().map(Code::from) {
+            None => {}
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => return Ok(None),
+            Some(code) => return Err(trouble::of_code(&doing(), code)),
+        }
+        if found.partitions().iter().any(|partition| partition.leader() < 0) {
+            return Err(BrokerError::retry(format!("topic {topic:?} has a partition without a leader")));
+        }
+        Ok(i32::try_from(found.partitions().len()).ok().filter(|count| *count > 0))
+    }
+
+    /// How many brokers keep a copy of a topic. Blocks.
+    pub(super) fn count_copies(&self, topic: &str) -> Result<i32, BrokerError> {
+        let found = self.asking.fetch_metadata(Some(topic), self.patience());
+        let metadata = found.map_err(|error| trouble::told(&format!("topic {topic:?}"), &error))?;
+        let first = metadata.topics().iter().flat_map(|topic| topic.partitions()).next();
+        Ok(first.map_or(1, |partition| i32::try_from(partition.replicas().len()).unwrap_or(1)))
+    }
+
+    /// All topics but the server's own, with their partitions. Blocks.
+    pub(super) fn all_topics(&self) -> Result<Vec<(String, i32)>, BrokerError> {
+        let metadata = self.asking.fetch_metadata(None, self.patience()).map_err(|error| trouble::told("topics", &error))?;
+        let theirs = metadata.topics().iter().filter(|topic| !super::names::is_internal(topic.name()));
+        Ok(theirs.map(|topic| (topic.name().to_owned(), i32::try_from(topic.partitions().len()).unwrap_or(0))).collect())
+    }
+
+    /// The offset of the oldest message of a partition, and that behind the newest. Blocks.
+    pub(super) fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64), BrokerError> {
+        self.watermarks_within(topic, partition, self.patience())
+    }
+
+    /// The same, in a time of its own.
+    pub(super) fn watermarks_within(&self, topic: &str, partition: i32, most: Duration) -> Result<(i64, i64), BrokerError> {
+        let found = self.asking.fetch_watermarks(topic, partition, most);
+        found.map_err(|error| trouble::told(&format!("partition {partition} of topic {topic:?}"), &error))
+    }
+
+    /// The names of all groups of consumers. Blocks.
+    pub(super) fn group_list(&self, group: Option<&str>) -> Result<rdkafka::groups::GroupList, BrokerError> {
+        self.asking.fetch_group_list(group, self.patience()).map_err(|error| trouble::told("groups", &error))
+    }
+
+    /// A consumer that reads by itself, under the name of a group, and commits only what it is told to. Blocks, also when it is dropped.
+    pub(super) fn reader(&self, group: &str, ends: bool) -> Result<BaseConsumer<Quiet>, BrokerError> {
+        let mut config = properties::reader(&self.common, group);
+        config.set("enable.partition.eof", ends.to_string());
+        config.create_with_context(Quiet(Arc::clone(&self.watch))).map_err(|error| trouble::told("a consumer", &error))
+    }
+
+    pub(super) fn forget(&self, topic: &str) {
+        self.known().remove(topic);
+    }
+
+    pub(super) fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, i32>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connection for Broker {
+    fn ping(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(async move {
+            let (native, patience) = (self.post.native(), self.patience());
+            let answer = blocking(move || native.client().fetch_metadata(None, patience).map(drop)).await;
+            answer.map_err(|error| BrokerError { fix: longshore_core::Fix::Retry, ..self.watch.unanswered(&error.to_string()) })?;
+            self.watch.forget();
+            Ok(())
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(async move {
+            self.departures.settled().await;
+            let (native, patience) = (self.post.native(), self.patience());
+            let flushed = blocking(move || if native.in_flight_count() == 0 { Ok(()) } else { native.flush(patience) }).await;
+            flushed.map_err(|error| trouble::told("flushing", &error))
+        })
+    }
+}
+
+/// Runs what blocks where it may. A panic there goes on here.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and whoever waits with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

@@ -1,0 +1,104 @@
+//! A lane from outside: its book, word that it is taken away, and whether its task is done with it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use longshore_core::BoxFuture;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use tokio::sync::{Notify, watch};
+
+use super::book::Book;
+use super::names::Tier;
+use super::watch::Quiet;
+
+/// What the lane's task, the member's thread and the group's rebalances share of a lane.
+pub(super) struct Cell {
+    book: Mutex<Book>,
+    /// Whether somebody has a half of the lane.
+    used: Mutex<bool>,
+    done: Condvar,
+    revoke: watch::Sender<bool>,
+    /// Tiers of which something has come.
+    live: watch::Sender<BTreeSet<Tier>>,
+    /// Something came for the source.
+    pub(super) came: Arc<Notify>,
+    /// Retries that the source is to read from now on.
+    arrivals: Mutex<Vec<(Tier, PartitionQueue<Quiet>)>>,
+}
+
+/// A lane in somebody's hands.
+pub(super) struct InUse(Arc<Cell>);
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        *self.0.used() = false;
+        self.0.done.notify_all();
+    }
+}
+
+impl Cell {
+    pub(super) fn new(book: Book) -> (Arc<Self>, Arc<InUse>) {
+        let cell = Arc::new(Cell {
+            book: Mutex::new(book),
+            used: Mutex::new(true),
+            done: Condvar::new(),
+            revoke: watch::Sender::new(false),
+            live: watch::Sender::default(),
+            came: Arc::default(),
+            arrivals: Mutex::default(),
+        });
+        (Arc::clone(&cell), Arc::new(InUse(cell)))
+    }
+
+    pub(super) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn used(&self) -> MutexGuard<'_, bool> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the lane's task to let go.
+    pub(super) fn revoke(&self) {
+        self.revoke.send_replace(true);
+    }
+
+    /// Waits until the lane's task has let go; not for ever. Blocks.
+    pub(super) fn await_done(&self, most: Duration) {
+        let _ = self.done.wait_timeout_while(self.used(), most, |used| *used);
+    }
+
+    /// Ends once the lane is taken away; never, where it is not.
+    pub(super) fn revoked(&self) -> BoxFuture<'static, ()> {
+        let mut revoked = self.revoke.subscribe();
+        Box::pin(async move {
+            if revoked.wait_for(|revoked| *revoked).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+
+    /// Waits until something of a tier has come; not for ever.
+    pub(super) async fn await_live(&self, tier: Tier, most: Duration) {
+        let mut live = self.live.subscribe();
+        let _ = tokio::time::timeout(most, live.wait_for(|live| live.contains(&tier))).await;
+    }
+
+    /// The source is to read these retries too.
+    pub(super) fn arrive(self: &Arc<Self>, tier: Tier, mut queue: PartitionQueue<Quiet>) {
+        let cell = Arc::downgrade(self);
+        queue.set_nonempty_callback(move || {
+            if let Some(cell) = cell.upgrade() {
+                cell.live.send_if_modified(|live| live.insert(tier));
+                cell.came.notify_one();
+            }
+        });
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).push((tier, queue));
+        self.came.notify_one();
+    }
+
+    pub(super) fn take_arrivals(&self) -> Vec<(Tier, PartitionQueue<Quiet>)> {
+        std::mem::take(&mut *self.arrivals.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

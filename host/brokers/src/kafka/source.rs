@@ -1,0 +1,327 @@
+//! The reading half of a lane: its partition and the retries that are due, in turn, so that neither starves the other. Not reading is
+//! back-pressure: the client stops fetching once it has a little ahead.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::{Batch, BoxFuture, BrokerError, Facts, Fix, Message, Receipt, Room, Source};
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{BorrowedMessage, Message as _};
+use tokio::time::Instant;
+
+use super::book::{Book, Which};
+use super::broker::blocking;
+use super::cell::{Cell, InUse};
+use super::member::Handle;
+use super::names::Tier;
+use super::place::Place;
+use super::progress::Seen;
+use super::rebalance::Incoming;
+use super::record;
+use super::retries::{is_ours, position};
+use super::trouble;
+use super::watch::Quiet;
+
+/// For so long a new lane commits what it takes in hand before it hands it over: should it kill the host, the next one knows.
+const YOUNG: Duration = Duration::from_secs(2);
+/// Longest wait for a retry before the clock is read again: it may be set.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// A message that was taken from its queue and has not found room, or is not due.
+struct Head {
+    row: Batch,
+    offset: i64,
+    /// Milliseconds since the Unix epoch.
+    due: u64,
+}
+
+/// One queue of messages.
+struct Reader<C: ConsumerContext> {
+    queue: PartitionQueue<C>,
+    head: Option<Head>,
+    /// Its buffer when there is no head.
+    spare: Batch,
+}
+
+/// Messages that are on their way to the batch, all of them in the book.
+struct Pending {
+    batch: Arc<Batch>,
+    next: usize,
+    /// Whether it may be handed over.
+    sealed: bool,
+}
+
+/// The reading half. Fields are dropped in this order: queues before what keeps their client.
+pub(super) struct LaneSource {
+    main: Reader<Incoming>,
+    tiers: BTreeMap<Tier, Reader<Quiet>>,
+    pending: Option<Pending>,
+    retry_first: bool,
+    young_until: Instant,
+    topic: String,
+    partition: i32,
+    cell: Arc<Cell>,
+    _in_use: Arc<InUse>,
+    handle: Arc<Handle>,
+}
+
+impl LaneSource {
+    pub(super) fn new(
+        cell: Arc<Cell>,
+        topic: String,
+        partition: i32,
+        queue: PartitionQueue<Incoming>,
+        in_use: Arc<InUse>,
+        handle: Arc<Handle>,
+    ) -> Self {
+        LaneSource {
+            main: Reader::new(queue),
+            tiers: BTreeMap::new(),
+            pending: None,
+            retry_first: false,
+            young_until: Instant::now() + YOUNG,
+            topic,
+            partition,
+            cell,
+            _in_use: in_use,
+            handle,
+        }
+    }
+}
+
+impl Source for LaneSource {
+    fn fetch<'a>(&'a mut self, room: Room, into: &'a mut Batch) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(async move {
+            loop {
+                for (tier, queue) in self.cell.take_arrivals() {
+                    self.tiers.insert(tier, Reader::new(queue));
+                }
+                if self.pending.is_none() {
+                    self.pending = self.collect(room)?;
+                }
+                if self.pending.is_some() {
+                    self.seal().await?;
+                    self.hand_over(room, into);
+                    return Ok(());
+                }
+                let due = self.next_due();
+                tokio::select! {
+                    () = self.cell.came.notified() => {}
+                    () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
+                }
+            }
+        })
+    }
+}
+
+impl LaneSource {
+    /// Takes what has come, as far as there is room, and enters it into the book. Waits for nothing.
+    fn collect(&mut self, room: Room) -> Result<Option<Pending>, BrokerError> {
+        let (mut batch, mut places): (Batch, Vec<(Which, i64)>) = Default::default();
+        let now = self.handle.0.broker.clock.now();
+        let cell = Arc::clone(&self.cell);
+        let mut book = cell.book();
+        if book.ended {
+            return Ok(None);
+        }
+        let full = book.is_full();
+        let (mut main, mut retry) = (!full, true);
+        while batch.len() < room.messages && (main || retry) {
+            let wants_retry = retry && (self.retry_first || !main);
+            let (which, head) = match wants_retry {
+                true => match self.retry(&mut book, now)? {
+                    Some((tier, head)) => (Some(tier), head),
+                    None => {
+                        retry = false;
+                        continue;
+                    }
+                },
+                false => match self.fresh(&mut book)? {
+                    Some(head) => (None, head),
+                    None => {
+                        main = false;
+                        continue;
+                    }
+                },
+            };
+            if !batch.is_empty() && batch.bytes() + head.row.bytes() > room.bytes {
+                self.put_back(which, head);
+                break;
+            }
+            batch.push_from(&head.row, 0);
+            places.push((which, head.offset));
+            self.recycle(which, head);
+            self.retry_first = !wants_retry;
+        }
+        if batch.is_empty() {
+            return Ok(None);
+        }
+        let batch = Arc::new(batch);
+        places.iter().enumerate().for_each(|(index, (which, offset))| book.hold(*which, *offset, &batch, index));
+        Ok(Some(Pending { batch, next: 0, sealed: false }))
+    }
+
+    /// The next new message.
+    fn fresh(&mut self, book: &mut Book) -> Result<Option<Head>, BrokerError> {
+        if let Some(head) = self.main.head.take() {
+            return Ok(Some(head));
+        }
+        let (topic, partition) = (&self.topic, self.partition);
+        while let Some(polled) = self.main.queue.poll(Duration::ZERO) {
+            let message = polled.map_err(|error| self.of_read(&error))?;
+            let Seen::Fresh { unanswered } = book.see(None, message.offset()) else { continue };
+            let mut row = std::mem::take(&mut self.main.spare);
+            write_fresh(&message, topic, partition, unanswered, &mut row);
+            return Ok(Some(Head { row, offset: message.offset(), due: 0 }));
+        }
+        Ok(None)
+    }
+
+    /// The next retry that is due, with its tier.
+    fn retry(&mut self, book: &mut Book, now: u64) -> Result<Option<(Tier, Head)>, BrokerError> {
+        let group = &self.handle.0.group;
+        for (tier, reader) in &mut self.tiers {
+            while reader.head.is_none() {
+                let Some(polled) = reader.queue.poll(Duration::ZERO) else { break };
+                let Ok(message) = polled else { continue };
+                let Seen::Fresh { unanswered } = book.see(Some(*tier), message.offset()) else { continue };
+                let mut row = std::mem::take(&mut reader.spare);
+                match write_retry(&message, &self.topic, group, *tier, unanswered, &mut row) {
+                    Some(due) => reader.head = Some(Head { row, offset: message.offset(), due }),
+                    None => {
+                        book.pass(Some(*tier), message.offset());
+                        reader.spare = row;
+                    }
+                }
+            }
+            if reader.head.as_ref().is_some_and(|head| head.due <= now) {
+                return Ok(reader.head.take().map(|head| (*tier, head)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn put_back(&mut self, which: Which, head: Head) {
+        match which {
+            None => self.main.head = Some(head),
+            Some(tier) => {
+                if let Some(reader) = self.tiers.get_mut(&tier) {
+                    reader.head = Some(head);
+                }
+            }
+        }
+    }
+
+    fn recycle(&mut self, which: Which, mut head: Head) {
+        head.row.clear();
+        match which {
+            None => self.main.spare = head.row,
+            Some(tier) => {
+                if let Some(reader) = self.tiers.get_mut(&tier) {
+                    reader.spare = head.row;
+                }
+            }
+        }
+    }
+
+    /// In a young lane, commits what is in hand before it is handed over.
+    async fn seal(&mut self) -> Result<(), BrokerError> {
+        if let Some(pending) = &mut self.pending
+            && !pending.sealed
+        {
+            if Instant::now() < self.young_until {
+                let (member, cell) = (Arc::clone(&self.handle.0), Arc::clone(&self.cell));
+                let noted = blocking(move || member.commit_now(&[cell])).await;
+                // A rebalance may be in the way: it tells by itself should the lane be another's.
+                noted.map_err(|error| BrokerError { fix: Fix::Retry, ..error })?;
+            }
+            pending.sealed = true;
+        }
+        Ok(())
+    }
+
+    /// Appends what is pending. Waits for nothing, so that a dropped fetch has all of it or none.
+    fn hand_over(&mut self, room: Room, into: &mut Batch) {
+        let Some(pending) = &mut self.pending else { return };
+        let (messages, bytes) = (into.len(), into.bytes());
+        while pending.next < pending.batch.len() && into.len() - messages < room.messages {
+            let row = pending.batch.row(pending.next).size();
+            if into.len() > messages && into.bytes() - bytes + row > room.bytes {
+                return;
+            }
+            into.push_from(&pending.batch, pending.next);
+            pending.next += 1;
+        }
+        if pending.next == pending.batch.len() {
+            self.pending = None;
+        }
+    }
+
+    /// How long until the first retry is due.
+    fn next_due(&self) -> Option<Duration> {
+        let now = self.handle.0.broker.clock.now();
+        let due = self.tiers.values().filter_map(|reader| reader.head.as_ref()).map(|head| head.due).min()?;
+        Some(Duration::from_millis(due.saturating_sub(now)).clamp(Duration::from_millis(1), LONGEST))
+    }
+
+    fn of_read(&self, error: &KafkaError) -> BrokerError {
+        let doing = format!("reading partition {} of topic {:?}", self.partition, self.topic);
+        let mut said = trouble::told(&doing, error);
+        if error.rdkafka_error_code() == Some(Code::AutoOffsetReset) {
+            // What is read next is gone: where to go on is found when the lane begins anew.
+            said.fix = Fix::Reconnect;
+        }
+        said
+    }
+}
+
+impl<C: ConsumerContext> Reader<C> {
+    fn new(queue: PartitionQueue<C>) -> Self {
+        Reader { queue, head: None, spare: Batch::default() }
+    }
+}
+
+fn timestamp(message: &BorrowedMessage<'_>) -> u64 {
+    message.timestamp().to_millis().and_then(|millis| u64::try_from(millis).ok()).unwrap_or(0)
+}
+
+/// Makes the row of a message.
+fn write_fresh(message: &BorrowedMessage<'_>, topic: &str, partition: i32, unanswered: u32, row: &mut Batch) {
+    let sorted = record::read(message);
+    let undecodable = sorted.is_none();
+    let sorted = sorted.unwrap_or_default();
+    let own;
+    let id = match sorted.id {
+        Some(id) => id,
+        None => {
+            own = format!("{topic}/{partition}/{}", message.offset());
+            &own
+        }
+    };
+    let facts = Facts { deliveries: 1 + unanswered, unanswered, undecodable, ..Facts::default() };
+    let headers = sorted.list.iter().copied();
+    let (key, payload) = (message.key(), message.payload());
+    let receipt = Receipt { position: Place::new(partition, message.offset()).position(), token: &[] };
+    row.push(&Message { id, topic, key, payload, headers, timestamp: timestamp(message), attempt: 1 }, receipt, facts);
+}
+
+/// Makes the row of a copy, and tells when it is due; `None` where it is no copy of the lane's.
+fn write_retry(message: &BorrowedMessage<'_>, topic: &str, group: &str, tier: Tier, unanswered: u32, row: &mut Batch) -> Option<u64> {
+    let sorted = record::read(message)?;
+    let journey = sorted.journey.filter(|journey| is_ours(journey, topic, group))?;
+    let facts = Facts {
+        deliveries: journey.deliveries.saturating_add(1).saturating_add(unanswered),
+        unanswered,
+        redrives: journey.redrives,
+        first_failed_at: journey.first_failed_at,
+        ..Facts::default()
+    };
+    let headers = sorted.list.iter().copied();
+    let (key, payload, id) = (message.key(), message.payload(), sorted.id.unwrap_or_default());
+    let receipt = Receipt { position: position(&journey, tier, message.offset()), token: &[] };
+    row.push(&Message { id, topic, key, payload, headers, timestamp: journey.timestamp, attempt: journey.attempt }, receipt, facts);
+    Some(journey.not_before)
+}

@@ -1,0 +1,91 @@
+//! What an error of the client means: what mends it, and for a message that is not kept, whose fault it is.
+
+use longshore_core::{BrokerError, Fix, PublishError};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+/// What mends an error of that kind.
+pub(super) fn fix(code: Code) -> Fix {
+    match code {
+        Code::Authentication
+        | Code::SaslAuthenticationFailed
+        | Code::UnsupportedSASLMechanism
+        | Code::SSL
+        | Code::TopicAuthorizationFailed
+        | Code::GroupAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::TransactionalIdAuthorizationFailed
+        | Code::InvalidTopic
+        | Code::InvalidPartitions
+        | Code::InvalidReplicationFactor
+        | Code::InvalidReplicaAssignment
+        | Code::InvalidConfig
+        | Code::InvalidGroupId
+        | Code::InvalidSessionTimeout
+        | Code::InconsistentGroupProtocol
+        | Code::PolicyViolation
+        | Code::UnsupportedVersion
+        | Code::SecurityDisabled => Fix::GiveUp,
+        Code::UnknownMemberId | Code::IllegalGeneration | Code::FencedInstanceId | Code::Fatal | Code::Fenced | Code::State => {
+            Fix::Reconnect
+        }
+        _ => Fix::Retry,
+    }
+}
+
+/// What a human has to do about it, where it is nobody else.
+fn advice(code: Code) -> &'static str {
+    match code {
+        Code::Authentication | Code::SaslAuthenticationFailed => "; check `security`: mechanism, username and password",
+        Code::UnsupportedSASLMechanism => "; the brokers do not know this `security.mechanism`",
+        Code::SSL => "; check `tls.ca`, and whether the brokers encrypt at all",
+        Code::TopicAuthorizationFailed => "; give our user the right to the topic (Read, Write, Describe; Create and Alter to make it)",
+        Code::GroupAuthorizationFailed => "; give our user the right Read to the group",
+        Code::ClusterAuthorizationFailed => "; give our user the right to the cluster (Create, Describe, IdempotentWrite)",
+        Code::InvalidReplicationFactor => "; there are fewer brokers than `replication-factor` wants copies",
+        Code::InvalidSessionTimeout => {
+            "; `session-timeout` must be within the brokers' group.min.session.timeout.ms and group.max.session.timeout.ms"
+        }
+        Code::InconsistentGroupProtocol => "; somebody else uses this group with another protocol: choose another `group`",
+        _ => "",
+    }
+}
+
+/// The error, as a sentence on what was being done.
+pub(super) fn told(doing: &str, error: &KafkaError) -> BrokerError {
+    match error.rdkafka_error_code() {
+        Some(code) => of_code(doing, code),
+        None => BrokerError::retry(format!("{doing}: {error}")),
+    }
+}
+
+/// The same of a code alone.
+pub(super) fn of_code(doing: &str, code: Code) -> BrokerError {
+    BrokerError { what: format!("{doing}: {code}{}", advice(code)), fix: fix(code) }
+}
+
+/// Why a message is not kept.
+pub(super) fn of_publish(topic: &str, code: Code) -> PublishError {
+    let words = format!("topic {topic:?}: {code}{}", advice(code));
+    match code {
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge => PublishError::TooLarge(words),
+        Code::MessageTimedOut | Code::RequestTimedOut | Code::OperationTimedOut => PublishError::Timeout,
+        Code::InvalidTopic
+        | Code::UnknownTopic
+        | Code::UnknownTopicOrPartition
+        | Code::UnknownPartition
+        | Code::InvalidRecord
+        | Code::InvalidTimestamp
+        | Code::InvalidMessage
+        | Code::PolicyViolation => PublishError::Invalid(words),
+        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => PublishError::Denied(words),
+        _ => PublishError::Unavailable(words),
+    }
+}
+
+/// An error of the broker as that of one message.
+pub(super) fn as_publish(error: BrokerError) -> PublishError {
+    match error.fix {
+        Fix::GiveUp => PublishError::Invalid(error.what),
+        _ => PublishError::Unavailable(error.what),
+    }
+}
