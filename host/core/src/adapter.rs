@@ -70,6 +70,8 @@ pub trait Adapter: 'static {
     /// Something where it keeps nothing: a message goes to who listens when it is published, or to nobody, and never again. Such a broker
     /// declares none of the flags that need keeping, and names here the kind of broker that is like it and keeps messages.
     const FORGETS: Option<&'static str> = None;
+    /// Whether it takes an acknowledgement from whoever sends it and does not say whose the message was: at-most-once is refused then.
+    const ACKS_BLINDLY: bool = false;
     /// How long a fetch waits at the broker where `fetch.max-wait` says nothing. `None`: the broker wakes its readers by itself, or the wait is
     /// nothing that a user should set.
     const MAX_WAIT: Option<Duration> = None;
@@ -119,6 +121,8 @@ pub struct Registration {
     pub is_queue: bool,
     /// [`Adapter::FORGETS`].
     pub forgets: Option<&'static str>,
+    /// [`Adapter::ACKS_BLINDLY`].
+    pub acks_blindly: bool,
     /// [`Adapter::MAX_WAIT`].
     pub max_wait: Option<Duration>,
     /// JSON schema of [`Adapter::Config`].
@@ -161,6 +165,7 @@ impl Registration {
             in_process: A::IN_PROCESS,
             is_queue: A::IS_QUEUE,
             forgets: A::FORGETS,
+            acks_blindly: A::ACKS_BLINDLY,
             max_wait: A::MAX_WAIT,
             schema: || schemars::schema_for!(A::Config),
             subscription: Table::of::<A::Subscription>(),

@@ -40,6 +40,17 @@ pub trait Acks: Send {
     /// changed round; what was settled already must then do no harm.
     fn settle<'a>(&'a mut self, round: &'a Settled) -> BoxFuture<'a, Result<(), SettleError>>;
 
+    /// Settles a round of at-most-once, where what is finished is called only then. Answers which of `finished`, by index and ascending, this
+    /// call did not finish itself: somebody else has it or had it, and it must not be called here. An answer that was lost may make that of
+    /// all of them.
+    ///
+    /// As it stands, for brokers that take nothing away from a living lane, or whose `settle` is there for good when it answers and fails for
+    /// a lane that was taken away.
+    fn take<'a>(&'a mut self, round: &'a Settled) -> BoxFuture<'a, Result<Vec<usize>, SettleError>> {
+        let settled = self.settle(round);
+        Box::pin(async move { settled.await.map(|()| Vec::new()) })
+    }
+
     /// Extends the lease of everything that is held, started or only buffered. Nothing where the broker has no leases.
     fn extend<'a>(&'a mut self, held: &'a Receipts) -> BoxFuture<'a, Result<(), BrokerError>> {
         let _ = held;

@@ -10,6 +10,7 @@ mod recall;
 mod settling;
 mod trouble;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -260,21 +261,21 @@ impl<H: Handler> LaneTask<H> {
         if self.shared.policy.delivery == Delivery::AtMostOnce {
             self.acknowledge_first(batch, first);
         } else {
-            self.enqueue(batch, first);
+            self.enqueue(&batch, 0..batch.len(), first);
         }
     }
 
-    /// Lets messages wait for their call, suspects and what is no message one by one.
-    fn enqueue(&mut self, batch: Arc<Batch>, first: u64) {
+    /// Lets messages of a batch, which begins with that sequence number, wait for their call, suspects and what is no message one by one.
+    fn enqueue(&mut self, batch: &Arc<Batch>, messages: Range<usize>, first: u64) {
         let (most, again) = (self.shared.policy.max_deliveries, self.shared.policy.delivery == Delivery::AtLeastOnce);
         let suspect = |i: usize| batch.facts(i).undecodable || (again && batch.facts(i).unanswered >= most);
-        let mut from = 0;
-        for i in (0..batch.len()).filter(|i| suspect(*i)) {
-            self.queue.push(&batch, from, i, first + from as u64, false);
-            self.enqueue_suspect(&batch, i, first + i as u64);
+        let (mut from, to) = (messages.start, messages.end);
+        for i in messages.filter(|i| suspect(*i)) {
+            self.queue.push(batch, from, i, first + from as u64, false);
+            self.enqueue_suspect(batch, i, first + i as u64);
             from = i + 1;
         }
-        self.queue.push(&batch, from, batch.len(), first + from as u64, false);
+        self.queue.push(batch, from, to, first + from as u64, false);
         self.forget_replaced();
     }
 

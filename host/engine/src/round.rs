@@ -18,6 +18,8 @@ pub(crate) struct Record {
     pub(crate) acknowledge: bool,
     /// Under at-most-once a record is settled before its call: the sequence number of its first message, which is called then.
     pub(crate) before_call: Option<u64>,
+    /// Its messages that turned out to be another's when they were settled before their call, by index.
+    pub(crate) lost: Vec<usize>,
     /// Lowest sequence number of its messages.
     pub(crate) oldest: u64,
     /// Whether what does not leave in the settlement's transaction has left already.
@@ -31,8 +33,8 @@ pub(crate) struct Record {
 impl Record {
     pub(crate) fn new(picked: Picked, verdicts: Verdicts, outputs: Outputs, acknowledge: bool) -> Self {
         let oldest = (0..picked.len()).map(|i| picked.seq(i)).min().unwrap_or_default();
-        let (late, brief) = (Vec::new(), Vec::new());
-        Record { picked, verdicts, outputs, acknowledge, before_call: None, oldest, published: false, late, brief }
+        let (lost, late, brief) = (Vec::new(), Vec::new(), Vec::new());
+        Record { picked, verdicts, outputs, acknowledge, before_call: None, lost, oldest, published: false, late, brief }
     }
 
     pub(crate) fn verdict(&self, index: usize) -> &Verdict {
@@ -242,7 +244,7 @@ impl Round {
         if self.settled.is_empty() && self.settled.outputs.is_empty() {
             return Ok(());
         }
-        match acks.settle(&self.settled).await {
+        match self.tell_broker(acks).await {
             Ok(()) => {
                 self.sent.push((Route::Home, self.settled.outputs.len() as u64));
                 Ok(())
@@ -257,6 +259,21 @@ impl Round {
                 None => NotSettled::Publish(BrokerError::retry(format!("output {index}, which the round does not have: {error}"))),
             }),
         }
+    }
+
+    async fn tell_broker(&mut self, acks: &mut dyn Acks) -> Result<(), SettleError> {
+        if self.records.iter().all(|record| record.before_call.is_none()) {
+            return acks.settle(&self.settled).await;
+        }
+        let lost = acks.take(&self.settled).await?;
+        // Only what is settled before its call is told of, each record whole.
+        let (mut lost, mut from) = (lost.into_iter().peekable(), 0);
+        for record in self.records.iter_mut().filter(|record| record.acknowledge) {
+            let to = from + record.picked.len();
+            record.lost.extend(std::iter::from_fn(|| lost.next_if(|at| *at < to)).map(|at| at - from));
+            from = to;
+        }
+        Ok(())
     }
 
     /// What was confirmed since the last time, by the way it left.

@@ -202,6 +202,7 @@ impl Adapter for Queue {
         Flag::BlockingRead,
     ]);
     const IS_QUEUE: bool = true;
+    const ACKS_BLINDLY: bool = true;
     const MAX_WAIT: Option<std::time::Duration> = Some(std::time::Duration::from_secs(10));
     type Config = NoKeys;
     type Subscription = NoKeys;

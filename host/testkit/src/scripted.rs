@@ -217,6 +217,16 @@ impl Broker {
         self.state.lock().expect("nothing panics while it holds the scripted broker")
     }
 
+    /// How long the next settlement is under way, before it has an effect.
+    pub(crate) fn stall(&self) -> std::time::Duration {
+        let mut state = self.state();
+        let (stall, settling) = (state.faults.stall, state.personality.settling);
+        match settling {
+            Settling::Lease { lease, .. } if stall > 0 && state.random.chance(stall) => lease + lease / 2,
+            _ => std::time::Duration::ZERO,
+        }
+    }
+
     /// How long the next answer takes, in milliseconds.
     pub(crate) fn latency(&self) -> std::time::Duration {
         let mut state = self.state();

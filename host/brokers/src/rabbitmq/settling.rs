@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::try_join_all;
 use lapin::Channel;
-use lapin::options::BasicAckOptions;
+use lapin::options::{BasicAckOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
 use longshore_core::{Acks, Again, BoxFuture, BrokerError, Receipt, Receipts, SettleError, Settled};
 
 use super::envelope::{self, Retry};
@@ -112,6 +113,21 @@ impl Acks for Settling {
             let doing = || format!("acknowledging what came from queue {:?}", self.home.queue.name);
             // What is not acknowledged now never will be: it comes again in another lane.
             acknowledged.map_err(|e| BrokerError::reconnect(trouble::told(&doing(), &e).what).into())
+        })
+    }
+
+    /// A server that took the lane away hears no acknowledgement of it, and says nothing of that. So it is asked something behind them: while
+    /// it answers on that channel, it had heard them all.
+    fn take<'a>(&'a mut self, round: &'a Settled) -> BoxFuture<'a, Result<Vec<usize>, SettleError>> {
+        Box::pin(async move {
+            self.settle(round).await?;
+            let name = &self.home.queue.name;
+            let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            let asked = self.channel.queue_declare(short(name)?, passive, FieldTable::default());
+            let answered = self.home.open.within(asked).await;
+            let doing = || format!("asking whether what came from queue {name:?} is acknowledged");
+            answered.map_err(|e| BrokerError::reconnect(trouble::told(&doing(), &e).what))?;
+            Ok(Vec::new())
         })
     }
 

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use longshore_core::{Fix, SettleError};
+use longshore_testkit::proxy::{Proxy, Traffic};
 use longshore_testkit::servers::{self, RabbitMq, RabbitMqOptions, unique};
 use serde_json::json;
 
-use super::support::{connect_to, hand, wish};
+use super::support::{connect, connect_to, hand, wish};
 use crate::work::publish;
 
 #[tokio::test]
@@ -49,6 +51,30 @@ async fn a_late_ack_after_revocation_does_nothing() {
     let mut got = last.payloads();
     got.sort();
     assert_eq!(got, ["a", "b"], "what nobody settled is still there");
+}
+
+#[tokio::test]
+async fn at_most_once_nothing_is_taken_over_a_connection_that_the_server_has_given_up() {
+    let Some(server) = servers::rabbitmq() else { return };
+    let proxy = Proxy::start(server.port());
+    let url = format!("amqp://guest:guest@127.0.0.1:{}/%2f", proxy.port());
+    let (there, topic) = (connect_to(server).await, unique("t"));
+    let roles = connect(json!({ "url": url, "heartbeat": "2s", "confirm-timeout": "1s" }), Vec::new()).await.expect("there");
+    publish(&there, &topic, &["a", "b"]).await.expect("published");
+    let mut first = hand(&roles, wish(&topic, Some("g"), json!({}))).await;
+    first.fetch(2).await;
+    first.done(0);
+    assert!(first.lane.acks.take(&first.round).await.expect("the server answers").is_empty());
+    first.round.finished.clear();
+    proxy.existing(Traffic::Hang);
+    first.done(1);
+    let error = first.lane.acks.take(&first.round).await.expect_err("nobody heard it");
+    assert!(matches!(&error, SettleError::Broker(error) if error.fix == Fix::Reconnect), "{error}");
+    let mut next = hand(&there, wish(&topic, Some("g"), json!({}))).await;
+    next.fetch(1).await;
+    assert_eq!(next.payloads(), ["b"]);
+    next.done(0);
+    assert!(next.lane.acks.take(&next.round).await.expect("the server answers").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -111,6 +111,12 @@ async fn a_late_ack_after_revocation_does_nothing() {
 }
 
 #[tokio::test]
+async fn at_most_once_one_host_has_a_message() {
+    losses::at_most_once_one_host_has_a_message::<Lists>(false).await;
+    losses::at_most_once_one_host_has_a_message::<Lists>(true).await;
+}
+
+#[tokio::test]
 async fn a_success_after_a_failure_does_not_commit_past_it() {
     losses::a_success_after_a_failure::<Lists>().await;
 }

@@ -23,6 +23,45 @@ pub(crate) async fn a_success_after_a_failure<A: Adapter>() {
     assert_eq!(next.payloads(), ["fails"]);
 }
 
+/// At most once only one host has a message for good: a host that was away for longer than its lease takes nothing that another got.
+pub(crate) async fn at_most_once_one_host_has_a_message<A: Adapter>(retried: bool) {
+    let Some(redis) = servers::redis() else { return };
+    let (slow, other, topic) = (connect::<A>(redis.port()).await, connect::<A>(redis.port()).await, unique("once"));
+    publish(&other, &topic, &["a", "b", "c"]).await.expect("published");
+    let short = json!({ "lease": "300ms" });
+    let mut slow = hand(&slow, wish(&topic, short.clone())).await;
+    let mut from = slow.fetch(3).await;
+    if retried {
+        for i in 0..3 {
+            slow.again(i, Duration::ZERO, 2, 1);
+        }
+        slow.settle().await;
+        from = slow.fetch(3).await;
+    }
+    let mut other = hand(&other, wish(&topic, short)).await;
+    other.fetch(3).await;
+    let mut taken = [0, 0, 0];
+    other.done(0).done(1);
+    assert!(other.lane.acks.take(&other.round).await.expect("settled").is_empty(), "all of it is its own");
+    other.round.finished.iter().for_each(|receipt| taken[at(&slow, receipt.position)] += 1);
+    slow.all_done(from);
+    let lost = slow.lane.acks.take(&slow.round).await.expect("settled");
+    (0..3).filter(|i| !lost.contains(i)).for_each(|i| taken[i] += 1);
+    assert_eq!(lost, [0, 1, 2], "what the other has settled, and what it only has");
+    let left = other.got.receipt(2).position;
+    other.round.finished.clear();
+    other.done(2);
+    assert!(other.lane.acks.take(&other.round).await.expect("settled").is_empty());
+    taken[at(&slow, left)] += 1;
+    assert_eq!(taken, [1, 1, 1]);
+    assert_eq!(other.lane.acks.take(&other.round).await.expect("settled"), [0], "it is taken once");
+}
+
+/// Where the hand has a message of that position.
+fn at(hand: &longshore_testkit::conformance::Hand, position: u64) -> usize {
+    (0..hand.got.len()).find(|i| hand.got.receipt(*i).position == position).expect("it was in that hand")
+}
+
 /// Retry count and due time survive `kill -9` of the server.
 pub(crate) async fn retry_count_and_due_time<A: Adapter>() {
     let Some(redis) = Redis::start(&RedisOptions::default().durable()) else { return };

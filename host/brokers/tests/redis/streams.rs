@@ -31,6 +31,12 @@ async fn an_entry_of_another_producer_is_a_message_if_it_has_a_payload_and_undec
 }
 
 #[tokio::test]
+async fn at_most_once_one_host_has_a_message() {
+    losses::at_most_once_one_host_has_a_message::<Streams>(false).await;
+    losses::at_most_once_one_host_has_a_message::<Streams>(true).await;
+}
+
+#[tokio::test]
 async fn a_success_after_a_failure_does_not_commit_past_it() {
     losses::a_success_after_a_failure::<Streams>().await;
 }
@@ -57,6 +63,26 @@ async fn a_late_ack_after_revocation_does_nothing() {
     other.all_done(0).outputs(outbox).settle().await;
     assert_eq!(redis.ask(&["XPENDING", &topic, "g"]).expect("asked")[0], "0");
     assert_eq!(redis.ask(&["XLEN", &to]).expect("asked"), ["1"]);
+}
+
+#[tokio::test]
+async fn at_most_once_takes_what_is_still_lent_and_leaves_what_another_has() {
+    let Some(redis) = servers::redis() else { return };
+    let (roles, topic) = (streams(redis.port()).await, unique("taken"));
+    publish(&roles, &topic, &["stolen", "kept"]).await.expect("published");
+    let mut slow = hand(&roles, wish(&topic, json!({ "lease": "2s" }))).await;
+    slow.fetch(2).await;
+    // Only the second is held on to.
+    let mut kept = longshore_core::Receipts::default();
+    kept.push(slow.got.receipt(1));
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    slow.lane.acks.extend(&kept).await.expect("extended");
+    let mut other = hand(&roles, wish(&topic, json!({ "lease": "2s" }))).await;
+    other.fetch(1).await;
+    assert_eq!(other.payloads(), ["stolen"]);
+    slow.all_done(0);
+    assert_eq!(slow.lane.acks.take(&slow.round).await.expect("settled"), [0]);
+    assert_eq!(redis.ask(&["XPENDING", &topic, "g"]).expect("asked")[0], "1", "that of the other");
 }
 
 #[tokio::test]

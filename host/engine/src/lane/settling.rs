@@ -199,7 +199,7 @@ impl<H: Handler> LaneTask<H> {
         for record in round.records {
             self.count(&record);
             match record.before_call {
-                Some(first) => self.enqueue(Arc::clone(&record.picked.batch), first),
+                Some(first) => self.taken(&record, first),
                 None => self.release_ended(&record),
             }
             self.recycle(record);
@@ -267,5 +267,22 @@ impl<H: Handler> LaneTask<H> {
         let mut record = Record::new(picked, Verdicts::AllDone, Outputs::default(), true);
         record.before_call = Some(first);
         self.pending.push(record);
+    }
+
+    /// At-most-once: what was settled waits for its call, but for what another host has.
+    fn taken(&mut self, record: &Record, first: u64) {
+        let batch = &record.picked.batch;
+        let mut from = 0;
+        for lost in &record.lost {
+            self.enqueue(batch, from..*lost, first);
+            self.shared.metrics.stale.inc();
+            self.release(1, batch.row(*lost).size());
+            from = lost + 1;
+        }
+        self.enqueue(batch, from..batch.len(), first);
+        if !record.lost.is_empty() {
+            let (subscription, lost) = (&self.shared.policy.info.name, record.lost.len());
+            tracing::warn!(%subscription, lane = %self.id, lost, "not called: others have the messages, or the answer that we have them was lost");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longshore_core::{Call, Delivery, Order};
-use longshore_testkit::scripted::{Event, Faults, Settling, closure};
+use longshore_testkit::scripted::{Broker, Event, Faults, History, Personality, Random, Settling, closure};
 
 use crate::support::{Host, policy};
 use crate::{again, all_done, answer, append, at_once, broker, called, ended, message, retry};
@@ -110,6 +110,33 @@ async fn what_waits_to_be_settled_keeps_its_lease() {
     broker.set_dead_letters_down(false);
     assert!(broker.finished_within(60).await);
     assert_eq!(called(&broker), [(1, 1)], "nobody else got it meanwhile");
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_most_once_calls_nothing_that_became_anothers_before_it_was_settled() {
+    // Answers take longer than the lease, so that most settlements come too late.
+    let personality =
+        Personality { instant: false, ..Personality::plain(Settling::Lease { lease: Duration::from_secs(2), copies: false }) };
+    let broker = Broker::new("home", personality, &History::default(), Random::new(7));
+    broker.set_faults(Faults { slow: 60, ..Faults::default() });
+    append(&broker, 40, |_| message("", "m"));
+    let mut hosts = Vec::new();
+    for number in 0..2 {
+        let mut policy = policy(&broker, None, Order::None);
+        (policy.delivery, policy.subscribe.max_in_flight) = (Delivery::AtMostOnce, 5);
+        hosts.push(Host::start(number, &broker, policy, at_once(|call, _| all_done(call))));
+    }
+    assert!(broker.finished_within(600).await);
+    for host in &mut hosts {
+        host.drain();
+        assert_eq!(host.ended(60).await, Some(Ok(())));
+        assert_eq!(host.status.in_flight(), 0);
+    }
+    let late = broker.history().events().into_iter().filter(|(_, e)| matches!(e, Event::Settled { stale: 1.., .. })).count();
+    assert!(late > 0, "none came too late, and nothing is shown");
+    let mut calls = called(&broker);
+    calls.sort_unstable();
+    assert_eq!(calls, (1..=40).map(|n| (n, 1)).collect::<Vec<_>>(), "each by the one who settled it");
 }
 
 #[tokio::test(start_paused = true)]

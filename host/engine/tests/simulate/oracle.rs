@@ -46,6 +46,8 @@ pub(crate) struct Told {
     most_unanswered: u32,
     dead_letters: u32,
     ended: u32,
+    /// The host that it ended with.
+    ended_by: Option<u32>,
 }
 
 impl Told {
@@ -161,7 +163,11 @@ impl Oracle {
                 self.out.retain(|(of, _)| of != broker);
                 Ok(())
             }
-            Event::Settled { ended, again, forgotten, .. } => self.settled(now, ended, again, forgotten),
+            Event::Settled { lane, ended, again, forgotten, .. } => {
+                let host = self.lanes.get(lane).copied();
+                self.settled(now, ended, again, forgotten)?;
+                ended.iter().try_for_each(|message| self.told(*message).map(|told| told.ended_by = host))
+            }
             Event::Revoked { .. } | Event::FetchFailed { .. } | Event::SettleFailed { .. } | Event::Extended { .. } | Event::Note(_) => {
                 Ok(())
             }

@@ -47,8 +47,7 @@ impl Plan {
             personality: Personality { settling, partitions, gaps: random.chance(30), instant: false },
             hosts: hosts as u32,
             order,
-            // A lease that ran out while the acknowledgement was under way makes it stale without a word: no at-most-once there.
-            delivery: if random.chance(10) && !leases { Delivery::AtMostOnce } else { Delivery::AtLeastOnce },
+            delivery: if random.chance(if leases { 30 } else { 10 }) { Delivery::AtMostOnce } else { Delivery::AtLeastOnce },
             messages,
             steps: 10 + random.below(30),
         }
@@ -111,5 +110,5 @@ fn message(random: &mut Random, partitions: usize) -> NewMessage {
 pub(crate) fn faults(random: &mut Random) -> Faults {
     let percent = random.among(&[0, 3, 10, 30]);
     let mut share = |most: u64| if percent == 0 { 0 } else { random.below(percent.min(most) + 1) };
-    Faults { fetch: share(30), settle: share(30), publish: share(30), refuse: share(6), slow: share(5), reconnect: share(20) }
+    Faults { fetch: share(30), settle: share(30), publish: share(30), refuse: share(6), slow: share(5), reconnect: share(20), stall: 0 }
 }

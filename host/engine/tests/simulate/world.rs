@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use longshore_core::Delivery;
 use longshore_engine::Policy;
 use longshore_testkit::scripted::{Broker, Event, Faults, History, Personality, Random, Settling};
 
@@ -116,7 +117,9 @@ impl World {
             65..73 => self.pause(),
             73..80 => self.broker.set_dead_letters_down(self.random.chance(50)),
             80..92 => {
-                let faults = plan::faults(&mut self.random);
+                let mut faults = plan::faults(&mut self.random);
+                // What was another's before it was settled must not be called; who settles after the call is used to it.
+                faults.stall = if self.plan.delivery == Delivery::AtMostOnce { 30 } else { 0 };
                 self.note(format!("{faults:?}"));
                 self.broker.set_faults(faults);
                 self.far.set_faults(faults);

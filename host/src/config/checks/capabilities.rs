@@ -74,6 +74,14 @@ fn without_meaning(checking: &mut Checking<'_>, broker: &BrokerConfig, subscript
             format!("the broker {:?} ({}) wakes its readers by itself: nobody waits for it", broker.name, broker.registration.name);
         checking.tell(&wait, problem, "take it out; batch.max-wait is how long a batch may wait for more messages");
     }
+    if subscription.delivery == Delivery::AtMostOnce && broker.registration.acks_blindly {
+        let problem = format!(
+            "the broker {:?} ({}) takes an acknowledgement from whoever sends it: a host that was stopped for longer than its lease would \
+             call once more what another has called",
+            broker.name, broker.registration.name
+        );
+        checking.tell(&path.key("delivery"), problem, "write \"at-least-once\", or keep the topic on another broker");
+    }
     let start = path.key("start");
     if subscription.group.is_none() && has.has(Flag::ConsumerGroups) && subscription.start != Start::Latest && written(&start) {
         checking.tell(&start, "a broadcast begins with what comes from now on", "take it out, or read with a group of your own");

@@ -287,6 +287,16 @@ subscribe = [{ topic = "orders" }, { topic = "a", order = "key" }, { topic = "b"
 }
 
 #[test]
+fn at_most_once_is_refused_where_nobody_knows_who_had_a_message() {
+    let subscribe = |broker: &str| {
+        let subscribe = r#"[{ topic = "orders", delivery = "at-most-once" }]"#;
+        format!("[brokers.default]\ntype = {broker:?}\n[handlers.a]\ncomponent = \"a.wasm\"\nsubscribe = {subscribe}\n")
+    };
+    told!(file(&subscribe("queue")));
+    file(&subscribe("embedded")).good();
+}
+
+#[test]
 fn copies_that_cannot_be_or_would_double_are_told() {
     told!(file(
         r#"

@@ -212,8 +212,12 @@ struct ScriptedAcks {
 
 impl Acks for ScriptedAcks {
     fn settle<'a>(&'a mut self, round: &'a Settled) -> BoxFuture<'a, Result<(), SettleError>> {
+        Box::pin(async move { self.take(round).await.map(drop) })
+    }
+
+    fn take<'a>(&'a mut self, round: &'a Settled) -> BoxFuture<'a, Result<Vec<usize>, SettleError>> {
         Box::pin(async move {
-            tokio::time::sleep(self.broker.latency()).await;
+            tokio::time::sleep(self.broker.stall() + self.broker.latency()).await;
             let result = self.broker.settle(self.lane, round);
             self.broker.changed.notify_waiters();
             tokio::time::sleep(self.broker.latency()).await;

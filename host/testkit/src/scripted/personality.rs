@@ -51,6 +51,8 @@ pub struct Faults {
     pub refuse: u64,
     /// Answers that take up to five seconds.
     pub slow: u64,
+    /// Settlements that are under way until the leases of what they settle are over.
+    pub stall: u64,
     /// Of the errors, those after which the connection is gone.
     pub reconnect: u64,
 }

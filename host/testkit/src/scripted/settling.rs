@@ -14,10 +14,13 @@ struct Changed {
     again: Vec<(u32, u64, u32)>,
     forgotten: Vec<u32>,
     stale: usize,
+    /// Of what is finished, by index, what the lane does not have.
+    lost: Vec<usize>,
 }
 
 impl Broker {
-    pub(crate) fn settle(&self, lane: u32, round: &Settled) -> Result<(), SettleError> {
+    /// Answers what of `finished` the lane did not have, by index.
+    pub(crate) fn settle(&self, lane: u32, round: &Settled) -> Result<Vec<usize>, SettleError> {
         let now = self.history.now();
         let mut state = self.state();
         let fails = state.fails(|f| f.settle);
@@ -29,7 +32,8 @@ impl Broker {
             let stale = round.finished.len() + round.again.len();
             self.history.record(Event::Settled { lane, ended: Vec::new(), again: Vec::new(), forgotten: Vec::new(), stale });
             // Some brokers say so, some do not.
-            return if state.random.chance(50) { Ok(()) } else { Err(state.error("this lane is not ours any more").into()) };
+            let all = (0..round.finished.len()).collect();
+            return if state.random.chance(50) { Ok(all) } else { Err(state.error("this lane is not ours any more").into()) };
         }
         // What came with a message that is not the lane's any more left with it before, or is somebody else's to publish.
         let open: Vec<usize> = (0..round.outputs.len()).filter(|i| state.holds(lane, round.outputs.origin(*i))).collect();
@@ -41,13 +45,13 @@ impl Broker {
             Settling::Lease { copies, .. } => state.settle_each(lane, round, now, copies),
             Settling::Mark | Settling::Transaction => state.settle_marked(lane, round, now),
         };
-        let Changed { ended, again, forgotten, stale } = changed;
+        let Changed { ended, again, forgotten, stale, lost } = changed;
         self.history.record(Event::Settled { lane, ended, again, forgotten, stale });
         if fails {
             self.history.record(Event::SettleFailed { lane, took_effect: true });
             return Err(state.error("the settlement failed after it took effect").into());
         }
-        Ok(())
+        Ok(lost)
     }
 
     /// Whether the outputs of a transaction can be taken, all or none.
@@ -108,13 +112,14 @@ impl State {
 
     fn settle_each(&mut self, lane: u32, round: &Settled, now: u64, copies: bool) -> Changed {
         let mut changed = Changed::default();
-        for receipt in round.finished.iter() {
+        for (i, receipt) in round.finished.iter().enumerate() {
             if let Some(entry) = self.held_entry(lane, 0, receipt.position, receipt.token) {
                 entry.answered();
                 entry.ended = true;
                 changed.ended.push(entry.number);
             } else {
                 changed.stale += 1;
+                changed.lost.push(i);
                 self.forget_lapsed(lane, receipt.position);
             }
         }
@@ -150,7 +155,7 @@ impl State {
                 None => changed.stale += 1,
             }
         }
-        for receipt in round.finished.iter() {
+        for (i, receipt) in round.finished.iter().enumerate() {
             match self.held_entry(lane, at, receipt.position, receipt.token) {
                 // A retry: the mark does not speak of it.
                 Some(entry) if entry.due.is_some() => {
@@ -159,7 +164,10 @@ impl State {
                     changed.ended.push(entry.number);
                 }
                 Some(_) => {}
-                None => changed.stale += 1,
+                None => {
+                    changed.stale += 1;
+                    changed.lost.push(i);
+                }
             }
         }
         self.move_mark(at, round.up_to, &round.above, &mut changed);

@@ -54,6 +54,8 @@ impl Adapter for NatsJetStream {
         Flag::Durable,
         Flag::Broadcast,
     ]);
+    /// The server answers to what acknowledges a message whether or not it still waited for that.
+    const ACKS_BLINDLY: bool = true;
     type Config = Config;
     type Subscription = Subscription;
     type Topic = Topic;

@@ -31,16 +31,21 @@ impl ListAcks {
         if round.again.is_empty() && round.outputs.is_empty() && round.finished.iter().all(is_fresh) {
             return self.acknowledge(&round.finished).await.map_err(|e| self.error(&e).into());
         }
+        self.settle_each(round).await.map(drop)
+    }
+
+    /// Settles what is ours. Answers what of `finished` is not, by index.
+    async fn settle_each(&self, round: &Settled) -> Result<Vec<usize>, SettleError> {
         publishing::check(&round.outputs, publisher::admit)?;
         let topics = publisher::by_topic(&round.outputs, 0..round.outputs.len());
         let script = settlement(&self.keys, round, &topics, self.shared.clock.now());
         let answer: Value = self.shared.server.call(&self.keys.topic, &script).await.map_err(|e| self.error(&e))?;
         match list(&answer) {
             [Value::Int(-1), topic] => Err(wrong_type(&topics, int(topic))),
-            [stale, soonest] => {
+            [stale, soonest, lost] => {
                 tell_stale(&self.keys.topic, &self.keys.group, int(stale).unwrap_or(0));
                 self.shared.alarms.set_for(&self.keys.topic, int(soonest), &round.outputs);
-                Ok(())
+                Ok(list(lost).iter().filter_map(|at| usize::try_from(int(at)?).ok()).collect())
             }
             _ => Err(foreign_answer().into()),
         }
@@ -69,6 +74,10 @@ impl ListAcks {
 impl Acks for ListAcks {
     fn settle<'a>(&'a mut self, round: &'a Settled) -> BoxFuture<'a, Result<(), SettleError>> {
         Box::pin(self.settle_round(round))
+    }
+
+    fn take<'a>(&'a mut self, round: &'a Settled) -> BoxFuture<'a, Result<Vec<usize>, SettleError>> {
+        Box::pin(self.settle_each(round))
     }
 
     fn close(self: Box<Self>, _: Receipts) -> BoxFuture<'static, Result<(), BrokerError>> {

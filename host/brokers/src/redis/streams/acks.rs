@@ -60,9 +60,14 @@ impl StreamAcks {
     }
 
     async fn settle_round(&self, round: &Settled) -> Result<(), SettleError> {
-        if let Some(acknowledged) = self.plain(round) {
-            return self.acknowledge(&acknowledged).await.map_err(|e| self.error(&e).into());
+        match self.plain(round) {
+            Some(acknowledged) => self.acknowledge(&acknowledged).await.map_err(|e| self.error(&e).into()),
+            None => self.settle_each(round).await.map(drop),
         }
+    }
+
+    /// Settles what is ours. Answers what of `finished` is not, by index.
+    async fn settle_each(&self, round: &Settled) -> Result<Vec<usize>, SettleError> {
         publishing::check(&round.outputs, publisher::admit)?;
         let keys = self.keys();
         let topics = topics_of(&round.outputs);
@@ -70,11 +75,11 @@ impl StreamAcks {
         let answer: Value = self.server.call(&keys.topic, &script).await.map_err(|e| self.error(&e))?;
         match list(&answer) {
             [Value::Int(-1), topic] => Err(wrong_type(&round.outputs, &topics, int(topic))),
-            [stale, trimmed, soonest] => {
+            [stale, trimmed, soonest, lost] => {
                 tell_stale(&keys.topic, &keys.group, int(stale).unwrap_or(0));
                 source::tell_trimmed(keys, int(trimmed).unwrap_or(0));
                 self.alarms.set_for(&keys.topic, int(soonest), &round.outputs);
-                Ok(())
+                Ok(lost_of(&round.finished, list(lost)))
             }
             _ => Err(foreign_answer().into()),
         }
@@ -110,6 +115,10 @@ impl StreamAcks {
 impl Acks for StreamAcks {
     fn settle<'a>(&'a mut self, round: &'a Settled) -> BoxFuture<'a, Result<(), SettleError>> {
         Box::pin(self.settle_round(round))
+    }
+
+    fn take<'a>(&'a mut self, round: &'a Settled) -> BoxFuture<'a, Result<Vec<usize>, SettleError>> {
+        Box::pin(self.settle_each(round))
     }
 
     fn extend<'a>(&'a mut self, held: &'a Receipts) -> BoxFuture<'a, Result<(), BrokerError>> {
@@ -203,6 +212,18 @@ fn bounds(script: &mut ScriptInvocation<'_>, ids: impl Iterator<Item = EntryId>)
         (low, high) = (low.min(id), high.max(id));
     }
     script.arg(low.to_string()).arg(high.to_string());
+}
+
+/// Indices of the finished that the script says are another's: counted from 1, retries below 0.
+fn lost_of(finished: &Receipts, lost: &[Value]) -> Vec<usize> {
+    let sorted = Sorted::of(finished);
+    let index = |at: i64| {
+        let place = usize::try_from(at.unsigned_abs()).ok()?.checked_sub(1)?;
+        if at > 0 { sorted.entries.get(place).map(|(i, _)| *i) } else { sorted.retries.get(place).map(|(i, ..)| *i) }
+    };
+    let mut lost: Vec<usize> = lost.iter().filter_map(|at| if let Value::Int(at) = at { index(*at) } else { None }).collect();
+    lost.sort_unstable();
+    lost
 }
 
 /// Where each finished delivery stands among the finished: counted from 1, retries below 0.

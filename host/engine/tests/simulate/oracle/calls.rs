@@ -60,6 +60,9 @@ impl Oracle {
             if told.ended == 0 {
                 return Err(format!("message {message} is called before it is settled, though at most once"));
             }
+            if told.ended_by != Some(host) {
+                return Err(format!("host {host} calls message {message}, which host {:?} has for good", told.ended_by));
+            }
             if !told.done.is_empty() || told.discarded || !told.licences.is_empty() {
                 return Err(format!("message {message} is called again, though at most once"));
             }

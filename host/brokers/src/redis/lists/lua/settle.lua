@@ -62,7 +62,9 @@ for _, one in ipairs(again) do
     stale = stale + 1
   end
 end
-for _, one in ipairs(finished) do
+-- Of the finished, who is another's: counted from 0.
+local lost = {}
+for i, one in ipairs(finished) do
   local n, ours, facts = unpack(one, 1, 3)
   if ours then
     redis.call('HDEL', held, n)
@@ -70,7 +72,7 @@ for _, one in ipairs(finished) do
       redis.call('HDEL', kept, 'f:' .. n)
     end
   else
-    stale = stale + 1
+    lost[#lost + 1] = i - 1
   end
 end
-return { stale, soonest }
+return { stale + #lost, soonest, lost }

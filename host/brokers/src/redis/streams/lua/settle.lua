@@ -83,19 +83,21 @@ for _, again in ipairs(older) do
     stale = stale + 1
   end
 end
-for _, id in ipairs(finished) do
+-- Of the finished, who is another's: counted from 1, retries below 0.
+local lost = {}
+for i, id in ipairs(finished) do
   if ours[id] then
     acked[#acked + 1] = id
   else
-    stale = stale + 1
+    lost[#lost + 1] = i
   end
 end
-for _, retry in ipairs(ended) do
+for i, retry in ipairs(ended) do
   if retry[2] then
     redis.call('ZREM', due, retry[1])
     redis.call('HDEL', kept, 'f:' .. retry[1], 'm:' .. retry[1])
   else
-    stale = stale + 1
+    lost[#lost + 1] = -i
   end
 end
 for from = 1, #acked, 1000 do
@@ -103,4 +105,4 @@ for from = 1, #acked, 1000 do
 end
 -- Last: the server refuses what needs memory as long as nothing was written, and not any more then.
 has_seat(seat, consumer, exclusive, lease)
-return { stale, trimmed, soonest }
+return { stale + #lost, trimmed, soonest, lost }
