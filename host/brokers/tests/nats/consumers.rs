@@ -102,6 +102,24 @@ async fn a_consumer_deleted_underneath_is_made_again_where_the_group_stood() {
 }
 
 #[tokio::test]
+async fn a_stream_made_anew_under_its_name_is_read_from_its_beginning() {
+    let Some(nats) = servers::nats() else { return };
+    let (roles, topic) = (connect_to(nats).await, unique("t"));
+    publish(&roles, &topic, &["a", "b"]).await.expect("published");
+    let mut first = hand(&roles, wish(&[&topic], "g", json!({}))).await;
+    first.fetch(2).await;
+    first.all_done(0).settle().await;
+    foreign(nats).await.delete_stream(&topic).await.expect("deleted");
+    let error = ended(&mut first).await;
+    assert_eq!(error.fix, Fix::Reconnect, "{error}");
+    // It has more messages than were finished of the old one.
+    publish(&roles, &topic, &["c", "d", "e"]).await.expect("made again");
+    let mut next = hand(&roles, wish(&[&topic], "g", json!({}))).await;
+    next.fetch(3).await;
+    assert_eq!(next.payloads(), ["c", "d", "e"]);
+}
+
+#[tokio::test]
 async fn a_stream_deleted_underneath_stops_who_says_so() {
     let Some(nats) = servers::nats() else { return };
     let (roles, topic) = (connect_to(nats).await, unique("t"));

@@ -99,7 +99,7 @@ impl Acks for LaneAcks {
             let tokens: Vec<&str> = all.filter_map(|receipt| AckSubject::of_token(receipt.token)).map(|(ack, _)| ack.subject).collect();
             self.acknowledge(&tokens).await?;
             if let Some(mark) = round.up_to.filter(|mark| *mark < REDRIVEN) {
-                self.origin.broker.note_floor(&self.origin.stream, &self.origin.group, mark);
+                self.origin.broker.note_floor(&self.origin.stream, &self.origin.group, &self.origin.created, mark);
             }
             Ok(())
         })

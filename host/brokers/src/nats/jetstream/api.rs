@@ -116,6 +116,7 @@ pub(super) fn there<T>(answer: Result<T, Said>) -> Result<Option<T>, Said> {
 /// A stream, as far as we read it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Stream {
+    pub(super) created: String,
     pub(super) config: Value,
     pub(super) state: StreamState,
 }

@@ -94,11 +94,15 @@ impl Broker {
 
     /// Where a group that we have read with goes on, when its consumer is gone.
     async fn known_start(&self, stream: &str, name: &str) -> Result<Option<DeliverPolicy>, BrokerError> {
-        let Some(floor) = self.floor(stream, name) else { return Ok(None) };
+        let Some((created, floor)) = self.floor(stream, name) else { return Ok(None) };
         let found: Option<Stream> = api::stream(&self.js, stream, None).await.map_err(|said| said.about(format!("stream {stream:?}")))?;
-        let newest = found.map_or(0, |stream| stream.state.last_seq);
+        let Some(found) = found.filter(|stream| stream.created == created) else {
+            tracing::error!(stream, consumer = name, floor, "the stream was deleted while it was used, and what it had is gone");
+            return Ok(Some(DeliverPolicy::All));
+        };
         tracing::warn!(stream, consumer = name, floor, "the consumer was deleted while it was used, and is made again");
-        Ok(Some(if floor <= newest { DeliverPolicy::ByStartSequence { start_sequence: floor + 1 } } else { DeliverPolicy::All }))
+        let known = floor <= found.state.last_seq;
+        Ok(Some(if known { DeliverPolicy::ByStartSequence { start_sequence: floor + 1 } } else { DeliverPolicy::All }))
     }
 
     /// Holds a consumer that is there to what is wanted.

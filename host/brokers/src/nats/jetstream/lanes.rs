@@ -176,7 +176,8 @@ impl Subscription {
         let fresh = Pull::new(broker.link.clone(), &broker.js.prefix, stream, &name).await?;
         let retried = Pull::new(broker.link.clone(), &broker.js.prefix, retries::STREAM, &own).await?;
         let terms = Terms { wait: self.wish.fetch.max_wait, lease, on_vanished: self.own.on_vanished, ordered };
-        let origin = Arc::new(Origin { broker: broker.clone(), stream: stream.into(), group: name, _alive: alive });
+        let (created, broker_of) = (info.created, broker.clone());
+        let origin = Arc::new(Origin { broker: broker_of, stream: stream.into(), created, group: name, _alive: alive });
         Ok(Lane {
             id: stream.into(),
             partition: None,

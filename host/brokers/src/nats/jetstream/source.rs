@@ -36,6 +36,8 @@ const SHORTEST_PULL: Duration = Duration::from_millis(10);
 pub(super) struct Origin {
     pub(super) broker: Arc<Broker>,
     pub(super) stream: String,
+    /// When the stream was made: one of the same name that is made later counts from 1 again.
+    pub(super) created: String,
     /// The group, or the name that stands for it where there is none.
     pub(super) group: String,
     pub(super) _alive: Arc<Alive>,

@@ -29,8 +29,8 @@ pub(super) struct Broker {
     pub(super) members: Arc<Members>,
     /// Servers that keep a copy of what we make, where nothing else is said.
     pub(super) replicas: u8,
-    /// By stream and consumer: everything at or below is finished, as far as this process knows.
-    floors: Mutex<HashMap<(String, String), u64>>,
+    /// By stream and consumer: everything at or below is finished, as far as this process knows, of the stream that was made then.
+    floors: Mutex<HashMap<(String, String), (String, u64)>>,
     topics: HashMap<String, (TopicSettings, Topic)>,
     /// Topics that a stream takes, as far as we have looked.
     known: Mutex<HashSet<String>>,
@@ -106,16 +106,16 @@ impl Broker {
         self.known().remove(topic);
     }
 
-    /// Everything up to there is finished.
-    pub(super) fn note_floor(&self, stream: &str, consumer: &str, floor: u64) {
+    /// Everything up to there is finished of the stream that was made then.
+    pub(super) fn note_floor(&self, stream: &str, consumer: &str, created: &str, floor: u64) {
         let mut floors = self.floors.lock().unwrap_or_else(PoisonError::into_inner);
-        floors.insert((stream.into(), consumer.into()), floor);
+        floors.insert((stream.into(), consumer.into()), (created.into(), floor));
     }
 
     /// What was noted last.
-    pub(super) fn floor(&self, stream: &str, consumer: &str) -> Option<u64> {
+    pub(super) fn floor(&self, stream: &str, consumer: &str) -> Option<(String, u64)> {
         let floors = self.floors.lock().unwrap_or_else(PoisonError::into_inner);
-        floors.get(&(stream.to_owned(), consumer.to_owned())).copied()
+        floors.get(&(stream.to_owned(), consumer.to_owned())).cloned()
     }
 
     /// The group was moved, or is gone.
