@@ -4,37 +4,53 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 
-use longshore_testkit::servers::{Nats, NatsOptions};
+use longshore_testkit::servers::{Nats, NatsOptions, Redis, RedisOptions};
 
 use super::host::{Guest, Host, Project, eventually, guest};
 
 /// A server, and whoever publishes to it besides the host.
-struct Forgetful {
-    server: Nats,
+enum Forgetful {
+    Nats(Nats),
+    Redis(Redis),
 }
 
 impl Forgetful {
     /// One for each kind that is installed.
     fn each() -> Vec<Forgetful> {
-        Nats::start(&NatsOptions::default()).map(|server| Forgetful { server }).into_iter().collect()
+        let nats = Nats::start(&NatsOptions::default()).map(Forgetful::Nats);
+        let redis = Redis::start(&RedisOptions::default()).map(Forgetful::Redis);
+        nats.into_iter().chain(redis).collect()
     }
 
     fn config(&self) -> String {
-        format!("[brokers.default]\ntype = \"embedded\"\n[brokers.cheap]\ntype = \"nats\"\nurl = \"{}\"\n", self.server.url())
+        let (kind, url) = match self {
+            Forgetful::Nats(nats) => ("nats", nats.url()),
+            Forgetful::Redis(redis) => ("redis-pubsub", redis.url()),
+        };
+        format!("[brokers.default]\ntype = \"embedded\"\n[brokers.cheap]\ntype = \"{kind}\"\nurl = \"{url}\"\n")
     }
 
     fn restart(&self) {
-        self.server.server.restart();
+        match self {
+            Forgetful::Nats(nats) => nats.server.restart(),
+            Forgetful::Redis(redis) => redis.server.restart(),
+        }
     }
 
     /// Publishes as somebody who knows nothing of Longshore.
     fn publish(&self, topic: &str, payloads: impl IntoIterator<Item = String>) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.server.port())).unwrap();
-        let mut text = "CONNECT {\"verbose\":false}\r\n".to_owned();
-        payloads.into_iter().for_each(|payload| text.push_str(&format!("PUB {topic} {}\r\n{payload}\r\n", payload.len())));
+        let payloads = payloads.into_iter();
+        let (port, text): (u16, String) = match self {
+            Forgetful::Nats(nats) => {
+                let lines = payloads.map(|payload| format!("PUB {topic} {}\r\n{payload}\r\n", payload.len()));
+                (nats.port(), ["CONNECT {\"verbose\":false}\r\n".to_owned()].into_iter().chain(lines).collect())
+            }
+            Forgetful::Redis(redis) => (redis.port(), payloads.map(|payload| format!("PUBLISH {topic} \"{payload}\"\r\n")).collect()),
+        };
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         write!(stream, "{text}PING\r\n").unwrap();
         let lines = BufReader::new(stream).lines();
-        assert!(lines.map_while(Result::ok).any(|line| line == "PONG"), "the server has read it");
+        assert!(lines.map_while(Result::ok).any(|line| line.trim_start_matches('+') == "PONG"), "the server has read it");
     }
 }
 

@@ -3,7 +3,7 @@
 //! A new one is a folder here, a line in [`ADAPTERS`] and a feature in `Cargo.toml`; documentation, schema, checks and the conformance suite
 //! follow from that list. Not here: retrying, reconnecting, counting. An adapter fetches, settles, publishes and tells what went wrong.
 
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "nats", feature = "redis-pubsub"))]
 mod buffer;
 #[cfg(any(feature = "embedded", feature = "memory", feature = "redis-list", feature = "redis-streams"))]
 mod chunk;
@@ -11,7 +11,7 @@ mod chunk;
 mod declare;
 #[cfg(feature = "embedded")]
 pub mod embedded;
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "nats", feature = "redis-pubsub"))]
 mod forgetful;
 #[cfg(feature = "kafka")]
 pub mod kafka;
@@ -19,13 +19,13 @@ pub mod kafka;
 mod local;
 #[cfg(feature = "memory")]
 pub mod memory;
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "nats", feature = "redis-pubsub"))]
 mod narrowed;
 #[cfg(any(feature = "nats", feature = "nats-jetstream"))]
 pub mod nats;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
-#[cfg(any(feature = "redis-list", feature = "redis-streams"))]
+#[cfg(any(feature = "redis-list", feature = "redis-pubsub", feature = "redis-streams"))]
 pub mod redis;
 #[cfg(any(
     feature = "kafka",
@@ -33,6 +33,7 @@ pub mod redis;
     feature = "nats-jetstream",
     feature = "rabbitmq",
     feature = "redis-list",
+    feature = "redis-pubsub",
     feature = "redis-streams"
 ))]
 pub mod tls;
@@ -55,6 +56,8 @@ pub const ADAPTERS: &[Registration] = &[
     Registration::of::<rabbitmq::RabbitMq>(),
     #[cfg(feature = "redis-list")]
     Registration::of::<redis::lists::Lists>(),
+    #[cfg(feature = "redis-pubsub")]
+    Registration::of::<redis::pubsub::PubSub>(),
     #[cfg(feature = "redis-streams")]
     Registration::of::<redis::streams::Streams>(),
 ];

@@ -1,6 +1,6 @@
 //! Redis: the conformance suite and what only Redis has, on a real server.
 
-#![cfg(all(feature = "redis-list", feature = "redis-streams"))]
+#![cfg(all(feature = "redis-list", feature = "redis-pubsub", feature = "redis-streams"))]
 
 #[path = "redis/conformance.rs"]
 mod conformance;
@@ -10,6 +10,8 @@ mod faults;
 mod lists;
 #[path = "redis/losses.rs"]
 mod losses;
+#[path = "redis/pubsub.rs"]
+mod pubsub;
 #[path = "redis/sentinel.rs"]
 mod sentinel;
 #[path = "redis/streams.rs"]

@@ -37,6 +37,8 @@ pub const DEAD_REDRIVES: &str = "longshore-dead-redrives";
 pub const REDRIVEN_FROM: &str = "longshore-redriven-from";
 /// Where the answer to a request goes.
 pub const REPLY_TO: &str = "longshore-reply-to";
+/// The pattern that meant the topic of a message, where the broker says by which one it came.
+pub const PATTERN: &str = "longshore-pattern";
 /// W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
 /// Made for the first message of a chain, carried on to what a handler publishes.

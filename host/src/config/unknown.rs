@@ -83,7 +83,7 @@ pub(crate) fn absent(kind: &str, kinds: &[&str]) -> String {
         return format!("this build is without it; build with --features {features}");
     }
     match nearest(kind, kinds) {
-        _ if kind == "redis" => "there are redis-streams and redis-list; redis-pubsub is not supported yet".into(),
+        _ if kind == "redis" => "there are redis-streams, redis-list and redis-pubsub".into(),
         _ if LATER_KINDS.contains(&kind) => format!("{kind} is not supported yet"),
         Some(near) => format!("did you mean {near:?}?"),
         None => "this build has no other".into(),
@@ -110,10 +110,10 @@ fn renamed(element: &str, key: &str) -> Option<&'static str> {
 }
 
 /// Kinds of brokers that a build may be without; each has a feature of its name.
-const FEATURES: [&str; 8] = ["embedded", "kafka", "memory", "nats", "nats-jetstream", "rabbitmq", "redis-list", "redis-streams"];
+const FEATURES: [&str; 9] = ["embedded", "kafka", "memory", "nats", "nats-jetstream", "rabbitmq", "redis-list", "redis-pubsub", "redis-streams"];
 
 /// Kinds of brokers that a later version will have.
-const LATER_KINDS: [&str; 2] = ["redis-pubsub", "webhook"];
+const LATER_KINDS: [&str; 1] = ["webhook"];
 
 /// Element, names that others use there, and either the key that is meant or a sentence about what to do.
 const RENAMED: &[(&str, &[&str], &str)] = &[

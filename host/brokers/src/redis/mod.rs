@@ -1,16 +1,21 @@
-//! Redis: streams and lists.
+//! Redis: streams, lists and pub/sub.
 //!
 //! What the kinds of broker on a Redis share is here: [`config`], where the server is ([`place`]), the connections to it ([`server`]), errors in
 //! our words ([`errors`]), names of keys ([`names`]) and how they are found ([`scan`]), the fields that a message is ([`entry`]), and who is
 //! woken when something has a time to come ([`alarms`]), and what is looked at before messages depend on it ([`check`]). Publishing, settling and dead letters share the part that is not a stream's or a list's
 //! ([`publishing`], [`settling`], [`dead`]). What a kind does with them is in its folder.
 
+#[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 mod alarms;
 mod check;
 mod config;
+#[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 mod dead;
 mod entry;
+#[cfg(any(feature = "redis-list", feature = "redis-pubsub"))]
+mod envelope;
 mod errors;
+mod glob;
 #[cfg(feature = "redis-list")]
 pub mod lists;
 mod names;
@@ -18,9 +23,14 @@ mod place;
 #[cfg(feature = "redis-streams")]
 mod position;
 mod publishing;
+#[cfg(feature = "redis-pubsub")]
+pub mod pubsub;
+#[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 mod scan;
 mod server;
+#[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 mod settling;
+#[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 mod sizes;
 #[cfg(feature = "redis-streams")]
 pub mod streams;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use longshore_core::BrokerError;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisError, RedisResult, TlsCertificates, Value};
+#[cfg(feature = "redis-pubsub")]
+use redis::{ProtocolVersion, aio::AsyncPushSender};
 
 use super::entry::{list, text};
 
@@ -50,8 +52,24 @@ impl Place {
 
     /// Connects to the server, where it is now.
     pub(super) async fn connect(&self, patience: Patience) -> RedisResult<MultiplexedConnection> {
+        self.find(patience, |client| Ok(client.clone()), patience.settings()).await
+    }
+
+    /// The same for a connection over which the server sends messages by itself, which `pushed` is given as they come. Protocol:
+    /// <https://redis.io/docs/latest/develop/reference/protocol-spec/#pushes>.
+    #[cfg(feature = "redis-pubsub")]
+    pub(super) async fn listen(&self, patience: Patience, pushed: impl AsyncPushSender) -> RedisResult<MultiplexedConnection> {
+        self.find(patience, with_pushes, patience.settings().set_push_sender(pushed)).await
+    }
+
+    async fn find(
+        &self,
+        patience: Patience,
+        prepared: fn(&Client) -> RedisResult<Client>,
+        settings: AsyncConnectionConfig,
+    ) -> RedisResult<MultiplexedConnection> {
         let (sentinels, master, node, certificates) = match &self.finding {
-            Finding::Fixed(client) => return open(client, patience).await,
+            Finding::Fixed(client) => return prepared(client)?.get_multiplexed_async_connection_with_config(&settings).await,
             Finding::Watched { sentinels, master, node, certificates } => (sentinels, master, node, certificates),
         };
         let mut trouble = gone("no sentinel was asked".into());
@@ -60,7 +78,7 @@ impl Place {
                 Ok((host, port)) => {
                     let info = node.as_ref().clone().set_addr(moved(node.addr(), host, port));
                     let client = client(info, certificates.as_ref().clone()).map_err(|e| gone(e.what))?;
-                    return open_master(&client, patience).await;
+                    return open_master(&prepared(&client)?, &settings).await;
                 }
                 Err(error) => trouble = error,
             }
@@ -78,14 +96,23 @@ fn client(info: ConnectionInfo, certificates: TlsCertificates) -> Result<Client,
     client.map_err(|e| BrokerError::give_up(format!("the configuration of Redis at {shown} cannot be used: {e}")))
 }
 
-async fn open(client: &Client, patience: Patience) -> RedisResult<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(patience.connect)).set_response_timeout(patience.response);
-    client.get_multiplexed_async_connection_with_config(&config).await
+impl Patience {
+    fn settings(self) -> AsyncConnectionConfig {
+        AsyncConnectionConfig::new().set_connection_timeout(Some(self.connect)).set_response_timeout(self.response)
+    }
+}
+
+/// The same server in the protocol in which it may send by itself.
+#[cfg(feature = "redis-pubsub")]
+fn with_pushes(client: &Client) -> RedisResult<Client> {
+    let info = client.get_connection_info().clone();
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    Client::open(info.set_redis_settings(settings))
 }
 
 /// A sentinel may be behind: what is no master takes nothing from us.
-async fn open_master(client: &Client, patience: Patience) -> RedisResult<MultiplexedConnection> {
-    let mut connection = open(client, patience).await?;
+async fn open_master(client: &Client, settings: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
+    let mut connection = client.get_multiplexed_async_connection_with_config(settings).await?;
     let role: Value = redis::cmd("ROLE").query_async(&mut connection).await?;
     match list(&role).first().and_then(text) {
         Some("master") => Ok(connection),
@@ -94,7 +121,8 @@ async fn open_master(client: &Client, patience: Patience) -> RedisResult<Multipl
 }
 
 async fn address(sentinel: &Client, master: &str, timeout: Duration) -> RedisResult<(String, u16)> {
-    let mut connection = open(sentinel, Patience { connect: timeout, response: Some(timeout) }).await?;
+    let settings = Patience { connect: timeout, response: Some(timeout) }.settings();
+    let mut connection = sentinel.get_multiplexed_async_connection_with_config(&settings).await?;
     let mut command = redis::cmd("SENTINEL");
     command.arg("get-master-addr-by-name").arg(master);
     let answer: Option<(String, u16)> = command.query_async(&mut connection).await?;

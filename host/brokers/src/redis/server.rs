@@ -22,7 +22,7 @@ pub(super) struct Server {
     pool: Vec<Slot>,
     next: AtomicUsize,
     connect_timeout: Duration,
-    response_timeout: Duration,
+    pub(super) response_timeout: Duration,
     /// What the answer to a read that waits may take beyond its wait.
     pub(super) io_timeout: Duration,
 }
@@ -43,8 +43,16 @@ struct Loan<'a> {
 }
 
 impl Server {
-    /// Connects, once.
+    /// Connects, once, to a server that is to keep what it is given.
+    #[cfg(any(feature = "redis-list", feature = "redis-streams"))]
     pub(super) async fn open(config: &Config, connect: &Connect) -> Result<Self, BrokerError> {
+        let server = Server::reach(config, connect).await?;
+        server.warn_if_forgetful().await;
+        Ok(server)
+    }
+
+    /// Connects, once.
+    pub(super) async fn reach(config: &Config, connect: &Connect) -> Result<Self, BrokerError> {
         let place = config.place(connect)?;
         let server = Server {
             place,
@@ -56,7 +64,6 @@ impl Server {
             io_timeout: config.io_timeout.get(),
         };
         server.ping().await?;
-        server.warn_if_forgetful().await;
         Ok(server)
     }
 
@@ -80,7 +87,7 @@ impl Server {
     }
 
     /// Runs commands one after another, in one go, each with an answer of its own.
-    #[cfg(feature = "redis-streams")]
+    #[cfg(any(feature = "redis-pubsub", feature = "redis-streams"))]
     pub(super) async fn pipeline(&self, pipeline: &redis::Pipeline, count: usize) -> RedisResult<Vec<Value>> {
         let mut loan = self.borrow().await?;
         let answer = redis::aio::ConnectionLike::req_packed_commands(&mut loan.connection, pipeline, 0, count).await;
@@ -90,6 +97,13 @@ impl Server {
     /// A connection for reads that wait: no answer is late, and nobody else's command stands behind.
     pub(super) async fn connect_for_reading(&self, _key: &str) -> Result<MultiplexedConnection, BrokerError> {
         self.connect(None).await.map_err(|e| self.error(&e))
+    }
+
+    /// A connection for messages that the server sends by itself.
+    #[cfg(feature = "redis-pubsub")]
+    pub(super) async fn listen(&self, pushed: impl redis::aio::AsyncPushSender) -> Result<MultiplexedConnection, BrokerError> {
+        let patience = Patience { connect: self.connect_timeout, response: Some(self.response_timeout) };
+        self.place.listen(patience, pushed).await.map_err(|e| self.error(&e))
     }
 
     /// A broker's error for what the server said.

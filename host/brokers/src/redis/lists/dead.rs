@@ -7,9 +7,10 @@ use longshore_core::{BoxFuture, BrokerError, DeadLetters, Page, Topics};
 
 use super::keys::LaneKeys;
 use super::roles::Shared;
+use super::scripts;
 use super::topics::ListTopics;
-use super::{envelope, scripts};
 use crate::redis::dead::alive;
+use crate::redis::envelope;
 
 type Result<T> = std::result::Result<T, BrokerError>;
 

@@ -3,8 +3,8 @@
 use longshore_core::{Batch, Facts, Receipt};
 use redis::Value;
 
-use super::envelope;
 use crate::redis::entry::{Entry, bytes, facts, int, list, small};
+use crate::redis::envelope;
 
 /// A delivery, as the server has to be told of it: its number, and which delivery it is.
 pub(super) fn named(receipt: Receipt<'_>) -> (u64, &str) {

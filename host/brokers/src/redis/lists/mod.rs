@@ -10,7 +10,6 @@ mod check;
 mod consumer;
 mod dead;
 mod decode;
-mod envelope;
 mod groups;
 mod keys;
 mod own;

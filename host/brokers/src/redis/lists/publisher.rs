@@ -10,7 +10,8 @@ use redis::RedisError;
 
 use super::keys::LATER;
 use super::roles::Shared;
-use super::{check, decode, envelope, scripts};
+use super::{check, decode, scripts};
+use crate::redis::envelope;
 use crate::redis::errors::refusal;
 use crate::redis::names::{QUEUE, beside, check_name};
 use crate::redis::publishing::{has_payload, steps};
