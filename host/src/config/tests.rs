@@ -1,5 +1,6 @@
 //! Whole files: what is wrong with them, and what they mean.
 
+mod bus;
 mod explained;
 mod fresh;
 mod good;
