@@ -110,7 +110,8 @@ fn renamed(element: &str, key: &str) -> Option<&'static str> {
 }
 
 /// Kinds of brokers that a build may be without; each has a feature of its name.
-const FEATURES: [&str; 9] = ["embedded", "kafka", "memory", "nats", "nats-jetstream", "rabbitmq", "redis-list", "redis-pubsub", "redis-streams"];
+const FEATURES: [&str; 9] =
+    ["embedded", "kafka", "memory", "nats", "nats-jetstream", "rabbitmq", "redis-list", "redis-pubsub", "redis-streams"];
 
 /// Kinds of brokers that a later version will have.
 const LATER_KINDS: [&str; 1] = ["webhook"];

@@ -9,12 +9,15 @@ mod config;
 #[cfg(feature = "nats")]
 pub mod core;
 mod headers;
+#[cfg_attr(not(feature = "nats"), allow(dead_code, reason = "JetStream answers whoever it refuses"))]
 mod heard;
 #[cfg(feature = "nats-jetstream")]
 pub mod jetstream;
 mod link;
+#[cfg_attr(not(feature = "nats-jetstream"), allow(dead_code, reason = "core NATS has neither streams nor consumers"))]
 mod names;
 mod replies;
+#[cfg_attr(not(feature = "nats-jetstream"), allow(dead_code, reason = "JetStream is asked for them"))]
 mod rights;
 
 pub use crate::declare::Declare;

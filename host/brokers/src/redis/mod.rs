@@ -7,26 +7,32 @@
 
 #[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 mod alarms;
+#[cfg_attr(not(any(feature = "redis-list", feature = "redis-streams")), allow(dead_code, reason = "a channel keeps nothing"))]
 mod check;
 mod config;
 #[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 mod dead;
+#[cfg_attr(not(any(feature = "redis-list", feature = "redis-streams")), allow(dead_code, reason = "a channel keeps nothing"))]
 mod entry;
 #[cfg(any(feature = "redis-list", feature = "redis-pubsub"))]
 mod envelope;
+#[cfg_attr(not(any(feature = "redis-list", feature = "redis-streams")), allow(dead_code, reason = "a channel keeps nothing"))]
 mod errors;
 mod glob;
 #[cfg(feature = "redis-list")]
 pub mod lists;
+#[cfg_attr(not(any(feature = "redis-list", feature = "redis-streams")), allow(dead_code, reason = "a channel keeps nothing"))]
 mod names;
 mod place;
 #[cfg(feature = "redis-streams")]
 mod position;
+#[cfg_attr(not(any(feature = "redis-list", feature = "redis-streams")), allow(dead_code, reason = "a channel keeps nothing"))]
 mod publishing;
 #[cfg(feature = "redis-pubsub")]
 pub mod pubsub;
 #[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 mod scan;
+#[cfg_attr(not(any(feature = "redis-list", feature = "redis-streams")), allow(dead_code, reason = "a channel keeps nothing"))]
 mod server;
 #[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 mod settling;
