@@ -42,7 +42,8 @@ impl Id {
         let word = match self.kind {
             Kind::Good => "good",
             Kind::Flaky => "fail-until:3",
-            Kind::Bad => "reject",
+            // Each time it fails it has published before.
+            Kind::Bad => "publish-and-reject",
         };
         format!("{word} {}", self.number)
     }
@@ -119,6 +120,14 @@ impl Accounts {
         let strange: Vec<_> = self.out.keys().chain(self.dead.keys()).filter(|n| !known(n)).collect();
         assert!(strange.is_empty(), "nobody sent {strange:?}\n{self}");
         assert!(self.doubled() <= may_double, "doubled {} times, at most {may_double} can be explained\n{self}", self.doubled());
+    }
+
+    /// No message ended in two ways, and no more are lost than `may_lose`. What fails is given up at once.
+    pub(crate) fn assert_kept_at_most_once(&self, may_lose: usize) {
+        let both: Vec<_> = self.out.keys().filter(|number| self.dead.contains_key(number)).collect();
+        assert!(both.is_empty(), "handled, and given up: {both:?}\n{self}");
+        let lost = self.open();
+        assert!(lost.len() <= may_lose, "{} lost, at most {may_lose} can be explained: {lost:?}\n{self}", lost.len());
     }
 
     /// Messages of one key came out one after another. Rejected ones leave by another way and are not compared.

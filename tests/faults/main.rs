@@ -9,6 +9,9 @@ mod collector;
 #[path = "../e2e/host.rs"]
 mod host;
 mod load;
+mod losses;
+mod once;
 mod scenarios;
+mod turns;
 mod vendors;
 mod world;

@@ -8,12 +8,16 @@ use super::vendors::{JetStream, Rabbit, RedisStreams, Vendor};
 use super::world::{IN_FLIGHT, World};
 
 /// Longer than the lease that vendors are configured with.
-const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(5);
+pub(crate) const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(5);
 
 /// How often something is done: a few times, or often when the whole suite is asked for.
-fn times(few: usize) -> usize {
-    let full = std::env::vars().any(|(name, _)| name == "LONGSHORE_FAULTS_FULL");
-    if full { few * 10 } else { few }
+pub(crate) fn times(few: usize) -> usize {
+    if is_full() { few * 10 } else { few }
+}
+
+/// Whether the suite runs at full length.
+pub(crate) fn is_full() -> bool {
+    std::env::vars().any(|(name, _)| name == "LONGSHORE_FAULTS_FULL")
 }
 
 fn hosts_are_killed<V: Vendor>() {

@@ -28,6 +28,7 @@ pub(crate) trait Vendor: Sized {
 }
 
 pub(crate) struct RedisStreams(Redis);
+pub(crate) struct RedisLists(Redis);
 pub(crate) struct Rabbit(RabbitMq);
 pub(crate) struct JetStream(Nats);
 
@@ -49,6 +50,24 @@ impl Vendor for RedisStreams {
     }
     fn broker(&self, port: u16) -> String {
         format!("type = \"redis-streams\"\nurl = \"redis://127.0.0.1:{port}\"\nlease = \"3s\"")
+    }
+}
+
+impl Vendor for RedisLists {
+    const NAME: &'static str = "redis-list";
+    const ORDER: &'static str = "none";
+
+    fn start() -> Option<Self> {
+        Redis::start(&RedisOptions::default().durable()).map(Self)
+    }
+    fn server(&self) -> &Server {
+        &self.0.server
+    }
+    fn port(&self) -> u16 {
+        self.0.port()
+    }
+    fn broker(&self, port: u16) -> String {
+        format!("type = \"redis-list\"\nurl = \"redis://127.0.0.1:{port}\"\nlease = \"3s\"")
     }
 }
 

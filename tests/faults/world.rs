@@ -28,6 +28,7 @@ pub(crate) struct World<V: Vendor> {
     /// Hosts get their messages from the server itself, unless they are sent by way of another port.
     port: u16,
     order: &'static str,
+    delivery: &'static str,
     in_order: bool,
     stop: Arc<AtomicBool>,
     runtime: Runtime,
@@ -45,10 +46,16 @@ impl<V: Vendor> World<V> {
             hosts: Vec::new(),
             port,
             order,
+            delivery: "at-least-once",
             in_order: order != "none",
             stop: Arc::default(),
             runtime,
         })
+    }
+
+    /// Hosts settle a message before they call its handler.
+    pub(crate) fn at_most_once(&mut self) {
+        self.delivery = "at-most-once";
     }
 
     /// Connections of living hosts are lost in this world.
@@ -70,8 +77,9 @@ impl<V: Vendor> World<V> {
 
     /// The configuration of a host.
     fn project(&self, port: u16) -> Project {
-        let (broker, echo, order, keys) = (self.vendor.broker(port), guest(Guest::Echo), self.order, self.vendor.subscription());
-        let subscribe = format!(r#"{{ topic = "in", order = "{order}", max-in-flight = {IN_FLIGHT}{keys} }}"#);
+        let (broker, echo, keys) = (self.vendor.broker(port), guest(Guest::Echo), self.vendor.subscription());
+        let (order, delivery) = (self.order, self.delivery);
+        let subscribe = format!(r#"{{ topic = "in", order = "{order}", delivery = "{delivery}", max-in-flight = {IN_FLIGHT}{keys} }}"#);
         let project = Project::new(&format!(
             r#"
 [brokers.default]
@@ -130,24 +138,59 @@ retry = {{ max-attempts = 1000, initial-delay = "20ms", multiplier = 1.0 }}
 
     /// Ends the load, waits until everything is accounted for, and holds it to the promises.
     pub(crate) fn end(self, name: &str, may_double: u64) {
-        self.wait_for_more(100);
-        self.stop.store(true, Ordering::Relaxed);
-        let started = Instant::now();
-        while !self.accounts.lock().unwrap().open().is_empty() && started.elapsed() < RECOVERY {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let took = started.elapsed();
-        let accounts = std::mem::take(&mut *self.accounts.lock().unwrap());
-        println!("{} {name}: all accounted for {took:?} after the end of the load; {accounts}", V::NAME);
-        let kept = std::panic::catch_unwind(|| {
+        self.end_load();
+        let took = self.wait_for(|accounts| accounts.open().is_empty());
+        let in_order = self.in_order;
+        self.conclude(name, took, |accounts| {
             accounts.assert_kept(may_double);
-            if self.in_order {
+            if in_order {
                 accounts.assert_in_order();
             }
         });
-        if let Err(broken) = kept {
+    }
+
+    /// The same where messages are called at most once, no host was killed, and so many may be lost.
+    pub(crate) fn end_at_most_once(self, name: &str, may_lose: usize) {
+        self.end_load();
+        let took = self.wait_for(|accounts| accounts.open().len() <= may_lose);
+        // What comes out can come twice after one call, when the answer to a publish is lost. A host that gives a message up says so at once.
+        let logs: String = self.hosts.iter().map(|(_, host)| host.log()).collect();
+        let mut ids: Vec<&str> = logs.lines().filter(|line| line.contains("dead letter: ")).filter_map(id_of).collect();
+        let calls = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        self.conclude(name, took, |accounts| {
+            assert!(calls > 100, "hosts tell of {calls} calls that failed");
+            assert_eq!(ids.len(), calls, "messages that failed, and calls that did: one was called twice\n{accounts}");
+            accounts.assert_kept_at_most_once(may_lose);
+        });
+    }
+
+    fn end_load(&self) {
+        self.wait_for_more(100);
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// How long it took until the accounts were settled, or as long as it may take.
+    fn wait_for(&self, settled: impl Fn(&Accounts) -> bool) -> Duration {
+        let started = Instant::now();
+        while !settled(&self.accounts.lock().unwrap()) && started.elapsed() < RECOVERY {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        started.elapsed()
+    }
+
+    fn conclude(self, name: &str, took: Duration, keeps: impl FnOnce(&Accounts)) {
+        let accounts = std::mem::take(&mut *self.accounts.lock().unwrap());
+        println!("{} {name}: all accounted for {took:?} after the end of the load; {accounts}", V::NAME);
+        if let Err(broken) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| keeps(&accounts))) {
             self.hosts.iter().for_each(|(_, host)| eprintln!("--- a host's log\n{}", host.log()));
             std::panic::resume_unwind(broken);
         }
     }
+}
+
+/// The message that a line of a log is about.
+fn id_of(line: &str) -> Option<&str> {
+    line.split_once("\"id\":\"")?.1.split('"').next()
 }

@@ -7,7 +7,15 @@ use longshore_sdk::{Failure, Message, Outgoing, publish, reply};
 #[longshore_sdk::handler]
 fn handle(message: &Message) -> Result<(), Failure> {
     // What follows the first word tells messages of one kind apart.
-    match message.payload().split(|byte| *byte == b' ').next().unwrap_or_default() {
+    let word = message.payload().split(|byte| *byte == b' ').next().unwrap_or_default();
+    let word = match word.strip_prefix(b"publish-and-") {
+        Some(fails) => {
+            send_on(message);
+            fails
+        }
+        None => word,
+    };
+    match word {
         b"fail" => return Err(Failure::retry("asked to")),
         b"reject" => return Err(Failure::reject("asked to")),
         b"discard" => return Err(Failure::discard("asked to")),
@@ -19,12 +27,16 @@ fn handle(message: &Message) -> Result<(), Failure> {
         }
         word => fail_until(message, word)?,
     }
+    send_on(message);
+    Ok(())
+}
+
+fn send_on(message: &Message) {
     let outgoing = match message.header_text("to") {
         Some(topic) => Outgoing::to(topic),
         None => Outgoing::output(),
     };
     publish(outgoing.key_of(message).payload(message.payload()));
-    Ok(())
 }
 
 /// Fails a message whose first word is `fail-until:N` until its attempt N.
