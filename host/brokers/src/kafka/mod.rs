@@ -65,6 +65,8 @@ impl Adapter for Kafka {
         Flag::Patterns,
         Flag::Durable,
     ]);
+    /// A commit may still be under way when a message is called, and a partition may be another's by then.
+    const ACKS_BLINDLY: bool = true;
     type Config = Config;
     type Subscription = NoKeys;
     type Topic = Topic;
