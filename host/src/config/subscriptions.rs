@@ -114,7 +114,7 @@ fn group(assembly: &Assembly<'_>, raw: &Subscription, owner: &str, broker: &str)
 fn log(assembly: &mut Assembly<'_>, from: &str, entry: &Node, path: &KeyPath) -> Option<String> {
     let from_kind = *assembly.kinds.get(from)?;
     let place = &entry.get("persist").unwrap_or(entry).place;
-    if from_kind.forgets.is_none() {
+    if from_kind.capabilities.has(Flag::AckNack) {
         let problem = format!("the broker {from:?} ({}) keeps its messages by itself", from_kind.name);
         assembly.tell(Mistake::new(&path.key("persist"), place, problem).help("take it out"));
         return None;
