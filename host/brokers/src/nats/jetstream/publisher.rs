@@ -21,19 +21,27 @@ const WINDOW: usize = 512;
 
 type Answer = Result<String, PublishError>;
 
+/// Why a message is not kept.
+enum Unkept {
+    Refused(PublishError),
+    /// The stream that took it is gone.
+    Gone(PublishError),
+}
+
+impl From<PublishError> for Unkept {
+    fn from(error: PublishError) -> Self {
+        Unkept::Refused(error)
+    }
+}
+
 impl Publisher for Broker {
     fn publish<'a>(&'a self, outbox: &'a Outbox) -> BoxFuture<'a, Result<Vec<Answer>, BrokerError>> {
         Box::pin(async move {
             if let Err(error) = self.link.check() {
                 return Ok(vec![Err(PublishError::Unavailable(error.what)); outbox.len()]);
             }
-            let topics: BTreeSet<&str> = (0..outbox.len()).map(|i| outbox.row(i).topic()).collect();
-            for topic in topics.into_iter().filter(|topic| check_topic(topic).is_ok()) {
-                // What cannot be made is told to the messages that need it.
-                let _ = self.stream_to_publish(topic).await;
-            }
-            let all = (0..outbox.len()).map(|i| self.publish_one(outbox.row(i), outbox.delay(i)));
-            Ok(stream::iter(all).buffered(WINDOW).collect().await)
+            let rows: Vec<_> = (0..outbox.len()).map(|i| (outbox.row(i), outbox.delay(i))).collect();
+            Ok(self.publish_rows(&rows).await)
         })
     }
 
@@ -51,35 +59,57 @@ impl Publisher for Broker {
 }
 
 impl Broker {
-    pub(super) async fn publish_one(&self, row: Row<'_>, delay: u64) -> Answer {
+    /// Publishes rows with their delays, and answers for each. Where a stream was there and is gone, it is made again, and what it was to keep
+    /// is published once more, in the same order.
+    pub(super) async fn publish_rows(&self, rows: &[(Row<'_>, u64)]) -> Vec<Answer> {
+        self.make_streams(rows.iter().map(|(row, _)| row.topic())).await;
+        let mut answers = self.try_rows(rows).await;
+        let gone: Vec<usize> = (0..rows.len()).filter(|i| matches!(answers[*i], Err(Unkept::Gone(_)))).collect();
+        if !gone.is_empty() {
+            let again: Vec<_> = gone.iter().map(|i| rows[*i]).collect();
+            again.iter().for_each(|(row, _)| self.forget(row.topic()));
+            self.make_streams(again.iter().map(|(row, _)| row.topic())).await;
+            for (i, answer) in gone.into_iter().zip(self.try_rows(&again).await) {
+                answers[i] = answer;
+            }
+        }
+        answers.into_iter().map(|answer| answer.map_err(|(Unkept::Refused(error) | Unkept::Gone(error))| error)).collect()
+    }
+
+    async fn make_streams<'t>(&self, topics: impl Iterator<Item = &'t str>) {
+        for topic in topics.filter(|topic| check_topic(topic).is_ok()).collect::<BTreeSet<_>>() {
+            // What cannot be made is told to the messages that need it.
+            let _ = self.stream_to_publish(topic).await;
+        }
+    }
+
+    async fn try_rows(&self, rows: &[(Row<'_>, u64)]) -> Vec<Result<String, Unkept>> {
+        stream::iter((0..rows.len()).map(|i| self.try_row(rows[i].0, rows[i].1))).buffered(WINDOW).collect().await
+    }
+
+    async fn try_row(&self, row: Row<'_>, delay: u64) -> Result<String, Unkept> {
         let topic = row.topic();
         let Some(payload) = row.payload() else {
             let what = "a message without payload (a tombstone); an empty payload is one like any other";
-            return Err(PublishError::Unsupported(what.into()));
+            return Err(PublishError::Unsupported(what.into()).into());
         };
         if delay > 0 {
             let what = "JetStream has no delayed messages here; publish to a topic of another broker, or let the handler snooze";
-            return Err(PublishError::Unsupported(what.into()));
+            return Err(PublishError::Unsupported(what.into()).into());
         }
         if is_inbox(topic) {
-            return self.link.reply(row).await;
+            return Ok(self.link.reply(row).await?);
         }
         check_topic(topic).map_err(PublishError::Invalid)?;
         self.stream_to_publish(topic).await.map_err(|said| said.of_publish(topic))?;
-        let headers = with_id(row)?;
-        match self.keep(topic, headers.clone(), payload).await {
-            Err(error) if error.kind() == PublishErrorKind::StreamNotFound => {
-                // The stream that took it is gone.
-                self.forget(topic);
-                self.stream_to_publish(topic).await.map_err(|said| said.of_publish(topic))?;
-                let again = self.keep(topic, headers, payload).await;
-                again.map(|own| id_of(row, own)).map_err(|error| refused(topic, &error))
+        let kept = self.keep(topic, with_id(row)?, payload).await;
+        kept.map(|own| id_of(row, own)).map_err(|error| match error.kind() {
+            PublishErrorKind::StreamNotFound => Unkept::Gone(refused(topic, &error)),
+            _ if self.link.heard.has_refused(Doing::Publishing, topic) => {
+                PublishError::Denied(format!("topic {topic:?}: the user has no right to publish to it")).into()
             }
-            kept => kept.map(|own| id_of(row, own)).map_err(|error| match self.link.heard.has_refused(Doing::Publishing, topic) {
-                true => PublishError::Denied(format!("topic {topic:?}: the user has no right to publish to it")),
-                false => refused(topic, &error),
-            }),
-        }
+            _ => refused(topic, &error).into(),
+        })
     }
 
     /// Publishes and waits until it is kept; answers where.

@@ -21,7 +21,7 @@ impl Broker {
         let Message { id, topic, key, payload, timestamp, attempt, .. } = message;
         let mut bytes = Vec::new();
         row::append(&mut bytes, &Message { id, topic, key, payload, headers: with_inbox, timestamp, attempt });
-        self.publish_one(Row::at(&bytes, 0).expect("it was just written"), outbox.delay(0)).await?;
+        self.publish_rows(&[(Row::at(&bytes, 0).expect("it was just written"), outbox.delay(0))]).await.remove(0)?;
         let Ok(Some(answer)) = tokio::time::timeout(timeout, answers.next()).await else { return Err(PublishError::Timeout) };
         Ok(self.link.answer(&answer, &inbox, &self.clock).await)
     }
