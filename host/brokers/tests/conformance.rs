@@ -3,22 +3,17 @@
 mod support;
 
 use longshore_core::Flag;
-use longshore_testkit::conformance::{self, Matrix, Verdict};
+use longshore_testkit::conformance::{self, Verdict};
 use support::{EmbeddedSubject, MemorySubject};
 
 /// What neither can do.
 const NO_PARTITIONS: &str = "equal_keys_share_a_partition";
 
-/// The lines that say unsupported: all of them are meant, so that a role that was forgotten cannot hide behind one.
-fn unsupported(matrix: &Matrix) -> Vec<&'static str> {
-    matrix.entries.iter().filter(|entry| entry.verdict == Verdict::Unsupported).map(|entry| entry.test).collect()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded_does_what_it_declares() {
     let matrix = conformance::run(&EmbeddedSubject::default()).await;
     matrix.assert_passed();
-    assert_eq!(unsupported(&matrix), [NO_PARTITIONS]);
+    assert_eq!(matrix.tests(&Verdict::Unsupported), [NO_PARTITIONS]);
     matrix.assert_kept_as("embedded");
 }
 
@@ -27,7 +22,7 @@ async fn memory_does_what_it_declares() {
     let matrix = conformance::run(&MemorySubject).await;
     matrix.assert_passed();
     assert_eq!(
-        unsupported(&matrix),
+        matrix.tests(&Verdict::Unsupported),
         [
             NO_PARTITIONS,
             "messages_and_marks_outlive_a_crash",

@@ -12,9 +12,8 @@ async fn kafka_does_what_it_declares() {
     println!("{matrix}");
     matrix.assert_passed();
     matrix.assert_kept_as("kafka");
-    let unsupported = matrix.entries.iter().filter(|entry| entry.verdict == Verdict::Unsupported).map(|entry| entry.test);
     assert_eq!(
-        unsupported.collect::<Vec<_>>(),
+        matrix.tests(&Verdict::Unsupported),
         [
             "a_delayed_message_is_never_early",
             "delayed_messages_come_in_the_order_of_their_times",

@@ -12,9 +12,8 @@ async fn jetstream_does_what_it_declares() {
     println!("{matrix}");
     matrix.assert_passed();
     matrix.assert_kept_as("nats-jetstream");
-    let unsupported = matrix.entries.iter().filter(|entry| entry.verdict == Verdict::Unsupported).map(|entry| entry.test);
     assert_eq!(
-        unsupported.collect::<Vec<_>>(),
+        matrix.tests(&Verdict::Unsupported),
         [
             "equal_keys_share_a_partition",
             "a_delayed_message_is_never_early",
@@ -37,9 +36,8 @@ async fn core_nats_does_what_it_declares() {
     println!("{matrix}");
     matrix.assert_passed();
     matrix.assert_kept_as("nats");
-    let passed = matrix.entries.iter().filter(|entry| entry.verdict == Verdict::Passed).map(|entry| entry.test);
     assert_eq!(
-        passed.collect::<Vec<_>>(),
+        matrix.tests(&Verdict::Passed),
         [
             "publishing_answers_the_id_that_readers_see",
             "each_message_of_a_batch_is_answered_for",

@@ -1,6 +1,6 @@
 //! The conformance suite on a real server.
 
-use longshore_testkit::conformance::{self, Matrix, Verdict};
+use longshore_testkit::conformance::{self, Verdict};
 use longshore_testkit::servers::{RabbitMq, RabbitMqOptions};
 
 use super::support::RabbitMqSubject;
@@ -27,10 +27,6 @@ const UNSUPPORTED: [&str; 17] = [
     "a_message_as_large_as_can_be_finds_room_among_the_dead_letters",
 ];
 
-fn unsupported(matrix: &Matrix) -> Vec<&'static str> {
-    matrix.entries.iter().filter(|entry| entry.verdict == Verdict::Unsupported).map(|entry| entry.test).collect()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_does_what_it_declares() {
     let Some(server) = RabbitMq::start(&RabbitMqOptions::default()) else { return };
@@ -38,5 +34,5 @@ async fn rabbitmq_does_what_it_declares() {
     matrix.assert_passed();
     matrix.assert_kept_as("rabbitmq");
     matrix.assert_kept_as("rabbitmq");
-    assert_eq!(unsupported(&matrix), UNSUPPORTED);
+    assert_eq!(matrix.tests(&Verdict::Unsupported), UNSUPPORTED);
 }

@@ -55,9 +55,8 @@ async fn pubsub_does_what_it_declares() {
     println!("{matrix}");
     matrix.assert_passed();
     matrix.assert_kept_as("redis-pubsub");
-    let passed = matrix.entries.iter().filter(|entry| entry.verdict == Verdict::Passed).map(|entry| entry.test);
     assert_eq!(
-        passed.collect::<Vec<_>>(),
+        matrix.tests(&Verdict::Passed),
         [
             "publishing_answers_the_id_that_readers_see",
             "each_message_of_a_batch_is_answered_for",

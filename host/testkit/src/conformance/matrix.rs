@@ -40,6 +40,11 @@ impl Matrix {
         assert!(!failed, "the broker does not do what it declares\n{self}");
     }
 
+    /// The tests that ended so, in their order. Who compares those that are unsupported with what is meant lets no role that was forgotten hide.
+    pub fn tests(&self, verdict: &Verdict) -> Vec<&'static str> {
+        self.entries.iter().filter(|entry| entry.verdict == *verdict).map(|entry| entry.test).collect()
+    }
+
     /// The lines that do not belong to `flag`.
     #[must_use]
     pub fn without(mut self, flag: Flag) -> Self {
