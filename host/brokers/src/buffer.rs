@@ -1,5 +1,7 @@
 //! What a broker brought that does not wait, until a lane takes it: bounded, and what finds no room is dropped, counted and told.
 
+mod reader;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,6 +12,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+pub(crate) use reader::Reader;
 
 /// Bytes that wait at most, besides the messages' number: what hosts hold is bounded, whatever somebody publishes.
 const BYTES: usize = 64 << 20;

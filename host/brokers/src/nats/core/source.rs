@@ -1,18 +1,17 @@
 //! The reading half of a lane: what waits in its buffer, as far as there is room, and what happens to the connection meanwhile.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Message as Came;
-use longshore_core::row::{self, Row};
-use longshore_core::{Batch, BoxFuture, BrokerError, Clock, Facts, Message, Pattern, Receipt, Room, Source, headers};
+use longshore_core::row;
+use longshore_core::{Batch, BoxFuture, BrokerError, Clock, Facts, Message, Pattern, Room, Source, headers};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::listening::{Heard, Listening};
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Reader};
 use crate::nats::headers::decode;
 use crate::nats::heard::Doing;
 use crate::nats::link::Link;
@@ -33,17 +32,21 @@ pub(super) struct Terms {
     pub(super) losses: u64,
 }
 
+impl Terms {
+    /// Whether a message is one of a topic, and this copy of it the one that is handed over: each filter that means it brings one.
+    fn mean(&self, heard: &Heard) -> bool {
+        let subject = heard.message.subject.as_str();
+        let first = || self.patterns.iter().position(|pattern| pattern.matches(subject));
+        heard.message.status.is_none() && check_topic(subject).is_ok() && (self.shared || first() == Some(heard.filter))
+    }
+}
+
 /// The reading half.
 pub(super) struct CoreSource {
     link: Arc<Link>,
     clock: Clock,
-    buffer: Arc<Buffer<Heard>>,
+    reader: Reader<Heard>,
     terms: Terms,
-    /// Taken from the buffer and not handed over yet.
-    here: VecDeque<Heard>,
-    row: Vec<u8>,
-    /// Messages handed over.
-    count: u64,
     /// What ids begin with of messages that come without one.
     prefix: String,
     /// Tells when something happened to the connection.
@@ -59,19 +62,7 @@ impl CoreSource {
         task.spawn(listening.run());
         let prefix = link.client.new_inbox().replace(INBOX, "");
         let events = link.heard.listen();
-        CoreSource {
-            link,
-            clock,
-            buffer,
-            terms,
-            here: VecDeque::new(),
-            row: Vec::new(),
-            count: 0,
-            prefix,
-            events,
-            lost_at: None,
-            _task: task,
-        }
+        CoreSource { link, clock, reader: Reader::new(buffer), terms, prefix, events, lost_at: None, _task: task }
     }
 
     /// Looks at the connection. `true`: it is there again.
@@ -97,55 +88,26 @@ impl CoreSource {
         }
         Ok(was_lost || since.is_some())
     }
-
-    /// Hands over what is here, as far as there is room; the first message in any case. Says whether there was one.
-    fn hand_over(&mut self, room: Room, into: &mut Batch) -> bool {
-        let (before, bytes) = (into.len(), into.bytes());
-        while into.len() - before < room.messages {
-            let Some(heard) = self.here.front() else { break };
-            if self.is_ours(heard) {
-                let position = self.count + 1;
-                write(&mut self.row, &heard.message, &format!("{}{position}", self.prefix), &self.clock);
-                let row = Row::at(&self.row, 0).expect("it was just written");
-                if into.len() > before && into.bytes() - bytes + row.size() > room.bytes {
-                    break;
-                }
-                into.push_row(row, 1, Receipt { position, token: &[] }, Facts::default());
-                self.count = position;
-            }
-            self.here.pop_front();
-        }
-        into.len() > before
-    }
-
-    /// Whether a message is one of a topic, and this copy of it the one that is handed over: each filter that means it brings one.
-    fn is_ours(&self, heard: &Heard) -> bool {
-        let subject = heard.message.subject.as_str();
-        let first = || self.terms.patterns.iter().position(|pattern| pattern.matches(subject));
-        heard.message.status.is_none() && check_topic(subject).is_ok() && (self.terms.shared || first() == Some(heard.filter))
-    }
 }
 
 impl Source for CoreSource {
     fn fetch<'a>(&'a mut self, room: Room, into: &'a mut Batch) -> BoxFuture<'a, Result<(), BrokerError>> {
         Box::pin(async move {
             loop {
-                if self.here.is_empty() {
-                    self.buffer.take(room, &mut self.here);
-                }
+                let CoreSource { reader, terms, prefix, clock, .. } = &mut *self;
+                let write = |row: &mut Vec<u8>, heard: &Heard, position| {
+                    terms.mean(heard).then(|| write(row, &heard.message, &format!("{prefix}{position}"), clock))
+                };
                 // What came is handed over first, whatever has become of the connection since.
-                if !self.here.is_empty() {
-                    if self.hand_over(room, into) {
-                        return Ok(());
-                    }
-                    continue;
+                if reader.read(room, into, write) {
+                    return Ok(());
                 }
                 self.events.mark_unchanged();
                 if self.look()? {
                     return Ok(());
                 }
                 tokio::select! {
-                    () = self.buffer.came() => {}
+                    () = self.reader.buffer().came() => {}
                     _ = self.events.changed() => {}
                     // The client says that it is connected before it is.
                     () = sleep(LOOK), if self.lost_at.is_some() => {}
@@ -155,13 +117,12 @@ impl Source for CoreSource {
     }
 
     fn take_dropped(&mut self) -> u64 {
-        self.buffer.take_dropped()
+        self.reader.buffer().take_dropped()
     }
 }
 
 /// Makes the row of a message; `id` is its id where it has none. Only the server says where an answer goes.
-fn write(row: &mut Vec<u8>, came: &Came, id: &str, clock: &Clock) {
-    row.clear();
+fn write(row: &mut Vec<u8>, came: &Came, id: &str, clock: &Clock) -> Facts {
     let decoded = came.headers.as_ref().map(decode).unwrap_or_default();
     let reply = came.reply.as_ref().map(|reply| reply.as_str()).filter(|reply| is_inbox(reply));
     let reply = reply.map(|reply| (headers::REPLY_TO, reply.as_bytes()));
@@ -175,4 +136,5 @@ fn write(row: &mut Vec<u8>, came: &Came, id: &str, clock: &Clock) {
         attempt: 1,
     };
     row::append(row, &message);
+    Facts::default()
 }
