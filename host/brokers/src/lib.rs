@@ -15,6 +15,8 @@ pub mod embedded;
 mod forgetful;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(any(feature = "kafka", feature = "nats-jetstream", feature = "redis-list", feature = "redis-streams"))]
+mod letter;
 #[cfg(any(feature = "embedded", feature = "memory"))]
 mod local;
 #[cfg(feature = "memory")]

@@ -24,6 +24,7 @@ use super::record::{self, Journey};
 use super::standing::Stands;
 use super::watch::Quiet;
 use super::{note, properties, reading, trouble};
+use crate::letter;
 
 /// The group that keeps which letters are gone.
 pub(super) const REMOVED: &str = "longshore-removed";
@@ -124,7 +125,7 @@ fn read(broker: &Broker, topic: &str, places: &BTreeSet<Place>) -> Result<Vec<Le
         let (low, high) = broker.watermarks(topic, partition)?;
         reading::each(broker, topic, partition, first.max(low), (last + 1).min(high), |message| {
             if wanted(message.offset()) {
-                match letter(message) {
+                match read_one(message) {
                     Ok(letter) => letters.push(letter),
                     Err(why) => tracing::warn!("message {topic}/{partition}/{} is not given back: {why}", message.offset()),
                 }
@@ -135,7 +136,7 @@ fn read(broker: &Broker, topic: &str, places: &BTreeSet<Place>) -> Result<Vec<Le
     Ok(letters)
 }
 
-fn letter(message: &BorrowedMessage<'_>) -> Result<Letter, String> {
+fn read_one(message: &BorrowedMessage<'_>) -> Result<Letter, String> {
     let sorted = record::read(message).ok_or("its headers are no text")?;
     let origin = origin(&sorted.list, sorted.id)?;
     let kept = sorted.list.iter().filter(|(name, _)| !name.starts_with(headers::DEAD_PREFIX));
@@ -151,21 +152,16 @@ fn letter(message: &BorrowedMessage<'_>) -> Result<Letter, String> {
 
 /// Where a dead letter comes from, or why it is none.
 fn origin(list: &[(&str, &[u8])], id: Option<&str>) -> Result<Origin, String> {
-    let text = |name: &str| {
-        let value = list.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
-        value.and_then(|value| std::str::from_utf8(value).ok()).filter(|text| !text.is_empty())
-    };
-    let need = |name: &str| text(name).ok_or_else(|| format!("it has no header {name}; publish it where it should go instead"));
-    let (topic, group) = (need(headers::DEAD_TOPIC)?, need(headers::DEAD_GROUP)?);
-    check_topic(topic)?;
-    check_group(group, topic)?;
-    let position = text(headers::DEAD_SOURCE).and_then(|source| source.rsplit('/').next()?.parse().ok());
+    let told = letter::origin(|name| list.iter().find(|(n, _)| *n == name).map(|(_, value)| *value))
+        .map_err(|what| format!("{what}; publish it where it should go instead"))?;
+    check_topic(told.topic)?;
+    check_group(told.group, told.topic)?;
     Ok(Origin {
-        topic: topic.into(),
-        group: group.into(),
-        id: text(headers::DEAD_ID).or(id).unwrap_or_default().into(),
-        redrives: text(headers::DEAD_REDRIVES).and_then(|text| text.parse().ok()).unwrap_or(0),
-        partition: position.and_then(Place::of).map(|place| place.partition),
+        topic: told.topic.into(),
+        group: told.group.into(),
+        id: told.id.or(id).unwrap_or_default().into(),
+        redrives: told.redrives,
+        partition: told.position.and_then(Place::of).map(|place| place.partition),
     })
 }
 

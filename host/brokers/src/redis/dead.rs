@@ -5,6 +5,7 @@ use std::fmt::Display;
 use longshore_core::{Batch, Message, Outbox, headers};
 
 use super::names::check_name;
+use crate::letter::{self, Origin};
 
 /// A message as it was before it died.
 pub(super) struct Alive<'a> {
@@ -28,13 +29,10 @@ pub(super) fn alive<'a>(page: &'a Batch, grave: &str, place: impl Display) -> Op
 /// The same with what is missing.
 fn revived(page: &Batch) -> Result<Alive<'_>, String> {
     let (row, message) = (page.row(0), page.get(0));
-    let text = |name: &str| row.header(name).and_then(|value| std::str::from_utf8(value).ok()).filter(|text| !text.is_empty());
-    let need = |name: &str| text(name).ok_or_else(|| format!("it has no header {name}"));
-    let (topic, group) = (need(headers::DEAD_TOPIC)?, need(headers::DEAD_GROUP)?);
+    let Origin { topic, group, id, redrives, .. } = letter::origin(|name| row.header(name))?;
     check_name(topic)?;
-    let redrives = text(headers::DEAD_REDRIVES).and_then(|text| text.parse().ok()).unwrap_or(0);
     let kept = message.headers.clone().filter(|(name, _)| !name.starts_with(headers::DEAD_PREFIX));
-    let (id, key, payload) = (text(headers::DEAD_ID).unwrap_or(message.id), message.key, message.payload);
+    let (id, key, payload) = (id.unwrap_or(message.id), message.key, message.payload);
     let mut outbox = Outbox::default();
     outbox.push(&Message { id, topic, key, payload, headers: kept, timestamp: message.timestamp, attempt: 1 }, 0, 0);
     Ok(Alive { message: outbox, group, redrives })

@@ -10,6 +10,7 @@ use super::api::{self, Said};
 use super::retries::Journey;
 use super::streams::Broker;
 use super::{messages, retries};
+use crate::letter;
 use crate::nats::headers::{ID, MESSAGE_ID, TIMESTAMP, decode, encode, is_plain};
 use crate::nats::names::{check_object, check_topic};
 
@@ -89,19 +90,14 @@ impl Broker {
 }
 
 /// Where a dead letter comes from, or why it is none.
-fn origin(letter: &StreamMessage) -> Result<Origin, String> {
-    let decoded = decode(&letter.headers);
-    let text = |name: &str| {
-        let value = decoded.headers().find(|(n, _)| *n == name).map(|(_, value)| value);
-        value.and_then(|value| std::str::from_utf8(value).ok()).filter(|text| !text.is_empty()).map(str::to_owned)
-    };
-    let need = |name: &str| text(name).ok_or_else(|| format!("it has no header {name}; publish it where it should go instead"));
-    let (topic, group) = (need(headers::DEAD_TOPIC)?, need(headers::DEAD_GROUP)?);
-    check_topic(&topic)?;
-    check_object(&group)?;
-    let id = text(headers::DEAD_ID).or(decoded.id.map(Into::into)).filter(|id| is_plain(id)).unwrap_or_default();
-    let redrives = text(headers::DEAD_REDRIVES).and_then(|text| text.parse().ok()).unwrap_or(0);
-    Ok(Origin { topic, group, id, redrives })
+fn origin(message: &StreamMessage) -> Result<Origin, String> {
+    let decoded = decode(&message.headers);
+    let told = letter::origin(|name| decoded.headers().find(|(n, _)| *n == name).map(|(_, value)| value))
+        .map_err(|what| format!("{what}; publish it where it should go instead"))?;
+    check_topic(told.topic)?;
+    check_object(told.group)?;
+    let id = told.id.or(decoded.id).filter(|id| is_plain(id)).unwrap_or_default();
+    Ok(Origin { topic: told.topic.into(), group: told.group.into(), id: id.into(), redrives: told.redrives })
 }
 
 /// The headers of the message as it was before it died.
