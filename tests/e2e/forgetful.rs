@@ -30,6 +30,22 @@ impl Forgetful {
         format!("[brokers.default]\ntype = \"embedded\"\n[brokers.cheap]\ntype = \"{kind}\"\nurl = \"{url}\"\n")
     }
 
+    /// A host whose handler consumes from it, with more keys of its subscription, with a comma before each, and more lines of the handler.
+    fn project(&self, subscription: &str, handler: &str) -> Project {
+        Project::new(&format!(
+            r#"{}
+[handlers.echo]
+component = "{}"
+subscribe = [{{ topic = "in", broker = "cheap"{subscription} }}]
+publish = ["out"]
+output = "out"
+{handler}
+"#,
+            self.config(),
+            guest(Guest::Echo)
+        ))
+    }
+
     fn restart(&self) {
         match self {
             Forgetful::Nats(nats) => nats.server.restart(),
@@ -72,18 +88,7 @@ fn depth(host: &Host, topic: &str) -> usize {
 #[test]
 fn what_was_copied_outlives_kill_9_and_is_retried_and_dead_lettered() {
     for broker in Forgetful::each() {
-        let project = Project::new(&format!(
-            r#"{}
-[handlers.echo]
-component = "{}"
-subscribe = [{{ topic = "in", broker = "cheap", persist = true }}]
-publish = ["out"]
-output = "out"
-retry = {{ max-attempts = 4, initial-delay = "20ms", multiplier = 1.0 }}
-"#,
-            broker.config(),
-            guest(Guest::Echo)
-        ));
+        let project = broker.project(", persist = true", r#"retry = { max-attempts = 4, initial-delay = "20ms", multiplier = 1.0 }"#);
         let payload = |n: usize| match n % 4 {
             0 => format!("fail-until:3 {n}"),
             1 if n < 20 => format!("fail {n}"),
@@ -109,17 +114,7 @@ retry = {{ max-attempts = 4, initial-delay = "20ms", multiplier = 1.0 }}
 #[test]
 fn what_was_received_is_copied_to_the_end_when_the_host_stops() {
     for broker in Forgetful::each() {
-        let project = Project::new(&format!(
-            r#"{}
-[handlers.echo]
-component = "{}"
-subscribe = [{{ topic = "in", broker = "cheap", persist = true }}]
-publish = ["out"]
-output = "out"
-"#,
-            broker.config(),
-            guest(Guest::Echo)
-        ));
+        let project = broker.project(", persist = true", "");
         let mut host = project.start(&[]);
         broker.publish("in", (0..500).map(|n| n.to_string()));
         // The server has read them, and hands them out in order: once the last is there, so are the others.
@@ -137,17 +132,7 @@ output = "out"
 #[test]
 fn what_is_not_copied_is_handled_once_at_most_and_a_server_that_restarts_is_heard_again() {
     for broker in Forgetful::each() {
-        let project = Project::new(&format!(
-            r#"{}
-[handlers.echo]
-component = "{}"
-subscribe = [{{ topic = "in", broker = "cheap" }}]
-publish = ["out"]
-output = "out"
-"#,
-            broker.config(),
-            guest(Guest::Echo)
-        ));
+        let project = broker.project("", "");
         let explained = project.ok(&["explain"]);
         assert!(explained.contains("at most once") && !explained.contains("retry."), "{explained}");
         let host = project.start(&[]);
