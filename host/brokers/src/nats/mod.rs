@@ -1,9 +1,8 @@
 //! NATS: core, where a message goes to who listens now, and JetStream, whose streams keep messages. What is not one kind's alone stands here.
 //!
-//! Both speak through one client ([`link`]), write messages in one way ([`headers`]) and answer requests in one way ([`replies`]); what the user may do is
-//! heard in passing ([`heard`]) or asked for ([`rights`]). The client
-//! reconnects by itself, which hides nothing: a lane of JetStream is a pull consumer of the server's, named in every acknowledgement, and
-//! belongs to no connection; a lane of core NATS is told of every loss.
+//! Both speak through one client ([`link`]), write messages in one way ([`headers`]) and answer requests in one way ([`replies`]); what the user
+//! may do is heard in passing ([`heard`]) or asked for ([`rights`]). The client reconnects by itself, which hides nothing: a lane of JetStream is
+//! a pull consumer of the server's, named in every acknowledgement, and belongs to no connection; a lane of core NATS is told of every loss.
 
 mod config;
 #[cfg(feature = "nats")]

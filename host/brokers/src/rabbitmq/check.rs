@@ -108,10 +108,7 @@ impl<'a> Looking<'a> {
                     self.refused(queue.declare(self.open, Declare::Create).await)?;
                 }
             }
-            Declare::Passive | Declare::None if !is_there => {
-                let problem = format!("there is no queue {name:?} on RabbitMQ");
-                self.findings.push(Finding::mistake("topic", problem, "make it, or write declare = \"create\" in the broker's table"));
-            }
+            Declare::Passive | Declare::None if !is_there => self.absent("topic", format!("queue {name:?}")),
             Declare::Passive | Declare::None => {}
         }
         Ok(is_there)
@@ -132,10 +129,7 @@ impl<'a> Looking<'a> {
                     self.refused(exchange.declare(self.open, Declare::Create).await)?;
                 }
             }
-            Declare::Passive | Declare::None if !is_there => {
-                let problem = format!("there is no exchange {name:?} on RabbitMQ");
-                self.findings.push(Finding::mistake("exchange", problem, "make it, or write declare = \"create\" in the broker's table"));
-            }
+            Declare::Passive | Declare::None if !is_there => self.absent("exchange", format!("exchange {name:?}")),
             Declare::Passive | Declare::None => {}
         }
         Ok(is_there)
@@ -163,6 +157,12 @@ impl<'a> Looking<'a> {
             self.findings.push(Finding::mistake("retry", problem, help));
         }
         Ok(())
+    }
+
+    /// Something that is not there and that nobody makes.
+    fn absent(&mut self, key: &'static str, what: String) {
+        let help = "make it, or write declare = \"create\" in the broker's table";
+        self.findings.push(Finding::mistake(key, format!("there is no {what} on RabbitMQ"), help));
     }
 
     /// A declaration that does not fit.

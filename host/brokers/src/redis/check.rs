@@ -13,6 +13,8 @@ type Result<T> = std::result::Result<T, BrokerError>;
 
 /// Stands for the key in a command.
 const KEY: &str = "KEY";
+/// What is done with the sets of what waits.
+pub(super) const WAITING: [&str; 5] = ["ZADD KEY 0 m", "ZREM KEY m", "ZRANGE KEY 0 -1", "ZRANGEBYSCORE KEY 0 1", "ZCARD KEY"];
 /// What to do about rights.
 const GRANT: &str = "let an administrator give it to the user with ACL SETUSER; the page of Redis lists all rights that are needed";
 

@@ -1,38 +1,34 @@
 //! Redis: streams, lists and pub/sub.
 //!
 //! What the kinds of broker on a Redis share is here: [`config`], where the server is ([`place`]), the connections to it ([`server`]), errors in
-//! our words ([`errors`]), names of keys ([`names`]) and how they are found ([`scan`]), the fields that a message is ([`entry`]), and who is
-//! woken when something has a time to come ([`alarms`]), and what is looked at before messages depend on it ([`check`]). Publishing, settling and dead letters share the part that is not a stream's or a list's
-//! ([`publishing`], [`settling`], [`dead`]). What a kind does with them is in its folder.
+//! our words ([`errors`]), names of keys ([`names`]) and how they are found ([`scan`]), the fields that a message is ([`entry`]), who is woken
+//! when something has a time to come ([`alarms`]), and what is looked at before messages depend on it ([`check`]). Publishing, settling and dead
+//! letters share the part that is not a stream's or a list's ([`publishing`], [`settling`], [`dead`]). What a kind does with them is in its folder.
+
+#![cfg_attr(not(any(feature = "redis-list", feature = "redis-streams")), allow(dead_code, reason = "a channel keeps nothing"))]
 
 #[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 mod alarms;
-#[cfg_attr(not(any(feature = "redis-list", feature = "redis-streams")), allow(dead_code, reason = "a channel keeps nothing"))]
 mod check;
 mod config;
 #[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 mod dead;
-#[cfg_attr(not(any(feature = "redis-list", feature = "redis-streams")), allow(dead_code, reason = "a channel keeps nothing"))]
 mod entry;
 #[cfg(any(feature = "redis-list", feature = "redis-pubsub"))]
 mod envelope;
-#[cfg_attr(not(any(feature = "redis-list", feature = "redis-streams")), allow(dead_code, reason = "a channel keeps nothing"))]
 mod errors;
 mod glob;
 #[cfg(feature = "redis-list")]
 pub mod lists;
-#[cfg_attr(not(any(feature = "redis-list", feature = "redis-streams")), allow(dead_code, reason = "a channel keeps nothing"))]
 mod names;
 mod place;
 #[cfg(feature = "redis-streams")]
 mod position;
-#[cfg_attr(not(any(feature = "redis-list", feature = "redis-streams")), allow(dead_code, reason = "a channel keeps nothing"))]
 mod publishing;
 #[cfg(feature = "redis-pubsub")]
 pub mod pubsub;
 #[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 mod scan;
-#[cfg_attr(not(any(feature = "redis-list", feature = "redis-streams")), allow(dead_code, reason = "a channel keeps nothing"))]
 mod server;
 #[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 mod settling;

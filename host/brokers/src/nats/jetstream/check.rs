@@ -32,12 +32,7 @@ impl Broker {
         let own: Keys = intent.subscribe.own.read()?;
         let declare = own.declare.unwrap_or(self.declare);
         let mut looking = Looking { broker: self, intent, own, declare, findings: Vec::new(), publish: Vec::new() };
-        let looked = looking.look().await;
-        let told = match looked {
-            Ok(()) => None,
-            Err(Said::Trouble(words)) => return Err(BrokerError::retry(words)),
-            Err(said) => Some(Finding::mistake("", said.to_string(), "see the page of NATS for what is needed")),
-        };
+        let told = looking.look().await.err().map(in_the_way).transpose()?;
         let missing = match self.link.rights().await {
             Some(rights) => rights.missing(&looking.publish, &HEARD),
             None => None,
@@ -54,8 +49,7 @@ impl Broker {
             Ok(streams) if !streams.is_empty() => {}
             Ok(_) if self.declare == Declare::Create => publish.push(self.making(topic, None)),
             Ok(_) => findings.push(no_stream(topic)),
-            Err(Said::Trouble(words)) => return Err(BrokerError::retry(words)),
-            Err(said) => findings.push(Finding::mistake("", said.to_string(), "see the page of NATS for what is needed")),
+            Err(said) => findings.push(in_the_way(said)?),
         }
         if let Some(rights) = self.link.rights().await {
             findings.extend(rights.missing(&publish, &["_INBOX.answer"]));
@@ -200,6 +194,14 @@ impl Looking<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// What the server refuses, unless it is trouble that may be over the next time.
+fn in_the_way(said: Said) -> Result<Finding, BrokerError> {
+    match said {
+        Said::Trouble(words) => Err(BrokerError::retry(words)),
+        said => Ok(Finding::mistake("", said.to_string(), "see the page of NATS for what is needed")),
     }
 }
 

@@ -4,7 +4,7 @@ use longshore_core::{BrokerError, Finding, Intent};
 
 use super::keys::LaneKeys;
 use super::roles::Shared;
-use crate::redis::check::{Commands, kind};
+use crate::redis::check::{Commands, WAITING, kind};
 use crate::redis::names::{QUEUE, beside};
 
 type Result<T> = std::result::Result<T, BrokerError>;
@@ -13,7 +13,6 @@ const LIST: [&str; 9] =
     ["TYPE KEY", "EXISTS KEY", "LPUSH KEY v", "RPOP KEY", "LLEN KEY", "LRANGE KEY 0 -1", "LINDEX KEY 0", "LSET KEY 0 v", "LREM KEY 1 v"];
 const HASH: [&str; 7] = ["EXISTS KEY", "HSET KEY f v", "HGET KEY f", "HEXISTS KEY f", "HDEL KEY f", "HLEN KEY", "HGETALL KEY"];
 const SET: [&str; 3] = ["SADD KEY m", "SREM KEY m", "SMEMBERS KEY"];
-const WAITING: [&str; 5] = ["ZADD KEY 0 m", "ZREM KEY m", "ZRANGE KEY 0 -1", "ZRANGEBYSCORE KEY 0 1", "ZCARD KEY"];
 const ALIVE: [&str; 4] = ["SET KEY v PX 1", "EXISTS KEY", "DEL KEY", "PEXPIRE KEY 1"];
 
 /// What is in the way of a subscription.

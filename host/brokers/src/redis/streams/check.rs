@@ -5,7 +5,7 @@ use redis::Value;
 
 use super::keys::{LaneKeys, RETURNED};
 use super::topics::field;
-use crate::redis::check::{Commands, kind};
+use crate::redis::check::{Commands, WAITING, kind};
 use crate::redis::entry::{list, text};
 use crate::redis::server::Server;
 
@@ -34,8 +34,6 @@ const STREAM: [&str; 20] = [
     "XREAD STREAMS KEY 0",
     "XGROUP SETID KEY g 0",
 ];
-/// What is done with the sets of what waits.
-const WAITING: [&str; 5] = ["ZADD KEY 0 m", "ZREM KEY m", "ZRANGE KEY 0 -1", "ZRANGEBYSCORE KEY 0 1", "ZCARD KEY"];
 /// What is done with what is kept of them.
 const KEPT: [&str; 4] = ["HSET KEY f v", "HGET KEY f", "HDEL KEY f", "HINCRBY KEY f 1"];
 /// What is done with a seat, and with the mark of a purge.
