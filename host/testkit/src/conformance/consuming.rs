@@ -99,8 +99,10 @@ async fn a_lane_brings_messages_in_the_order_of_publishing(bench: Bench<'_>) {
     let subscribe = Subscribe { max_in_flight: payloads.len(), ..wish(&[&topic], bench.group("g")) };
     let mut lanes = bench.try_subscribe(&subscribe).await.expect("subscribed");
     let mut hand = Hand::new(next(&mut lanes).await, Some(lanes));
+    // A batch that no client takes in one go, and many small ones.
+    let (large, small) = payloads.split_at(2000);
     let all = async {
-        for chunk in payloads.chunks(7) {
+        for chunk in std::iter::once(large).chain(small.chunks(7)) {
             bench.publish(&topic, &chunk.iter().map(String::as_str).collect::<Vec<_>>()).await;
         }
     };

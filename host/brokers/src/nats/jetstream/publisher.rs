@@ -5,8 +5,9 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::context::{PublishError as JsError, PublishErrorKind};
-use futures::{StreamExt, stream};
+use async_nats::jetstream::context::{PublishAckFuture, PublishError as JsError, PublishErrorKind};
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
 use longshore_core::row::Row;
 use longshore_core::{Batch, BoxFuture, BrokerError, Finding, Outbox, PublishError, Publisher, headers};
 
@@ -20,6 +21,13 @@ use crate::nats::names::{check_topic, is_inbox};
 const WINDOW: usize = 512;
 
 type Answer = Result<String, PublishError>;
+
+/// A message that was sent, in its place among the others.
+enum Sent {
+    Message(PublishAckFuture),
+    /// An answer to a request, which no stream keeps and nothing follows.
+    Reply,
+}
 
 /// Why a message is not kept.
 enum Unkept {
@@ -83,11 +91,21 @@ impl Broker {
         }
     }
 
+    /// Sends one after another, so that they are kept in this order, and waits for the answers of many at once.
     async fn try_rows(&self, rows: &[(Row<'_>, u64)]) -> Vec<Result<String, Unkept>> {
-        stream::iter((0..rows.len()).map(|i| self.try_row(rows[i].0, rows[i].1))).buffered(WINDOW).collect().await
+        let (mut answers, mut waiting) = (Vec::with_capacity(rows.len()), FuturesOrdered::new());
+        for (row, delay) in rows {
+            if waiting.len() == WINDOW {
+                answers.extend(waiting.next().await);
+            }
+            let sent = self.send_row(*row, *delay).await;
+            waiting.push_back(self.kept(*row, sent));
+        }
+        answers.extend(waiting.collect::<Vec<_>>().await);
+        answers
     }
 
-    async fn try_row(&self, row: Row<'_>, delay: u64) -> Result<String, Unkept> {
+    async fn send_row(&self, row: Row<'_>, delay: u64) -> Result<Sent, Unkept> {
         let topic = row.topic();
         let Some(payload) = row.payload() else {
             let what = "a message without payload (a tombstone); an empty payload is one like any other";
@@ -98,34 +116,39 @@ impl Broker {
             return Err(PublishError::Unsupported(what.into()).into());
         }
         if is_inbox(topic) {
-            return Ok(self.link.reply(row).await?);
+            return Ok(Sent::Reply);
         }
         check_topic(topic).map_err(PublishError::Invalid)?;
         self.stream_to_publish(topic).await.map_err(|said| said.of_publish(topic))?;
-        let kept = self.keep(topic, with_id(row)?, payload).await;
-        kept.map(|own| id_of(row, own)).map_err(|error| match error.kind() {
-            PublishErrorKind::StreamNotFound => Unkept::Gone(refused(topic, &error)),
+        let (subject, payload) = (topic.to_owned(), payload.to_vec().into());
+        let sent = match with_id(row)? {
+            Some(headers) => self.js.publish_with_headers(subject, headers, payload).await,
+            None => self.js.publish(subject, payload).await,
+        };
+        sent.map(Sent::Message).map_err(|error| self.unkept(topic, &error))
+    }
+
+    /// Waits until it is kept; answers its id.
+    async fn kept(&self, row: Row<'_>, sent: Result<Sent, Unkept>) -> Result<String, Unkept> {
+        match sent? {
+            Sent::Reply => Ok(self.link.reply(row).await?),
+            Sent::Message(answer) => match answer.await {
+                Ok(_) if !row.id().is_empty() => Ok(row.id().into()),
+                Ok(place) => Ok(format!("{}/{}", place.stream, place.sequence)),
+                Err(error) => Err(self.unkept(row.topic(), &error)),
+            },
+        }
+    }
+
+    fn unkept(&self, topic: &str, error: &JsError) -> Unkept {
+        match error.kind() {
+            PublishErrorKind::StreamNotFound => Unkept::Gone(refused(topic, error)),
             _ if self.link.heard.has_refused(Doing::Publishing, topic) => {
                 PublishError::Denied(format!("topic {topic:?}: the user has no right to publish to it")).into()
             }
-            _ => refused(topic, &error).into(),
-        })
+            _ => refused(topic, error).into(),
+        }
     }
-
-    /// Publishes and waits until it is kept; answers where.
-    async fn keep(&self, topic: &str, headers: Option<HeaderMap>, payload: &[u8]) -> Result<String, JsError> {
-        let (topic, payload) = (topic.to_owned(), payload.to_vec().into());
-        let sent = match headers {
-            Some(headers) => self.js.publish_with_headers(topic, headers, payload).await?,
-            None => self.js.publish(topic, payload).await?,
-        };
-        let ack = sent.await?;
-        Ok(format!("{}/{}", ack.stream, ack.sequence))
-    }
-}
-
-fn id_of(row: Row<'_>, own: String) -> String {
-    if row.id().is_empty() { own } else { row.id().into() }
 }
 
 /// The headers of a message with its id, by which the server keeps it once.
