@@ -88,6 +88,12 @@ pub trait Adapter: 'static {
         Ok(())
     }
 
+    /// What of [`Self::CAPABILITIES`] there is with that configuration. What is not, is refused, or done by the host, as on any broker.
+    fn able(config: &Self::Config) -> Capabilities {
+        let _ = config;
+        Self::CAPABILITIES
+    }
+
     /// The other process that has the broker for itself now, where it can belong to one alone; paths are relative to `folder`.
     fn holder(config: &Self::Config, folder: &Path) -> Option<Holder> {
         let _ = (config, folder);
@@ -113,8 +119,10 @@ type ConnectFn = fn(serde_json::Value, Connect) -> Result<BoxFuture<'static, Res
 pub struct Registration {
     /// [`Adapter::NAME`].
     pub name: &'static str,
-    /// [`Adapter::CAPABILITIES`].
+    /// [`Adapter::CAPABILITIES`], or of a broker that is configured what it is able to.
     pub capabilities: Capabilities,
+    /// [`Adapter::able`]; all of it where the configuration does not fit.
+    able: fn(serde_json::Value) -> Capabilities,
     /// [`Adapter::IN_PROCESS`].
     pub in_process: bool,
     /// [`Adapter::IS_QUEUE`].
@@ -162,6 +170,7 @@ impl Registration {
         Registration {
             name: A::NAME,
             capabilities: A::CAPABILITIES,
+            able: |config| serde_json::from_value(config).map_or(A::CAPABILITIES, |config| A::able(&config)),
             in_process: A::IN_PROCESS,
             is_queue: A::IS_QUEUE,
             forgets: A::FORGETS,
@@ -175,5 +184,11 @@ impl Registration {
             holder: |config, folder| A::holder(&serde_json::from_value(config).ok()?, folder),
             connect: |config, connect| Ok(A::connect(serde_json::from_value(config)?, connect)),
         }
+    }
+
+    /// The adapter as a broker with that configuration has it.
+    #[must_use]
+    pub fn configured(self, config: &serde_json::Value) -> Self {
+        Registration { capabilities: (self.able)(config.clone()), ..self }
     }
 }

@@ -112,6 +112,12 @@ impl Capabilities {
         Capabilities(self.0 | 1 << flag as u8)
     }
 
+    /// The set without `flag`.
+    #[must_use]
+    pub const fn without(self, flag: Flag) -> Self {
+        Capabilities(self.0 & !(1 << flag as u8))
+    }
+
     /// Whether `flag` is in it.
     pub const fn has(self, flag: Flag) -> bool {
         self.0 & (1 << flag as u8) != 0

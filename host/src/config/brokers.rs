@@ -75,7 +75,7 @@ fn waits(assembly: &mut Assembly<'_>, node: &Node, path: &KeyPath, raw: &element
 fn trusted(name: &str, registration: Registration, raw: &elements::Broker, settings: Json, shown: Json) -> BrokerConfig {
     BrokerConfig {
         name: name.into(),
-        registration,
+        registration: registration.configured(&settings),
         settings,
         shown,
         publish_timeout: raw.publish_timeout.get(),

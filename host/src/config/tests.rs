@@ -117,6 +117,10 @@ impl Adapter for Embedded {
     type Subscription = NoKeys;
     type Topic = NoKeys;
 
+    fn able(config: &EmbeddedConfig) -> Capabilities {
+        if config.path == "divided.db" { Self::CAPABILITIES.without(Flag::Transactions) } else { Self::CAPABILITIES }
+    }
+
     fn check_topic(name: &str) -> Result<(), String> {
         if name.contains([' ', '/']) { Err(format!("topic {name:?} has a space or a slash")) } else { Ok(()) }
     }

@@ -71,7 +71,7 @@ impl Commands {
 
 /// A key that is there and is something else.
 pub(super) async fn kind(server: &Server, key: &str, wanted: &str) -> Result<Option<Finding>> {
-    let there: String = match server.try_run(redis::cmd("TYPE").arg(key)).await {
+    let there: String = match server.try_run(key, redis::cmd("TYPE").arg(key)).await {
         Ok(there) => there,
         // Told with all that is missing.
         Err(error) if error.code() == Some("NOPERM") => return Ok(None),
@@ -84,29 +84,38 @@ pub(super) async fn kind(server: &Server, key: &str, wanted: &str) -> Result<Opt
     Ok(Some(Finding::mistake("topic", problem, format!("name another topic, or remove the key: redis-cli DEL {key}"))))
 }
 
-/// What of the server itself is in the way, or may lose messages.
+/// What of the server itself is in the way, or may lose messages. What several nodes of a cluster have in common is said once.
 pub(super) async fn server(server: &Server) -> Result<Vec<Finding>> {
     let mut info = redis::cmd("INFO");
     ["persistence", "replication", "memory", "cluster"].iter().for_each(|section| {
         info.arg(section);
     });
-    match server.try_run::<String>(&info).await {
-        Ok(info) => Ok(judge(&info)),
-        Err(error) if error.code() == Some("NOPERM") => {
-            let problem = "the user may not ask Redis for INFO, so that it cannot be told whether the server keeps what it takes";
-            Ok(vec![Finding::advice("", problem, "give it the right: ACL SETUSER … +info")])
+    let mut findings: Vec<Finding> = Vec::new();
+    for node in server.masters().await.map_err(|e| server.error(&e))? {
+        let told = match node.run::<String>(&info).await {
+            Ok(info) => judge(&info, server.is_cluster()),
+            Err(error) if error.code() == Some("NOPERM") => {
+                let problem = "the user may not ask Redis for INFO, so that it cannot be told whether the server keeps what it takes";
+                vec![Finding::advice("", problem, "give it the right: ACL SETUSER … +info")]
+            }
+            Err(error) => return Err(server.node_error(&error)),
+        };
+        for finding in told {
+            if !findings.iter().any(|known| known.problem == finding.problem) {
+                findings.push(finding);
+            }
         }
-        Err(error) => Err(server.error(&error)),
     }
+    Ok(findings)
 }
 
 /// What there is to say about a server with that `INFO`.
-fn judge(info: &str) -> Vec<Finding> {
+fn judge(info: &str, as_cluster: bool) -> Vec<Finding> {
     let value = |name: &str| info.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':')).unwrap_or_default();
     let mut findings = Vec::new();
-    if value("cluster_enabled") == "1" {
-        let problem = "the server is a node of a Redis Cluster, which is not spoken";
-        findings.push(Finding::mistake("", problem, "use one server, or one that sentinels watch over"));
+    if value("cluster_enabled") == "1" && !as_cluster {
+        let problem = "the server is a node of a Redis Cluster, and is not named as one: topics that other nodes have are not reached";
+        findings.push(Finding::mistake("", problem, "write cluster = [\"host:6379\"] with some of its nodes, in place of the address"));
     }
     if value("role") == "slave" {
         let problem = "the server is a replica, which takes no messages";
@@ -135,7 +144,7 @@ mod tests {
     #[test]
     fn a_server_is_judged_by_what_it_says_of_itself() {
         let check = |info: &str, expected: &[(bool, &str)]| {
-            let found = judge(info);
+            let found = judge(info, false);
             let told: Vec<_> = found.iter().map(|finding| (finding.is_mistake, finding.problem.as_str())).collect();
             assert_eq!(told.len(), expected.len(), "{told:?}");
             for ((mistake, problem), (is_mistake, word)) in told.iter().zip(expected) {
@@ -150,6 +159,8 @@ mod tests {
         check(&good.replace("noeviction", "allkeys-lru"), &[(false, "allkeys-lru")]);
         check(&good.replace("noeviction", "allkeys-lru").replace("maxmemory:100", "maxmemory:0"), &[]);
         check(&good.replace("role:master", "role:slave"), &[(true, "replica")]);
-        check(&good.replace("cluster_enabled:0", "cluster_enabled:1"), &[(true, "Cluster")]);
+        let node = good.replace("cluster_enabled:0", "cluster_enabled:1");
+        check(&node, &[(true, "Cluster")]);
+        assert!(judge(&node, true).is_empty());
     }
 }

@@ -1,18 +1,20 @@
 //! The keys of a Redis broker: where it is, who we are, how long we wait.
 
-use longshore_core::{BrokerError, Connect, Span};
+use longshore_core::{BrokerError, Capabilities, Connect, Flag, Span};
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, TlsCertificates};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::cluster::Nodes;
 use super::place::Place;
+use super::slots::Address;
 use crate::tls::{Files, Tls};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
-/// A Redis server, or one that sentinels watch over.
+/// A Redis server, one that sentinels watch over, or a cluster.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Config {
@@ -39,6 +41,8 @@ pub struct Config {
     /// Password of the sentinels.
     #[schemars(extend("format" = "secret"))]
     pub sentinel_password: Option<String>,
+    /// `host:port` of some nodes of a Redis Cluster, which know the others; in place of `url`, `host`, `port` and `db`.
+    pub cluster: Vec<String>,
     /// Encryption.
     pub tls: Tls,
     /// How long connecting may take.
@@ -73,6 +77,7 @@ impl Default for Config {
             sentinel_master: None,
             sentinel_username: None,
             sentinel_password: None,
+            cluster: Vec::new(),
             tls: Tls::default(),
             connect_timeout: Span::from_secs(5),
             response_timeout: Span::from_secs(5),
@@ -84,15 +89,31 @@ impl Default for Config {
     }
 }
 
+/// What a configuration names.
+pub(super) enum Named {
+    /// One server, wherever it is.
+    One(Place),
+    /// A cluster.
+    Cluster(Nodes),
+}
+
 impl Config {
+    /// What it can do of what a kind of broker can: a round has its outputs in it where one server has all topics.
+    pub(super) fn able(&self, all: Capabilities) -> Capabilities {
+        if self.cluster.is_empty() { all } else { all.without(Flag::Transactions) }
+    }
+
     /// Where the server is, or who knows.
-    pub(super) fn place(&self, connect: &Connect) -> Result<Place> {
+    pub(super) fn named(&self, connect: &Connect) -> Result<Named> {
         // Two providers in one process would leave the choice open; whoever was first is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         if self.pool_size == 0 {
             return Err(bad("pool-size = 0 leaves no connection for commands; use 1 or more"));
         }
         let certificates = certificates(self.tls.files(&connect.folder)?);
+        if !self.cluster.is_empty() {
+            return self.nodes(certificates).map(Named::Cluster);
+        }
         let settings = RedisConnectionInfo::default().set_db(i64::from(self.db.unwrap_or(0)));
         let Some(master) = self.sentinel_master.clone() else {
             if !self.sentinels.is_empty() {
@@ -100,7 +121,7 @@ impl Config {
             }
             let info = self.signed(self.address(settings)?)?;
             self.tls.refuse_idle(matches!(info.addr(), ConnectionAddr::TcpTls { .. }), "write a url with rediss://")?;
-            return Place::fixed(info, certificates);
+            return Place::fixed(info, certificates).map(Named::One);
         };
         if self.sentinels.is_empty() || self.url.is_some() || self.host.is_some() || self.port.is_some() {
             return Err(bad("sentinel-master needs sentinels, which say where it is: name them in place of url, host and port"));
@@ -108,7 +129,25 @@ impl Config {
         self.tls.refuse_idle(self.tls.enabled, "write a url with rediss://")?;
         let node = self.signed(self.found_at("localhost", 6379)?.set_redis_settings(settings))?;
         let sentinels = self.sentinels.iter().map(|text| self.sentinel(text)).collect::<Result<_>>()?;
-        Place::watched(sentinels, master, node, certificates)
+        Place::watched(sentinels, master, node, certificates).map(Named::One)
+    }
+
+    fn nodes(&self, certificates: TlsCertificates) -> Result<Nodes> {
+        if self.url.is_some() || self.host.is_some() || self.port.is_some() || self.sentinel_master.is_some() || !self.sentinels.is_empty()
+        {
+            return Err(bad("cluster names nodes that know the others: take out url, host, port and the sentinels"));
+        }
+        if self.db.is_some_and(|db| db != 0) {
+            return Err(bad("a cluster has one database: take out db"));
+        }
+        self.tls.refuse_idle(self.tls.enabled, "set tls.enabled")?;
+        let address = |text: &String| {
+            Address::read(text, "")
+                .filter(|a| !a.host.is_empty())
+                .ok_or_else(|| bad(&format!("cluster: {text:?} is not of the form host:6379")))
+        };
+        let seeds = self.cluster.iter().map(address).collect::<Result<_>>()?;
+        Ok(Nodes { seeds, info: self.signed(self.found_at("localhost", 6379)?)?, certificates })
     }
 
     fn sentinel(&self, text: &str) -> Result<ConnectionInfo> {
@@ -182,4 +221,21 @@ const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(15);
 fn certificates(files: Files) -> TlsCertificates {
     let client_tls = files.identity.map(|(cert, key)| ClientTlsConfig { client_cert: cert.bytes, client_key: key.bytes });
     TlsCertificates { client_tls, root_cert: files.ca.map(|ca| ca.bytes) }
+}
+
+#[cfg(all(test, feature = "redis-streams"))]
+mod tests {
+    use longshore_core::Registration;
+    use serde_json::json;
+
+    use super::*;
+    use crate::redis::streams::Streams;
+
+    #[test]
+    fn a_cluster_has_all_that_a_server_has_but_rounds_with_outputs_in_them() {
+        let able = |config| Registration::of::<Streams>().configured(&config).capabilities;
+        let (one, cluster) = (able(json!({ "url": "redis://a" })), able(json!({ "cluster": ["a:6379"] })));
+        assert!(one.has(Flag::Transactions) && !cluster.has(Flag::Transactions));
+        assert_eq!(cluster.with(Flag::Transactions), one);
+    }
 }

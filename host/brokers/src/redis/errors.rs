@@ -22,6 +22,12 @@ pub(super) fn translate(at: &str, error: &RedisError) -> BrokerError {
         "CROSSSLOT" => {
             BrokerError::give_up(tell(format!("{words}; give the topics one hash tag, like {{orders}}.new and {{orders}}.dead")))
         }
+        "ASK" | "MOVED" | "TRYAGAIN" => {
+            BrokerError::retry(tell("the slot of its keys is on its way to another node; waiting for it".into()))
+        }
+        "ERR" if words.contains("cluster support disabled") => {
+            BrokerError::give_up(tell("it is no node of a cluster; name it by url in place of cluster".into()))
+        }
         "LOADING" => BrokerError::retry(tell("it loads its data; waiting for it".into())),
         "READONLY" | "NOGROUP" | "UNBLOCKED" => BrokerError::reconnect(tell(words)),
         "ERR" if words.contains("unknown command") || words.contains("DB index") => BrokerError::give_up(tell(words)),

@@ -1,6 +1,7 @@
 //! Redis: streams, lists and pub/sub.
 //!
-//! What the kinds of broker on a Redis share is here: [`config`], where the server is ([`place`]), the connections to it ([`server`]), errors in
+//! What the kinds of broker on a Redis share is here: [`config`], where the server is ([`place`]) or the nodes of a cluster are ([`cluster`],
+//! [`slots`]), the connections to it ([`server`], [`pool`]), errors in
 //! our words ([`errors`]), names of keys ([`names`]) and how they are found ([`scan`]), the fields that a message is ([`entry`]), who is woken
 //! when something has a time to come ([`alarms`]), and what is looked at before messages depend on it ([`check`]). Publishing, settling and dead
 //! letters share the part that is not a stream's or a list's ([`publishing`], [`settling`], [`dead`]). What a kind does with them is in its folder.
@@ -10,6 +11,7 @@
 #[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 mod alarms;
 mod check;
+mod cluster;
 mod config;
 #[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 mod dead;
@@ -22,6 +24,7 @@ mod glob;
 pub mod lists;
 mod names;
 mod place;
+mod pool;
 #[cfg(feature = "redis-streams")]
 mod position;
 mod publishing;
@@ -34,6 +37,7 @@ mod server;
 mod settling;
 #[cfg(any(feature = "redis-list", feature = "redis-streams"))]
 mod sizes;
+mod slots;
 #[cfg(feature = "redis-streams")]
 pub mod streams;
 

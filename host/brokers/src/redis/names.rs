@@ -8,6 +8,9 @@ pub(super) const OWN: &str = "longshore:";
 /// Kind of the hash beside a list that says that there is a queue.
 #[cfg(feature = "redis-list")]
 pub(super) const QUEUE: &str = "queue";
+/// Seconds for which what was done to a topic is remembered, for whoever finds out late.
+#[cfg(any(feature = "redis-list", feature = "redis-streams"))]
+pub(super) const REMEMBER: u64 = 24 * 3600;
 /// Longest topic name, bytes.
 const MAX_NAME: usize = 512;
 
@@ -45,6 +48,11 @@ pub(super) fn of_group(topic: &str, kind: &str, group: &str) -> String {
     format!("{}:{group}", beside(topic, kind))
 }
 
+/// The key, in the topic's slot, that says that a dead letter of another slot was given back.
+pub(super) fn redriven(topic: &str, grave: &str, letter: &str) -> String {
+    format!("{}:{grave}/{letter}", beside(topic, "redriven"))
+}
+
 /// A name that no consumer has: of this process, and of nobody after it.
 pub(super) fn new_consumer() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -64,7 +72,7 @@ pub(super) fn topic_of<'k>(key: &'k str, kind: &str) -> Option<&'k str> {
 }
 
 /// The hash tag in a name: what stands between the first `{` and the first `}` behind it, if anything does.
-fn tag(name: &str) -> Option<&str> {
+pub(super) fn tag(name: &str) -> Option<&str> {
     let (_, rest) = name.split_once('{')?;
     let (tag, _) = rest.split_once('}')?;
     (!tag.is_empty()).then_some(tag)

@@ -10,6 +10,7 @@ use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, Redis
 use redis::{ProtocolVersion, aio::AsyncPushSender};
 
 use super::entry::{list, text};
+use super::slots::Address;
 
 /// Where the server is, or who knows.
 pub(super) struct Place {
@@ -36,6 +37,12 @@ impl Place {
     pub(super) fn fixed(info: ConnectionInfo, certificates: TlsCertificates) -> Result<Self, BrokerError> {
         let over = if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) { " over TLS" } else { "" };
         Ok(Place { shown: format!("{}{over}", info.addr()), finding: Finding::Fixed(client(info, certificates)?) })
+    }
+
+    /// One node of a cluster, with everything but the address from `info`.
+    pub(super) fn at(info: &ConnectionInfo, address: &Address, certificates: &TlsCertificates) -> Result<Self, BrokerError> {
+        let addr = moved(info.addr(), address.host.clone(), address.port);
+        Place::fixed(info.clone().set_addr(addr), certificates.clone())
     }
 
     /// The server that sentinels know as `master`, with everything but the address from `node`.
@@ -136,6 +143,7 @@ fn moved(addr: &ConnectionAddr, host: String, port: u16) -> ConnectionAddr {
     }
 }
 
-fn gone(what: String) -> RedisError {
+/// An error that says that nobody is there.
+pub(super) fn gone(what: String) -> RedisError {
     std::io::Error::new(std::io::ErrorKind::NotConnected, what).into()
 }

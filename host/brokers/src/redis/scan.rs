@@ -60,17 +60,21 @@ pub(super) async fn scan(server: &Server, kind: Kind, glob: &str) -> Result<Vec<
     Ok(names)
 }
 
-/// Keys of a type that match. One that is no text is no topic's.
+/// Keys of a type that match, on all that have keys. One that is no text is no topic's.
 async fn keys(server: &Server, kind: &str, glob: &str) -> Result<Vec<String>> {
-    let (mut cursor, mut names) = (0, Vec::new());
-    loop {
-        let mut command = redis::cmd("SCAN");
-        command.arg(cursor).arg("MATCH").arg(glob).arg("COUNT").arg(STEP).arg("TYPE").arg(kind);
-        let (next, found): (u64, Vec<Vec<u8>>) = server.run(&command).await?;
-        names.extend(found.into_iter().filter_map(|name| String::from_utf8(name).ok()));
-        cursor = next;
-        if cursor == 0 {
-            return Ok(names);
+    let mut names = Vec::new();
+    for node in server.masters().await.map_err(|e| server.error(&e))? {
+        let mut cursor = 0;
+        loop {
+            let mut command = redis::cmd("SCAN");
+            command.arg(cursor).arg("MATCH").arg(glob).arg("COUNT").arg(STEP).arg("TYPE").arg(kind);
+            let (next, found): (u64, Vec<Vec<u8>>) = node.run(&command).await.map_err(|e| server.node_error(&e))?;
+            names.extend(found.into_iter().filter_map(|name| String::from_utf8(name).ok()));
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
         }
     }
+    Ok(names)
 }

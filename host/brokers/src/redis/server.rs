@@ -1,45 +1,37 @@
-//! The connections to one Redis: a pool for commands, opened when they are needed and again after a loss, and one more for each read that
-//! waits. A command that was under way when its connection broke is not repeated here: it may have been executed.
+//! The connections to one Redis, be it a server or the nodes of a cluster: pools for commands, opened when they are needed and again after a
+//! loss, and one more for each read that waits. A command that was under way when its connection broke is not repeated here: it may have
+//! been executed.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{BoxFuture, BrokerError, Connect, Connection, Finding};
-use redis::aio::MultiplexedConnection;
-use redis::{Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation, Value};
+use redis::{Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation, Value, from_redis_value};
 
 use super::check;
-use super::config::Config;
+use super::cluster::{Cluster, Reading, Request};
+use super::config::{Config, Named};
 use super::errors::translate;
-use super::place::{Patience, Place};
+use super::place::Patience;
+use super::pool::{Pool, is_loss};
+use super::slots::slot;
 
 /// One Redis.
 pub(super) struct Server {
-    place: Place,
+    nodes: Nodes,
     /// The broker's name in the configuration.
     pub(super) name: String,
-    pool: Vec<Slot>,
-    next: AtomicUsize,
-    connect_timeout: Duration,
+    /// Where it is, for people.
+    shown: String,
+    #[cfg_attr(not(feature = "redis-pubsub"), expect(dead_code, reason = "only a lane of channels asks for signs of life"))]
     pub(super) response_timeout: Duration,
     /// What the answer to a read that waits may take beyond its wait.
     pub(super) io_timeout: Duration,
 }
 
-/// A place for one connection.
-#[derive(Default)]
-struct Slot {
-    open: Mutex<Option<(u64, MultiplexedConnection)>>,
-    /// Held by whoever connects, so that others wait for it in place of connecting too.
-    opening: tokio::sync::Mutex<u64>,
-}
-
-/// A connection on loan.
-struct Loan<'a> {
-    slot: &'a Slot,
-    number: u64,
-    connection: MultiplexedConnection,
+enum Nodes {
+    One(Arc<Pool>),
+    Cluster(Box<Cluster>),
 }
 
 impl Server {
@@ -53,62 +45,108 @@ impl Server {
 
     /// Connects, once.
     pub(super) async fn reach(config: &Config, connect: &Connect) -> Result<Self, BrokerError> {
-        let place = config.place(connect)?;
-        let server = Server {
-            place,
-            name: connect.name.clone(),
-            pool: (0..config.pool_size).map(|_| Slot::default()).collect(),
-            next: AtomicUsize::new(0),
-            connect_timeout: config.connect_timeout.get(),
-            response_timeout: config.response_timeout.get(),
-            io_timeout: config.io_timeout.get(),
+        let (response_timeout, io_timeout) = (config.response_timeout.get(), config.io_timeout.get());
+        let patience = Patience { connect: config.connect_timeout.get(), response: Some(response_timeout) };
+        let (shown, nodes) = match config.named(connect)? {
+            Named::One(place) => (place.shown.clone(), Nodes::One(Arc::new(Pool::new(place, config.pool_size, patience)))),
+            Named::Cluster(nodes) => {
+                let cluster = Cluster::new(nodes, config.pool_size, patience);
+                (cluster.shown(), Nodes::Cluster(Box::new(cluster)))
+            }
         };
+        let server = Server { nodes, name: connect.name.clone(), shown, response_timeout, io_timeout };
         server.ping().await?;
         Ok(server)
     }
 
-    /// Runs one command.
-    pub(super) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, BrokerError> {
-        self.try_run(command).await.map_err(|e| self.error(&e))
+    /// Whether it is a cluster, where keys of two topics may be on two nodes.
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.nodes, Nodes::Cluster(_))
+    }
+
+    /// Whether no script can have both keys.
+    pub(super) fn are_apart(&self, key: &str, other: &str) -> bool {
+        self.is_cluster() && slot(key) != slot(other)
+    }
+
+    /// Runs one command on a key.
+    #[cfg(feature = "redis-streams")]
+    pub(super) async fn run<T: FromRedisValue>(&self, key: &str, command: &Cmd) -> Result<T, BrokerError> {
+        self.try_run(key, command).await.map_err(|e| self.error(&e))
     }
 
     /// The same with the server's own error.
-    pub(super) async fn try_run<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
-        let mut loan = self.borrow().await?;
-        let answer = command.query_async(&mut loan.connection).await;
-        self.give_back(loan, answer)
+    pub(super) async fn try_run<T: FromRedisValue>(&self, key: &str, command: &Cmd) -> RedisResult<T> {
+        match &self.nodes {
+            Nodes::One(pool) => pool.run(command).await,
+            Nodes::Cluster(cluster) => Ok(from_redis_value(cluster.run(key, Request::Command(command)).await?)?),
+        }
     }
 
     /// Runs a script, which is sent once to a server that does not know it, where a key of it is.
-    pub(super) async fn call<T: FromRedisValue>(&self, _key: &str, script: &ScriptInvocation<'_>) -> RedisResult<T> {
-        let mut loan = self.borrow().await?;
-        let answer = script.invoke_async(&mut loan.connection).await;
-        self.give_back(loan, answer)
+    pub(super) async fn call<T: FromRedisValue>(&self, key: &str, script: &ScriptInvocation<'_>) -> RedisResult<T> {
+        match &self.nodes {
+            Nodes::One(pool) => pool.call(script).await,
+            Nodes::Cluster(cluster) => Ok(from_redis_value(cluster.run(key, Request::Script(script)).await?)?),
+        }
     }
 
-    /// Runs commands one after another, in one go, each with an answer of its own.
+    /// Runs commands one after another, in one go, each on its key and with an answer of its own.
     #[cfg(any(feature = "redis-pubsub", feature = "redis-streams"))]
-    pub(super) async fn pipeline(&self, pipeline: &redis::Pipeline, count: usize) -> RedisResult<Vec<Value>> {
-        let mut loan = self.borrow().await?;
-        let answer = redis::aio::ConnectionLike::req_packed_commands(&mut loan.connection, pipeline, 0, count).await;
-        self.give_back(loan, answer)
+    pub(super) async fn pipeline(&self, commands: Vec<(&str, Cmd)>) -> Vec<RedisResult<Value>> {
+        let pool = match &self.nodes {
+            Nodes::One(pool) => pool,
+            Nodes::Cluster(cluster) => return cluster.pipeline(&commands).await,
+        };
+        let count = commands.len();
+        let mut pipeline = redis::Pipeline::with_capacity(count);
+        for (_, command) in commands {
+            pipeline.add_command(command);
+        }
+        match pool.pipeline(&pipeline, count).await {
+            Ok(values) => values.into_iter().map(Value::extract_error).collect(),
+            Err(error) => vec![Err(error); count],
+        }
     }
 
-    /// A connection for reads that wait: no answer is late, and nobody else's command stands behind.
-    pub(super) async fn connect_for_reading(&self, _key: &str) -> Result<MultiplexedConnection, BrokerError> {
-        self.connect(None).await.map_err(|e| self.error(&e))
+    /// A connection for reads of a key that wait: no answer is late, and nobody else's command stands behind.
+    pub(super) async fn connect_for_reading(&self, key: &str) -> Result<Reading, BrokerError> {
+        let reading = match &self.nodes {
+            Nodes::One(pool) => pool.connect_for_reading().await.map(Reading::fixed),
+            Nodes::Cluster(cluster) => cluster.connect_for_reading(key).await,
+        };
+        reading.map_err(|e| self.error(&e))
     }
 
-    /// A connection for messages that the server sends by itself.
+    /// Runs a read that waits.
+    pub(super) async fn read(&self, reading: &mut Reading, command: &Cmd) -> RedisResult<Value> {
+        match &self.nodes {
+            Nodes::One(_) => command.query_async(&mut reading.connection).await,
+            Nodes::Cluster(cluster) => cluster.read(reading, command).await,
+        }
+    }
+
+    /// A connection for messages that the server sends by itself. In a cluster any node does: what is published goes to all.
     #[cfg(feature = "redis-pubsub")]
-    pub(super) async fn listen(&self, pushed: impl redis::aio::AsyncPushSender) -> Result<MultiplexedConnection, BrokerError> {
-        let patience = Patience { connect: self.connect_timeout, response: Some(self.response_timeout) };
-        self.place.listen(patience, pushed).await.map_err(|e| self.error(&e))
+    pub(super) async fn listen(&self, pushed: impl redis::aio::AsyncPushSender) -> Result<redis::aio::MultiplexedConnection, BrokerError> {
+        let connection = match &self.nodes {
+            Nodes::One(pool) => pool.listen(pushed).await,
+            Nodes::Cluster(cluster) => cluster.listen(pushed).await,
+        };
+        connection.map_err(|e| self.error(&e))
+    }
+
+    /// The servers that have keys.
+    pub(super) async fn masters(&self) -> RedisResult<Vec<Arc<Pool>>> {
+        match &self.nodes {
+            Nodes::One(pool) => Ok(vec![pool.clone()]),
+            Nodes::Cluster(cluster) => cluster.masters().await,
+        }
     }
 
     /// A broker's error for what the server said.
     pub(super) fn error(&self, error: &RedisError) -> BrokerError {
-        translate(&self.place.shown, error)
+        translate(&self.shown, error)
     }
 
     /// The same when a connection is lost: the others probably are too.
@@ -117,66 +155,44 @@ impl Server {
         self.error(error)
     }
 
-    async fn borrow(&self) -> RedisResult<Loan<'_>> {
-        let slot = &self.pool[self.next.fetch_add(1, Ordering::Relaxed) % self.pool.len()];
-        if let Some(loan) = slot.lend() {
-            return Ok(loan);
-        }
-        let mut number = slot.opening.lock().await;
-        if let Some(loan) = slot.lend() {
-            return Ok(loan);
-        }
-        let connection = self.connect(Some(self.response_timeout)).await?;
-        *number += 1;
-        *slot.open.lock().unwrap_or_else(PoisonError::into_inner) = Some((*number, connection.clone()));
-        Ok(Loan { slot, number: *number, connection })
-    }
-
-    /// Forgets the connections when one of them did not answer: whatever cut it has cut the others too, and opening one is cheap. Those
-    /// that are in use go on.
-    fn give_back<T>(&self, loan: Loan<'_>, answer: RedisResult<T>) -> RedisResult<T> {
-        let lost = answer.as_ref().is_err_and(|e| e.is_io_error() || e.is_unrecoverable_error() || e.code() == Some("READONLY"));
-        let is_newest = || loan.slot.open.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|(n, _)| *n == loan.number);
-        if lost && is_newest() {
-            self.forget();
-        }
-        answer
+    /// A broker's error for what one node said that was asked by itself.
+    pub(super) fn node_error(&self, error: &RedisError) -> BrokerError {
+        if self.is_cluster() && is_loss(error) { self.lost(error) } else { self.error(error) }
     }
 
     fn forget(&self) {
-        for slot in &self.pool {
-            slot.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match &self.nodes {
+            Nodes::One(pool) => pool.forget(),
+            Nodes::Cluster(cluster) => cluster.forget(),
         }
     }
 
-    async fn connect(&self, response_timeout: Option<Duration>) -> RedisResult<MultiplexedConnection> {
-        self.place.connect(Patience { connect: self.connect_timeout, response: response_timeout }).await
+    async fn ping_all(&self) -> Result<(), BrokerError> {
+        let (masters, ping) = (self.masters().await.map_err(|e| self.error(&e))?, redis::cmd("PING"));
+        let pinged = futures::future::try_join_all(masters.iter().map(|node| node.run::<Value>(&ping))).await;
+        pinged.map(drop).map_err(|e| self.node_error(&e))
     }
 
     /// Says so where nothing stands behind a durable promise: that is the server's to keep.
     async fn warn_if_forgetful(&self) {
-        let Ok(info) = self.try_run::<String>(redis::cmd("INFO").arg("persistence").arg("replication")).await else { return };
-        let says = |line: &str| info.lines().any(|l| l.trim() == line);
-        if says("aof_enabled:0") && says("connected_slaves:0") {
-            tracing::warn!(
-                broker = %self.name,
-                "Redis at {} has neither an append-only file nor replicas: what it takes may be gone after its crash; set appendonly yes",
-                self.place.shown
-            );
+        let Ok(masters) = self.masters().await else { return };
+        for node in masters {
+            let Ok(info) = node.run::<String>(redis::cmd("INFO").arg("persistence").arg("replication")).await else { continue };
+            let says = |line: &str| info.lines().any(|l| l.trim() == line);
+            if says("aof_enabled:0") && says("connected_slaves:0") {
+                tracing::warn!(
+                    broker = %self.name,
+                    "Redis at {} has neither an append-only file nor replicas: what it takes may be gone after its crash; set appendonly yes",
+                    node.place.shown
+                );
+            }
         }
-    }
-}
-
-impl Slot {
-    fn lend(&self) -> Option<Loan<'_>> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.as_ref().map(|(number, connection)| Loan { slot: self, number: *number, connection: connection.clone() })
     }
 }
 
 impl Connection for Server {
     fn ping(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
-        Box::pin(async move { self.run::<Value>(&redis::cmd("PING")).await.map(drop) })
+        Box::pin(self.ping_all())
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), BrokerError>> {

@@ -13,8 +13,12 @@ use crate::support::connect;
 /// What no single stream can do.
 const NO_PARTITIONS: &str = "equal_keys_share_a_partition";
 
+/// What is not done with streams.
+pub(crate) const NOT_OF_STREAMS: [&str; 4] =
+    [NO_PARTITIONS, "a_request_is_answered", "a_request_that_nobody_answers_times_out", "a_reply_to_nobody_is_an_error"];
+
 /// What nobody can do who is given each message once, by whoever comes first.
-const NOT_OF_LISTS: [&str; 17] = [
+pub(crate) const NOT_OF_LISTS: [&str; 17] = [
     "a_start_at_the_end_sees_only_what_comes_later",
     "a_lane_brings_messages_in_the_order_of_publishing",
     "every_group_gets_every_message",
@@ -73,10 +77,7 @@ async fn streams_do_what_they_declare() {
     println!("{matrix}");
     matrix.assert_passed();
     matrix.assert_kept_as("redis-streams");
-    assert_eq!(
-        matrix.tests(&Verdict::Unsupported),
-        [NO_PARTITIONS, "a_request_is_answered", "a_request_that_nobody_answers_times_out", "a_reply_to_nobody_is_an_error"]
-    );
+    assert_eq!(matrix.tests(&Verdict::Unsupported), NOT_OF_STREAMS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

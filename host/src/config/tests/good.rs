@@ -256,3 +256,16 @@ fn flat_names_get_a_hint() {
     let hints: Vec<String> = hints(&config).iter().map(ToString::to_string).collect();
     assert_eq!(hints, [r#"handlers.h.subscribe[0].topic: the name "events" does not say what is in it"#]);
 }
+
+#[test]
+fn what_is_promised_goes_by_what_a_broker_is_able_to_as_it_is_configured() {
+    let outputs = |path: &str| {
+        let text = format!(
+            "[brokers.default]\ntype = \"embedded\"\npath = {path:?}\n[handlers.h]\ncomponent = \"h.wasm\"\nsubscribe = [{{ topic = \"a\" }}]\n"
+        );
+        let config = file(&text).good();
+        config.guarantee(&config.handlers["h"].subscriptions[0]).outputs
+    };
+    assert_eq!(outputs("whole.db"), crate::config::Outputs::Atomic);
+    assert_eq!(outputs("divided.db"), crate::config::Outputs::ConfirmedFirst);
+}

@@ -45,10 +45,13 @@ impl RedisOptions {
     /// after `set("tls-auth-clients", "yes")`.
     #[must_use]
     pub fn tls(mut self, authority: &Authority) -> RedisOptions {
-        let identity = authority.server();
+        let (identity, to_others) = (authority.server(), authority.client("redis"));
         self.has_tls = true;
         self.set("tls-cert-file", &identity.certificate.display().to_string())
             .set("tls-key-file", &identity.key.display().to_string())
+            // What a node of a cluster shows another.
+            .set("tls-client-cert-file", &to_others.certificate.display().to_string())
+            .set("tls-client-key-file", &to_others.key.display().to_string())
             .set("tls-ca-cert-file", &authority.certificate().display().to_string())
             .set("tls-auth-clients", "optional")
     }

@@ -62,7 +62,7 @@ impl ListAcks {
         finished.positions().iter().for_each(|number| {
             command.arg(*number);
         });
-        let ended: usize = self.shared.server.try_run(&command).await?;
+        let ended: usize = self.shared.server.try_run(&self.keys.topic, &command).await?;
         tell_stale(&self.keys.topic, &self.keys.group, finished.len().saturating_sub(ended) as u64);
         Ok(())
     }

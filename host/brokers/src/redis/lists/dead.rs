@@ -11,6 +11,7 @@ use super::scripts;
 use super::topics::ListTopics;
 use crate::redis::dead::alive;
 use crate::redis::envelope;
+use crate::redis::names::{REMEMBER, redriven};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
@@ -50,10 +51,20 @@ impl ListDeadLetters {
         let Some(alive) = alive(&page, grave, position) else { return Ok(false) };
         let (row, server) = (alive.message.row(0), &self.0.server);
         let keys = LaneKeys::of_queue(row.topic());
-        let mut script = scripts::REVIVE.prepare_invoke();
-        script.key(grave).key(row.topic()).key(&keys.queue).key(&keys.due).key(&keys.kept);
-        script.arg(position).arg(alive.redrives.saturating_add(1)).arg(envelope::body(row, self.0.clock.now()));
-        let given: u8 = server.call(grave, &script).await.map_err(|e| server.error(&e))?;
+        // Where two slots are to be changed, the message is there again before the letter goes.
+        let apart = server.are_apart(grave, row.topic());
+        let mut script = if apart { scripts::READMIT.prepare_invoke() } else { scripts::REVIVE.prepare_invoke() };
+        if apart {
+            script.key(redriven(row.topic(), grave, &position.to_string())).arg(REMEMBER);
+        } else {
+            script.key(grave).arg(position);
+        }
+        script.key(row.topic()).key(&keys.queue).key(&keys.due).key(&keys.kept);
+        script.arg(alive.redrives.saturating_add(1)).arg(envelope::body(row, self.0.clock.now()));
+        let given: u8 = server.call(row.topic(), &script).await.map_err(|e| server.error(&e))?;
+        if apart {
+            self.remove(grave, &[position]).await?;
+        }
         self.0.alarms.set(row.topic(), Duration::ZERO);
         Ok(given == 1)
     }

@@ -51,6 +51,10 @@ impl Adapter for Lists {
     type Subscription = Subscription;
     type Topic = NoKeys;
 
+    fn able(config: &Config) -> Capabilities {
+        config.able(Self::CAPABILITIES)
+    }
+
     fn check_topic(name: &str) -> Result<(), String> {
         super::names::check_name(name)
     }

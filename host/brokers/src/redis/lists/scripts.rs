@@ -26,4 +26,5 @@ script!(PURGE, "Empties or removes a queue.", "lua/purge.lua");
 script!(COUNT, "Counts what a queue has.", "lua/count.lua");
 script!(BROWSE, "Shows a part of a list.", "lua/find.lua", "lua/browse.lua");
 script!(REMOVE, "Takes messages out of a list.", "lua/find.lua", "lua/remove.lua");
-script!(REVIVE, "Gives a dead letter back.", "lua/find.lua", "lua/revive.lua");
+script!(REVIVE, "Gives a dead letter back.", "lua/find.lua", "lua/alive.lua", "lua/revive.lua");
+script!(READMIT, "Gives back one that another slot has.", "lua/alive.lua", "lua/readmit.lua");

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use longshore_core::BrokerError;
 use redis::Value;
-use redis::aio::MultiplexedConnection;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::keys::LaneKeys;
 use super::roles::Shared;
+use crate::redis::cluster::Reading;
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
@@ -48,11 +48,11 @@ impl Waiter {
 }
 
 async fn run(shared: Arc<Shared>, keys: Arc<LaneKeys>, mut questions: mpsc::Receiver<Duration>, answers: mpsc::Sender<Result<bool>>) {
-    let mut connection = None;
+    let mut reading = None;
     while let Some(longest) = questions.recv().await {
-        let answer = wait(&shared, &keys, longest, &mut connection).await;
+        let answer = wait(&shared, &keys, longest, &mut reading).await;
         if answer.is_err() {
-            connection = None;
+            reading = None;
         }
         if answers.send(answer).await.is_err() {
             return;
@@ -60,18 +60,18 @@ async fn run(shared: Arc<Shared>, keys: Arc<LaneKeys>, mut questions: mpsc::Rece
     }
 }
 
-async fn wait(shared: &Shared, keys: &LaneKeys, longest: Duration, connection: &mut Option<MultiplexedConnection>) -> Result<bool> {
+async fn wait(shared: &Shared, keys: &LaneKeys, longest: Duration, reading: &mut Option<Reading>) -> Result<bool> {
     let server = &shared.server;
-    let connection = match connection {
-        Some(connection) => connection,
-        None => connection.insert(server.connect_for_reading(&keys.topic).await?),
+    let reading = match reading {
+        Some(reading) => reading,
+        None => reading.insert(server.connect_for_reading(&keys.topic).await?),
     };
     // In seconds; 0 would be for ever.
     let seconds = longest.max(Duration::from_millis(1)).as_secs_f64();
     let mut command = redis::cmd("BLMOVE");
     command.arg(&keys.topic).arg(&keys.landed).arg("RIGHT").arg("LEFT").arg(seconds);
     let bound = longest + server.io_timeout;
-    match timeout(bound, command.query_async::<Value>(connection)).await {
+    match timeout(bound, server.read(reading, &command)).await {
         Ok(Ok(value)) => Ok(value != Value::Nil),
         Ok(Err(error)) => Err(server.lost(&error)),
         Err(_) => {

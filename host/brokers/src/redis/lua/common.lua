@@ -14,6 +14,16 @@ local function clock()
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
+-- A slot that moves to another node of a cluster has some of its keys here and others there, and a script would break off in its middle, at the
+-- first that is not here. Two keys that are nowhere tell it before anything is written.
+local function is_moving(key)
+  local none = 'longshore:{' .. (string.match(key, '{(.-)}') or key) .. '}:none:'
+  local looked = redis.pcall('EXISTS', none .. '1', none .. '2')
+  return type(looked) == 'table' and looked.err and string.find(looked.err, 'non local key', 1, true)
+end
+if KEYS[1] and is_moving(KEYS[1]) then
+  return redis.error_reply('TRYAGAIN the slot moves to another node')
+end
 -- Rounded up: a delay is a floor.
 local function due_at(now, delay)
   return delay == 0 and now or now + delay + 1

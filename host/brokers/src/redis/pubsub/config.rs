@@ -10,7 +10,7 @@ use crate::narrowed;
 /// What pub/sub has no use for.
 const KEPT: [&str; 2] = ["lease", "io-timeout"];
 
-/// A Redis server, or one that sentinels watch over.
+/// A Redis server, one that sentinels watch over, or a cluster.
 #[derive(Clone, Default)]
 pub struct Config(pub(super) crate::redis::Config);
 

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 
 use longshore_core::row::Row;
 use longshore_core::{BoxFuture, BrokerError, Outbox, PublishError, Publisher};
-use redis::{RedisError, Value};
 
 use super::{Broker, element};
 use crate::redis::errors::refusal;
@@ -44,21 +43,19 @@ impl Broker {
 
     async fn publish_step(&self, outbox: &Outbox, step: &[usize], answers: &mut [Answer]) {
         let now = self.clock.now();
-        let mut pipeline = redis::Pipeline::with_capacity(step.len());
-        for i in step {
-            let (row, id) = (outbox.row(*i), answers[*i].as_deref().unwrap_or_default());
-            pipeline.cmd("PUBLISH").arg(row.topic()).arg(element::write(row, id, now));
-        }
-        let got = self.server.pipeline(&pipeline, step.len()).await;
+        let publish = |i: &usize| {
+            let (row, id, mut command) = (outbox.row(*i), answers[*i].as_deref().unwrap_or_default(), redis::cmd("PUBLISH"));
+            command.arg(row.topic()).arg(element::write(row, id, now));
+            // Over one node of a cluster, whichever, so that the nodes cannot change the order.
+            ("", command)
+        };
+        let got = self.server.pipeline(step.iter().map(publish).collect()).await;
         for (n, i) in step.iter().enumerate() {
             let topic = outbox.row(*i).topic();
-            let error = match &got {
-                Ok(values) => match values.get(n) {
-                    Some(Value::ServerError(error)) => Some(refusal(topic, &RedisError::from(error.clone()))),
-                    Some(_) => None,
-                    None => Some(PublishError::Timeout),
-                },
-                Err(error) => Some(refusal(topic, error)),
+            let error = match got.get(n) {
+                Some(Ok(_)) => None,
+                Some(Err(error)) => Some(refusal(topic, error)),
+                None => Some(PublishError::Timeout),
             };
             if let Some(error) = error {
                 answers[*i] = Err(error);

@@ -102,7 +102,7 @@ impl StreamAcks {
         ids.iter().for_each(|id| {
             command.arg(id.to_string());
         });
-        let acknowledged: usize = self.server.try_run(&command).await?;
+        let acknowledged: usize = self.server.try_run(&self.keys().topic, &command).await?;
         tell_stale(&self.keys().topic, &self.keys().group, ids.len().saturating_sub(acknowledged) as u64);
         Ok(())
     }

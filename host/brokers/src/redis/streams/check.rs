@@ -67,7 +67,7 @@ pub(super) async fn subscription(server: &Server, intent: &Intent) -> Result<Vec
 /// A group that must be there, and is not.
 async fn start(server: &Server, intent: &Intent, topic: &str) -> Result<Option<Finding>> {
     let Some(group) = intent.subscribe.group.as_deref().filter(|_| intent.subscribe.start == Start::None) else { return Ok(None) };
-    let groups: Value = server.try_run(redis::cmd("XINFO").arg("GROUPS").arg(topic)).await.unwrap_or(Value::Nil);
+    let groups: Value = server.try_run(topic, redis::cmd("XINFO").arg("GROUPS").arg(topic)).await.unwrap_or(Value::Nil);
     if list(&groups).iter().any(|info| field(info, "name").and_then(text) == Some(group)) {
         return Ok(None);
     }

@@ -12,7 +12,7 @@ use super::{decode, scripts};
 use crate::redis::alarms::Alarms;
 use crate::redis::dead::{Alive, alive};
 use crate::redis::entry::Fields;
-use crate::redis::names::of_group;
+use crate::redis::names::{REMEMBER, of_group, redriven};
 use crate::redis::position::EntryId;
 use crate::redis::server::Server;
 
@@ -45,7 +45,7 @@ impl DeadLetters for StreamDeadLetters {
             positions.iter().for_each(|position| {
                 command.arg(EntryId::at(*position).to_string());
             });
-            self.server.run(&command).await
+            self.server.run(topic, &command).await
         })
     }
 }
@@ -54,17 +54,28 @@ impl StreamDeadLetters {
     /// Gives one back; `false` where it is none, or not there.
     async fn revive(&self, grave: &str, id: EntryId) -> Result<bool> {
         let id = id.to_string();
-        let found: Value = self.server.run(redis::cmd("XRANGE").arg(grave).arg(&id).arg(&id)).await?;
+        let found: Value = self.server.run(grave, redis::cmd("XRANGE").arg(grave).arg(&id).arg(&id)).await?;
         let mut page = Batch::default();
         decode::entries(grave, &found, &mut page);
         if page.is_empty() {
             return Ok(false);
         }
         let Some(Alive { message, group, redrives }) = alive(&page, grave, &id) else { return Ok(false) };
-        let (row, mut script) = (message.row(0), scripts::REVIVE.prepare_invoke());
-        script.key(grave).key(row.topic()).key(of_group(row.topic(), DUE, group)).key(of_group(row.topic(), KEPT, group));
-        script.arg(&id).arg(group).arg(redrives.saturating_add(1)).arg(Fields(row));
-        let given: u8 = self.server.call(grave, &script).await.map_err(|e| self.server.error(&e))?;
+        let row = message.row(0);
+        // Where two slots are to be changed, the message is there again before the letter goes.
+        let apart = self.server.are_apart(grave, row.topic());
+        let mut script = if apart { scripts::READMIT.prepare_invoke() } else { scripts::REVIVE.prepare_invoke() };
+        if apart {
+            script.key(redriven(row.topic(), grave, &id)).arg(REMEMBER);
+        } else {
+            script.key(grave).arg(&id);
+        }
+        script.key(row.topic()).key(of_group(row.topic(), DUE, group)).key(of_group(row.topic(), KEPT, group));
+        script.arg(group).arg(redrives.saturating_add(1)).arg(Fields(row));
+        let given: u8 = self.server.call(row.topic(), &script).await.map_err(|e| self.server.error(&e))?;
+        if apart {
+            self.server.run::<Value>(grave, redis::cmd("XDEL").arg(grave).arg(&id)).await?;
+        }
         self.alarms.set(row.topic(), Duration::ZERO);
         Ok(given == 1)
     }

@@ -8,9 +8,9 @@ use redis::Value;
 
 use super::keys::{BROADCAST, DUE, ERA, LaneKeys, RETURNED};
 use super::scripts;
-use super::topics::{REMEMBER, field};
+use super::topics::field;
 use crate::redis::entry::{int, list, text};
-use crate::redis::names::of_group;
+use crate::redis::names::{REMEMBER, of_group};
 use crate::redis::position::EntryId;
 use crate::redis::scan::{Kind, scan};
 use crate::redis::server::Server;
@@ -28,7 +28,7 @@ impl Groups for StreamGroups {
         Box::pin(async move {
             let mut infos = Vec::new();
             for topic in scan(&self.server, Kind::Stream, "*").await? {
-                let groups: Value = match self.server.try_run(redis::cmd("XINFO").arg("GROUPS").arg(&topic)).await {
+                let groups: Value = match self.server.try_run(&topic, redis::cmd("XINFO").arg("GROUPS").arg(&topic)).await {
                     Ok(groups) => groups,
                     Err(error) if error.to_string().contains("no such key") => continue,
                     Err(error) => return Err(self.server.error(&error)),
@@ -66,12 +66,12 @@ impl Groups for StreamGroups {
 impl StreamGroups {
     async fn info(&self, topic: &str, name: &str, group: &Value) -> Result<GroupInfo> {
         let number = |name: &str| field(group, name).and_then(int);
-        let pending: Value = self.server.run(redis::cmd("XPENDING").arg(topic).arg(name)).await?;
-        let consumers: Value = self.server.run(redis::cmd("XINFO").arg("CONSUMERS").arg(topic).arg(name)).await?;
+        let pending: Value = self.server.run(topic, redis::cmd("XPENDING").arg(topic).arg(name)).await?;
+        let consumers: Value = self.server.run(topic, redis::cmd("XINFO").arg("CONSUMERS").arg(topic).arg(name)).await?;
         let lowest = list(&pending).get(1).and_then(|id| EntryId::parse(text(id)?)).map(EntryId::before);
         let delivered = field(group, "last-delivered-id").and_then(|id| EntryId::parse(text(id)?));
         let held = number("pending").unwrap_or(0);
-        let retries = self.server.run(redis::cmd("ZCARD").arg(of_group(topic, DUE, name))).await?;
+        let retries = self.server.run(topic, redis::cmd("ZCARD").arg(of_group(topic, DUE, name))).await?;
         Ok(GroupInfo {
             group: name.into(),
             topic: topic.into(),

@@ -54,6 +54,10 @@ impl Adapter for Streams {
     type Subscription = Subscription;
     type Topic = Topic;
 
+    fn able(config: &Config) -> Capabilities {
+        config.able(Self::CAPABILITIES)
+    }
+
     fn check_topic(name: &str) -> Result<(), String> {
         super::names::check_name(name)
     }

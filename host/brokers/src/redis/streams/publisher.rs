@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use longshore_core::row::Row;
 use longshore_core::{BoxFuture, BrokerError, Finding, Outbox, PublishError, Publisher};
-use redis::{RedisError, Value};
+use redis::{RedisResult, Value};
 
 use super::keys::{LATER, LATER_KEPT};
 use super::{check, scripts};
@@ -50,18 +50,14 @@ impl Publisher for StreamPublisher {
 
 impl StreamPublisher {
     async fn publish_now(&self, outbox: &Outbox, step: &[usize], answers: &mut Answers) {
-        let mut pipeline = redis::Pipeline::with_capacity(step.len());
-        for i in step {
-            let row = outbox.row(*i);
-            pipeline.cmd("XADD").arg(row.topic()).arg("*").arg(Fields(row));
-        }
-        let got = self.server.pipeline(&pipeline, step.len()).await;
+        let append = |i: &usize| {
+            let (row, mut command) = (outbox.row(*i), redis::cmd("XADD"));
+            command.arg(row.topic()).arg("*").arg(Fields(row));
+            (row.topic(), command)
+        };
+        let got = self.server.pipeline(step.iter().map(append).collect()).await;
         for (n, i) in step.iter().enumerate() {
-            let row = outbox.row(*i);
-            answers[*i] = match &got {
-                Ok(values) => id_of(row, values.get(n)),
-                Err(error) => Err(refusal(row.topic(), error)),
-            };
+            answers[*i] = id_of(outbox.row(*i), got.get(n));
         }
     }
 
@@ -86,10 +82,10 @@ pub(super) fn admit(row: Row<'_>) -> Result<(), PublishError> {
 }
 
 /// The id that readers will see: the message's own, else the entry's.
-fn id_of(row: Row<'_>, value: Option<&Value>) -> Result<String, PublishError> {
-    match value {
-        Some(Value::ServerError(error)) => Err(refusal(row.topic(), &RedisError::from(error.clone()))),
-        Some(value) => match text(value) {
+fn id_of(row: Row<'_>, answer: Option<&RedisResult<Value>>) -> Result<String, PublishError> {
+    match answer {
+        Some(Err(error)) => Err(refusal(row.topic(), error)),
+        Some(Ok(value)) => match text(value) {
             Some(_) if !row.id().is_empty() => Ok(row.id().to_owned()),
             Some(id) => Ok(id.to_owned()),
             None => Err(PublishError::Unavailable("the server's answer is no id".into())),

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::BrokerError;
-use redis::aio::MultiplexedConnection;
-use redis::{RedisError, Value};
+use redis::{Cmd, RedisError, RedisResult, Value};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, timeout};
 
 use super::keys::LaneKeys;
+use crate::redis::cluster::Reading;
 use crate::redis::server::Server;
 
 /// Questions under way: one.
@@ -41,11 +41,11 @@ pub(super) struct Reader {
 impl Reader {
     /// Connects and begins. The handle ends it, and its connection with it.
     pub(super) async fn open(server: &Arc<Server>, keys: Arc<LaneKeys>) -> Result<(Self, AbortHandle), BrokerError> {
-        let connection = server.connect_for_reading(&keys.topic).await?;
+        let reading = server.connect_for_reading(&keys.topic).await?;
         let (questions, incoming) = mpsc::channel(QUESTIONS);
         let (outgoing, answers) = mpsc::channel(QUESTIONS);
         let mut task = JoinSet::new();
-        let abort = task.spawn(run(connection, keys, server.io_timeout, incoming, outgoing));
+        let abort = task.spawn(run(server.clone(), reading, keys, incoming, outgoing));
         Ok((Reader { questions, answers, asked: false, _task: task }, abort))
     }
 
@@ -77,9 +77,9 @@ impl Reader {
 }
 
 async fn run(
-    mut connection: MultiplexedConnection,
+    server: Arc<Server>,
+    mut reading: Reading,
     keys: Arc<LaneKeys>,
-    patience: Duration,
     mut questions: mpsc::Receiver<Question>,
     answers: mpsc::Sender<Answer>,
 ) {
@@ -91,13 +91,21 @@ async fn run(
             command.arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX).max(1));
         }
         command.arg("STREAMS").arg(&keys.topic).arg(">");
-        let bound = question.block.unwrap_or_default() + patience;
-        let value = match timeout(bound, command.query_async(&mut connection)).await {
+        let bound = question.block.unwrap_or_default() + server.io_timeout;
+        let value = match timeout(bound, read(&server, &mut reading, &command)).await {
             Ok(value) => value,
             Err(_) => Err(std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no answer to a read within {bound:?}")).into()),
         };
         if answers.send(Answer { at: Instant::now(), value }).await.is_err() {
             return;
         }
+    }
+}
+
+/// A read that was told that the stream went while it waited asks once more: the stream may have gone to another node.
+async fn read(server: &Server, reading: &mut Reading, command: &Cmd) -> RedisResult<Value> {
+    match server.read(reading, command).await {
+        Err(error) if error.to_string().contains("UNBLOCKED") => server.read(reading, command).await,
+        answer => answer,
     }
 }

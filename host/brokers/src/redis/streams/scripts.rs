@@ -4,24 +4,26 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-/// A script with what all share before it.
+/// A script with what all share before it, and more that some do.
 macro_rules! script {
-    ($name:ident, $file:literal, $what:literal) => {
+    ($name:ident, $what:literal, $($file:literal),+) => {
         #[doc = $what]
-        pub(super) static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new(concat!(include_str!("../lua/common.lua"), include_str!("lua/prelude.lua"), include_str!($file))));
+        pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
+            Script::new(concat!(include_str!("../lua/common.lua"), include_str!("lua/prelude.lua"), $(include_str!($file)),+))
+        });
     };
 }
 
-script!(SETTLE, "lua/settle.lua", "One round of settlement.");
-script!(RECOVER, "lua/recover.lua", "Delayed messages, retries that are due, entries of consumers that are gone.");
-script!(JOIN, "lua/join.lua", "Makes stream and group, and joins.");
-script!(HOLD, "lua/hold.lua", "Says that a lane is there.");
-script!(EXTEND, "lua/extend.lua", "Extends leases.");
-script!(RELEASE, "lua/release.lua", "Leaves a group.");
-script!(LATER, "lua/later.lua", "Publishes a message that is to wait.");
-script!(MAKE, "lua/make.lua", "Makes a stream.");
-script!(PURGE, "lua/purge.lua", "Empties or removes a topic.");
-script!(SEEK, "lua/seek.lua", "Moves a group.");
-script!(REVIVE, "lua/revive.lua", "Gives a dead letter back.");
-script!(TRIM, "lua/trim.lua", "Takes off what may go.");
+script!(SETTLE, "One round of settlement.", "lua/settle.lua");
+script!(RECOVER, "Delayed messages, retries that are due, entries of consumers that are gone.", "lua/recover.lua");
+script!(JOIN, "Makes stream and group, and joins.", "lua/join.lua");
+script!(HOLD, "Says that a lane is there.", "lua/hold.lua");
+script!(EXTEND, "Extends leases.", "lua/extend.lua");
+script!(RELEASE, "Leaves a group.", "lua/release.lua");
+script!(LATER, "Publishes a message that is to wait.", "lua/later.lua");
+script!(MAKE, "Makes a stream.", "lua/make.lua");
+script!(PURGE, "Empties or removes a topic.", "lua/purge.lua");
+script!(SEEK, "Moves a group.", "lua/seek.lua");
+script!(REVIVE, "Gives a dead letter back.", "lua/alive.lua", "lua/revive.lua");
+script!(READMIT, "Gives back one that another slot has.", "lua/alive.lua", "lua/readmit.lua");
+script!(TRIM, "Takes off what may go.", "lua/trim.lua");

@@ -8,15 +8,12 @@ use redis::Value;
 use super::keys::{BROADCAST, DUE, ERA, KEPT, LATER, LATER_KEPT};
 use super::{decode, scripts};
 use crate::redis::entry::{int, list, text};
-use crate::redis::names::{beside, check_name};
+use crate::redis::names::{REMEMBER, beside, check_name};
 use crate::redis::position::EntryId;
 use crate::redis::scan::{Kind, scan};
 use crate::redis::server::Server;
 
 type Result<T> = std::result::Result<T, BrokerError>;
-
-/// Seconds for which lanes can find out that their topic was emptied.
-pub(super) const REMEMBER: u64 = 24 * 3600;
 
 /// The topics role.
 pub(super) struct StreamTopics(pub(super) Arc<Server>);
@@ -64,7 +61,7 @@ impl Topics for StreamTopics {
                 Page::Before(position, count) => range("XREVRANGE", topic, [&format!("({}", EntryId::at(position)), "-"], count),
             };
             let mut batch = Batch::default();
-            decode::entries(topic, &self.0.run(&command).await?, &mut batch);
+            decode::entries(topic, &self.0.run(topic, &command).await?, &mut batch);
             Ok(batch)
         })
     }
@@ -72,17 +69,17 @@ impl Topics for StreamTopics {
     fn wait_for<'a>(&'a self, topic: &'a str, after: u64) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             // A connection of its own, which goes with this future.
-            let mut connection = self.0.connect_for_reading(topic).await?;
+            let mut reading = self.0.connect_for_reading(topic).await?;
             let mut command = redis::cmd("XREAD");
             command.arg("COUNT").arg(1).arg("BLOCK").arg(0).arg("STREAMS").arg(topic).arg(EntryId::at(after).to_string());
-            command.query_async::<Value>(&mut connection).await.map(drop).map_err(|e| self.0.error(&e))
+            self.0.read(&mut reading, &command).await.map(drop).map_err(|e| self.0.error(&e))
         })
     }
 }
 
 impl StreamTopics {
     async fn info(&self, name: String) -> Result<Option<TopicInfo>> {
-        let stream: Value = match self.0.try_run(redis::cmd("XINFO").arg("STREAM").arg(&name)).await {
+        let stream: Value = match self.0.try_run(&name, redis::cmd("XINFO").arg("STREAM").arg(&name)).await {
             Ok(info) => info,
             Err(error) if error.to_string().contains("no such key") => return Ok(None),
             Err(error) => return Err(self.0.error(&error)),
@@ -91,8 +88,8 @@ impl StreamTopics {
         let end = |name: &str| {
             field(name).and_then(|entry| list(entry).first()).and_then(|id| EntryId::parse(text(id)?)).map(|id| id.position().0)
         };
-        let delayed = self.0.run(redis::cmd("ZCARD").arg(beside(&name, LATER))).await?;
-        let groups = self.0.run(redis::cmd("XINFO").arg("GROUPS").arg(&name)).await?;
+        let delayed = self.0.run(&name, redis::cmd("ZCARD").arg(beside(&name, LATER))).await?;
+        let groups = self.0.run(&name, redis::cmd("XINFO").arg("GROUPS").arg(&name)).await?;
         let of_people =
             list(&groups).iter().filter(|group| self::field(group, "name").and_then(text).is_some_and(|n| !n.starts_with(BROADCAST)));
         Ok(Some(TopicInfo {

@@ -7,9 +7,6 @@ end
 if not place_of(grave, tonumber(n)) then
   return 0
 end
-local new = text(reserve(queue, 1) + 1)
-redis.call('HSET', kept, 'm:' .. new, stamp(new, body))
-write_facts(kept, new, { 1, 0, 0, redrives, 0 })
-redis.call('ZADD', due, text(clock()), new)
+make_alive(queue, due, kept, redrives, body)
 take_out(grave, n)
 return 1
