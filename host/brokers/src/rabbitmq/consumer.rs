@@ -81,6 +81,7 @@ impl Consuming {
         if let Some(binding) = &binding {
             self.bind(&open, &queue, binding).await?;
         }
+        open.until_kept([queue.name.as_str()]).await;
         Ok(Home { topic: name.to_owned(), group: subscribe.group.clone(), queue, open, purged: watch::Sender::new(0) })
     }
 

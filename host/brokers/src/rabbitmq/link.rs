@@ -18,8 +18,9 @@ use super::trouble;
 /// Channels with confirms that are kept for the next batch: as many as batches may be under way at once without each making its own. A channel
 /// is a few processes of the server's; it allows a connection 2,047 unless it was told otherwise.
 const SPARE_CHANNELS: usize = 256;
-/// How long a server may forget a quorum queue that it has just made, with all that is in it, when it crashes: the names of such queues are in
-/// a file that Erlang writes up to three seconds later. Seen on 3.10.8. <https://www.erlang.org/doc/apps/stdlib/dets.html>
+/// How long a server may forget a durable queue that it has just made, with all that is in it, when it crashes. That Mnesia decided for the
+/// transaction is in a log that Erlang writes up to two seconds later; the names of quorum queues are in a file, up to three seconds later.
+/// Seen on 3.10.8. <https://www.erlang.org/doc/apps/kernel/disk_log.html> <https://www.erlang.org/doc/apps/stdlib/dets.html>
 const UNSURE: Duration = Duration::from_millis(3_100);
 
 /// Where a connection leads, and as whom. No `Debug`: there is a password in it.
@@ -178,16 +179,17 @@ impl Open {
         lock(&self.declared).insert(name.to_owned(), Instant::now());
     }
 
-    /// A quorum queue was made that was not there before.
+    /// A durable queue was made that was not there before.
     pub(super) fn was_made(&self, name: &str) {
         lock(&self.declared).insert(name.to_owned(), Instant::now() + UNSURE);
     }
 
     /// Waits until a crash of the server can take none of these queues: what was confirmed goes with its queue.
-    pub(super) async fn until_kept(&self, names: impl Iterator<Item = &str>) {
+    /// It happens once in a queue's life.
+    pub(super) async fn until_kept(&self, names: impl IntoIterator<Item = impl AsRef<str>>) {
         let latest = {
             let declared = lock(&self.declared);
-            names.filter_map(|name| declared.get(name)).max().copied()
+            names.into_iter().filter_map(|name| declared.get(name.as_ref()).copied()).max()
         };
         if let Some(latest) = latest {
             tokio::time::sleep_until(latest).await;

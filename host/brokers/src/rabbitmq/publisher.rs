@@ -84,9 +84,8 @@ impl Publishing {
         if letters.is_empty() {
             return Ok(answers);
         }
-        let waits: Vec<String> = delayed(&letters, &places, outbox).collect();
         let fates = post(&open, letters, self.0.confirm_timeout).await?;
-        open.until_kept(waits.iter().map(String::as_str)).await;
+        open.until_kept(&routes.queues).await;
         if fates.contains(&Fate::Unknown) {
             self.0.refuse_if_blocked(&open)?;
             // Silence without an alarm: the next try is over a connection that is known to live.
@@ -125,11 +124,6 @@ impl Publishing {
     }
 }
 
-/// Queues in which some of the letters wait.
-fn delayed(letters: &[Letter<'_>], places: &[(usize, usize)], outbox: &Outbox) -> impl Iterator<Item = String> {
-    letters.iter().zip(places).filter(|(_, (_, at))| outbox.delay(*at) > 0).map(|(letter, _)| letter.key.to_string())
-}
-
 /// Why a message does not leave.
 pub(super) enum Refusal {
     Message(PublishError),
@@ -160,12 +154,14 @@ pub(super) struct Routes<'a> {
     server: &'a Server,
     open: &'a Open,
     last: Option<(String, Route)>,
+    /// Queues by whose way messages go.
+    queues: Vec<String>,
     listening: HashSet<String>,
 }
 
 impl<'a> Routes<'a> {
     pub(super) fn new(server: &'a Server, open: &'a Open) -> Self {
-        Routes { server, open, last: None, listening: HashSet::new() }
+        Routes { server, open, last: None, queues: Vec::new(), listening: HashSet::new() }
     }
 
     /// The message at `at` as it leaves. What it needs on the server is there then.
@@ -205,6 +201,7 @@ impl<'a> Routes<'a> {
         match &route {
             Route::Queue(queue) => {
                 queue.ensure(self.open, self.server.declare).await?;
+                self.queues.push(queue.name.clone());
                 self.server.saw(topic);
             }
             Route::Exchange(exchange, _) => exchange.declare(self.open, self.server.declare).await?,
@@ -228,7 +225,7 @@ impl<'a> Routes<'a> {
     }
 
     /// The queue in which a message waits before it goes its way.
-    async fn delayed(&self, route: &Route, topic: &str, delay: u64) -> Result<String, Refusal> {
+    async fn delayed(&mut self, route: &Route, topic: &str, delay: u64) -> Result<String, Refusal> {
         let tier = Tier::of(Duration::from_millis(delay)).filter(|_| delay <= LONGEST_DELAY);
         let tier = tier.ok_or_else(|| unsupported("RabbitMQ delays a message by 30 days at most"))?;
         let waits = match route {
@@ -238,7 +235,9 @@ impl<'a> Routes<'a> {
             }
             Route::Reply(_) => return Err(unsupported("an answer to a request cannot be delayed: who asked waits for it")),
         };
-        Ok(waits.declare(self.open, self.server.declare, tier).await?)
+        let queue = waits.declare(self.open, self.server.declare, tier).await?;
+        self.queues.push(queue.clone());
+        Ok(queue)
     }
 }
 

@@ -45,7 +45,7 @@ impl Settling {
         }
         let queues: Vec<String> = letters.iter().map(|letter| letter.key.to_string()).collect();
         let fates = post(&open, letters, self.server.confirm_timeout).await?;
-        open.until_kept(queues.iter().map(String::as_str)).await;
+        open.until_kept(&queues).await;
         let mut failed = None;
         let mut held = lock(&self.held);
         for ((tag, _, how), fate) in copies.iter().zip(fates) {

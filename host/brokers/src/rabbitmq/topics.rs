@@ -45,6 +45,7 @@ impl Topics for Catalog {
                     let is_new = look(&open, topic).await?.is_none();
                     open.is_gone(topic);
                     Queue::shared(topic.to_owned(), &own).declare(&open, Declare::Create).await?;
+                    open.until_kept([topic]).await;
                     is_new
                 }
             };

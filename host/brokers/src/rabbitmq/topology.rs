@@ -54,7 +54,7 @@ pub(super) struct Waits<'a> {
 }
 
 impl Exchange {
-    /// Makes it, or looks whether it is there.
+    /// Makes it, or looks whether it is there. What is promised of one that was made holds only [later](Open::until_kept).
     pub(super) async fn declare(&self, open: &Open, mode: Declare) -> Result<(), BrokerError> {
         let known = format!("exchange {}", self.name);
         if mode == Declare::None || open.has_declared(&known) {
@@ -82,7 +82,7 @@ impl Queue {
         Queue { name, exclusive: false, settings: settings.clone() }
     }
 
-    /// Makes it, or looks whether it is there.
+    /// Makes it, or looks whether it is there. What is promised of one that was made holds only [later](Open::until_kept).
     pub(super) async fn declare(&self, open: &Open, mode: Declare) -> Result<(), BrokerError> {
         let mode = if self.exclusive { Declare::Create } else { mode };
         if mode == Declare::None || open.has_declared(&self.name) {
@@ -94,11 +94,7 @@ impl Queue {
             exclusive: self.exclusive,
             ..Default::default()
         };
-        let is_quorum = self.settings.queue_type == QueueType::Quorum && mode == Declare::Create && !self.exclusive;
-        make(open, &self.name, options, self.arguments(), is_quorum).await?;
-        // It happens once in a queue's life.
-        open.until_kept(std::iter::once(self.name.as_str())).await;
-        Ok(())
+        make(open, &self.name, options, self.arguments()).await
     }
 
     /// The same for who only publishes to it: how a queue is kept that is there already is its readers' to say.
@@ -178,14 +174,14 @@ impl Waits<'_> {
             table.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
         }
         let options = QueueDeclareOptions { durable, exclusive: self.exclusive, ..Default::default() };
-        make(open, &name, options, table, durable).await?;
+        make(open, &name, options, table).await?;
         Ok(name)
     }
 }
 
 /// Declares a queue, and remembers whether a crash could take it.
-async fn make(open: &Open, name: &str, options: QueueDeclareOptions, arguments: FieldTable, is_quorum: bool) -> Result<(), BrokerError> {
-    let is_new = is_quorum && look(open, name).await?.is_none();
+async fn make(open: &Open, name: &str, options: QueueDeclareOptions, arguments: FieldTable) -> Result<(), BrokerError> {
+    let is_new = options.durable && !options.passive && look(open, name).await?.is_none();
     let channel = open.channel().await?;
     let declared = open.within(channel.queue_declare(short(name)?, options, arguments)).await;
     declared.map_err(|e| trouble::told(&format!("queue {name:?}"), &e))?;
