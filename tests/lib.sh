@@ -81,6 +81,13 @@ need_deny() {
 need_servers() {
     tests/servers/install && return
     [ "${CI:-}" != true ] || exit 1
+    source tests/servers/librdkafka.sh
+    local missing
+    missing=$(missing_for_librdkafka | paste -sd' ')
+    if [ -n "$missing" ]; then
+        echo "the client of Kafka cannot be compiled without $missing: install that, then run this again" >&2
+        exit 1
+    fi
     echo "without them the tests of their adapters are skipped" >&2
 }
 

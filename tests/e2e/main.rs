@@ -4,6 +4,7 @@
 
 mod examples;
 mod forgetful;
+mod guarded;
 mod host;
 mod jetstream;
 mod jobs;

@@ -1,6 +1,7 @@
 //! Every way in which a configuration and a server do not fit: `check --connect` says in one sentence what, where and what to do, soon, with the
 //! exit code that is documented, and changes nothing on the server.
 
+mod kafka;
 mod nats;
 mod rabbitmq;
 mod redis;

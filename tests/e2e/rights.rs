@@ -3,6 +3,7 @@
 use longshore_testkit::servers::{Nats, NatsOptions, Redis, RedisOptions};
 use serde_json::json;
 
+use super::guarded::{guarded, user};
 use super::host::{Guest, Project, eventually, guest};
 use super::jetstream::{consumer, stream};
 use super::rabbit::secured;
@@ -70,6 +71,22 @@ fn the_rights_of_the_page_are_enough_for_rabbitmq() {
     project.ok(&["run", "--until-idle"]);
     let dead = project.ok(&["consume", "orders.billing.dlq", "--group", "clerk", "--count", "1"]);
     assert!(dead.contains("\"longshore-dead-attempts\":\"2\""), "{dead}");
+}
+
+#[test]
+fn the_rights_of_the_page_are_enough_for_kafka() {
+    let Some((kafka, _)) = guarded() else { return };
+    let project = project(&user(kafka, "host", "secret"), "");
+    let checked = project.ok(&["check", "--connect"]);
+    assert!(checked.contains("healthy"), "{checked}");
+    ["good", "trap"].iter().for_each(|payload| drop(project.ok(&["publish", "orders", payload])));
+    project.ok(&["run", "--until-idle"]);
+    let dead = project.ok(&["dlq", "list", "--output", "json"]);
+    assert!(dead.lines().count() == 1 && dead.contains("\"attempts\":2"), "{dead}");
+    assert_eq!(project.ok(&["dlq", "redrive"]).trim(), "redriven 1");
+    project.ok(&["topics", "list"]);
+    project.ok(&["groups", "list"]);
+    project.ok(&["topics", "purge", "orders.billing.dlq", "--yes"]);
 }
 
 /// The subjects that the page lists for publishing or subscribing, as the server's configuration writes them.

@@ -3,6 +3,7 @@
 use longshore_testkit::servers::tls::Authority;
 use longshore_testkit::servers::{Nats, NatsOptions, Redis, RedisOptions};
 
+use super::guarded::guarded;
 use super::host::{Project, text};
 use super::rabbit::secured;
 
@@ -42,4 +43,10 @@ fn an_authority_that_is_named_is_trusted_in_place_of_the_systems_on_jetstream() 
     let ours = Authority::new();
     let Some(nats) = Nats::start(&NatsOptions::default().tls(&ours)) else { return };
     check(&format!("type = \"nats-jetstream\"\nurl = \"tls://localhost:{}\"", nats.port()), &ours);
+}
+
+#[test]
+fn an_authority_that_is_named_is_trusted_in_place_of_the_systems_on_kafka() {
+    let Some((kafka, ours)) = guarded() else { return };
+    check(&format!("type = \"kafka\"\nbootstrap-servers = \"localhost:{}\"", kafka.tls_port()), ours);
 }

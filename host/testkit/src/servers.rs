@@ -28,7 +28,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use disk::Disk;
-pub use kafka::{Kafka, KafkaCluster, KafkaOptions};
+pub use kafka::{Kafka, KafkaCluster, KafkaOptions, Operation, Resource};
 pub use nats::{Nats, NatsOptions};
 pub use ports::free as free_port;
 pub use rabbitmq::{Alarm, RabbitMq, RabbitMqOptions};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use longshore_core::{BoxFuture, BrokerError, Clock, Connect, Connection, TopicSettings};
+use longshore_core::{BoxFuture, BrokerError, Clock, Connect, Connection, Finding, TopicSettings};
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -40,7 +40,7 @@ impl Broker {
     /// Connects, within `connect-timeout`.
     pub(super) async fn open(config: Config, connect: Connect) -> Result<Arc<Self>, BrokerError> {
         let common = properties::common(&config, &connect)?;
-        let watch = Watch::new(&connect.name, config.bootstrap_servers.text());
+        let watch = Watch::new(&connect.name, config.bootstrap_servers.text(), config.protocol().encrypts());
         let wrong = |error: KafkaError| match error {
             KafkaError::ClientConfig(_, words, key, _) => BrokerError::give_up(format!("properties: {key:?}: {words}")),
             other => BrokerError::give_up(format!("no client of Kafka can be made: {other}")),
@@ -156,6 +156,10 @@ impl Connection for Broker {
             let flushed = blocking(move || if native.in_flight_count() == 0 { Ok(()) } else { native.flush(patience) }).await;
             flushed.map_err(|error| trouble::told("flushing", &error))
         })
+    }
+
+    fn check_server(&self) -> BoxFuture<'_, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(super::check::server(self))
     }
 }
 

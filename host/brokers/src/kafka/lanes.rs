@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream;
-use longshore_core::{BoxFuture, BrokerError, Consumer, Fix, Lane, Lanes, Order, Ranges, Subscribe, Waiting};
+use longshore_core::{BoxFuture, BrokerError, Consumer, Finding, Fix, Intent, Lane, Lanes, Order, Ranges, Subscribe, Waiting};
 
 use super::acks::LaneAcks;
 use super::broker::{Broker, blocking};
@@ -43,6 +43,10 @@ impl Consumer for Consuming {
                 Some((lane, handle))
             })) as Lanes)
         })
+    }
+
+    fn check<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(super::check::subscription(&self.0, intent))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use longshore_core::{BrokerError, Fix, TopicSettings};
 use rdkafka::admin::{AdminOptions, AlterConfig, ConfigSource, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::Producer as _;
 
 use super::broker::{Broker, blocking};
 use super::config::Topic as Keys;
@@ -52,6 +53,11 @@ impl Spec {
         }
         let number = |n: Option<u16>| n.map_or(-1, i32::from);
         Ok(Spec { partitions: number(keys.partitions), copies: number(keys.replication_factor.map(u16::from)), settings: all })
+    }
+
+    fn asked_of<'a>(&'a self, topic: &'a str) -> NewTopic<'a> {
+        let new = NewTopic::new(topic, self.partitions, TopicReplication::Fixed(self.copies));
+        self.settings.iter().fold(new, |new, (name, value)| new.set(name, value))
     }
 }
 
@@ -155,12 +161,8 @@ impl Broker {
 
     /// Makes a topic; `false` where it is there.
     async fn make(&self, topic: &str, spec: &Spec) -> Result<bool, BrokerError> {
-        let mut new = NewTopic::new(topic, spec.partitions, TopicReplication::Fixed(spec.copies));
-        for (name, value) in &spec.settings {
-            new = new.set(name, value);
-        }
         let doing = || format!("making topic {topic:?}");
-        let made = self.admin.create_topics([&new], &self.admin_options()).await;
+        let made = self.admin.create_topics([&spec.asked_of(topic)], &self.admin_options()).await;
         match made.map_err(|error| trouble::told(&doing(), &error))?.pop() {
             Some(Err((_, Code::TopicAlreadyExists))) => Ok(false),
             Some(Err((_, code))) => Err(trouble::of_code(&doing(), code)),
@@ -169,6 +171,17 @@ impl Broker {
                 Ok(true)
             }
         }
+    }
+
+    /// Why topics could not be made as they are kept. None is.
+    pub(super) async fn could_not_make(&self, topics: &[String]) -> Result<Vec<(String, Code)>, BrokerError> {
+        let none = TopicSettings::default();
+        let specs: Vec<Spec> =
+            topics.iter().map(|topic| Spec::of(topic, self.kept.get(topic).unwrap_or(&none))).collect::<Result<_, _>>()?;
+        let new: Vec<NewTopic<'_>> = topics.iter().zip(&specs).map(|(topic, spec)| spec.asked_of(topic)).collect();
+        let answers = self.admin.create_topics(&new, &self.admin_options().validate_only(true)).await;
+        let answers = answers.map_err(|error| trouble::told("asking whether topics could be made", &error))?;
+        Ok(answers.into_iter().filter_map(Result::err).filter(|(_, code)| *code != Code::TopicAlreadyExists).collect())
     }
 
     /// Makes a topic, or changes how an existing one is kept, as far as anything is said of it. Says whether it is new.
@@ -249,8 +262,20 @@ impl Broker {
         Ok(own.filter_map(|(name, _, value)| Some((name, value?))).collect())
     }
 
-    async fn setting(&self, topic: &str, wanted: &str) -> Result<Option<String>, BrokerError> {
+    pub(super) async fn setting(&self, topic: &str, wanted: &str) -> Result<Option<String>, BrokerError> {
         Ok(self.describe(topic).await?.into_iter().find(|(name, _, _)| name == wanted).and_then(|(_, _, value)| value))
+    }
+
+    /// The settings of the broker that answers; none where our user may not see them.
+    pub(super) async fn server_settings(&self) -> Result<BTreeMap<String, String>, BrokerError> {
+        let native = self.post.native();
+        let patience = self.patience();
+        let asked = blocking(move || native.client().fetch_metadata(None, patience).map(|told| told.orig_broker_id())).await;
+        let id = asked.map_err(|error| trouble::told("who answers", &error))?;
+        let found = self.admin.describe_configs([&ResourceSpecifier::Broker(id)], &self.admin_options()).await;
+        let found = found.map_err(|error| trouble::told("the settings of a broker", &error))?.pop();
+        let entries = found.and_then(Result::ok).map(|resource| resource.entries).unwrap_or_default();
+        Ok(entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
     }
 
     async fn describe(&self, topic: &str) -> Result<Vec<(String, ConfigSource, Option<String>)>, BrokerError> {

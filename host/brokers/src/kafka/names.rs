@@ -23,6 +23,11 @@ impl Tier {
         Tier(u8::try_from(at).expect("there are few"))
     }
 
+    /// The tiers of all delays from `shortest` to `longest`.
+    pub(super) fn between(shortest: Duration, longest: Duration) -> impl Iterator<Item = Tier> {
+        (Tier::of(shortest).0..=Tier::of(longest).0).map(Tier)
+    }
+
     pub(super) fn all() -> impl Iterator<Item = Tier> {
         (0..).take(TIERS.len()).map(Tier)
     }

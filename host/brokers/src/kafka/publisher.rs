@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use longshore_core::row::Row;
-use longshore_core::{BoxFuture, BrokerError, Outbox, PublishError, Publisher, headers};
+use longshore_core::{BoxFuture, BrokerError, Finding, Outbox, PublishError, Publisher, headers};
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::broker::Broker;
@@ -39,6 +39,10 @@ impl Publisher for Publishing {
             }
             Ok(answers)
         })
+    }
+
+    fn check<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(super::check::publishing(&self.0, topic))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use longshore_core::BrokerError;
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::time::Instant;
@@ -47,6 +47,8 @@ pub(super) fn each(
                     return Ok(());
                 }
             }
+            // The name is that of no group: no right to it is needed.
+            Some(Err(error)) if error.rdkafka_error_code() == Some(Code::GroupAuthorizationFailed) => {}
             Some(Err(error)) if trouble::told("", &error).fix != longshore_core::Fix::Retry => return Err(trouble::told(&doing(), &error)),
             _ if Instant::now() > until => return Err(BrokerError::retry(format!("{}: nothing came in time", doing()))),
             _ => {}

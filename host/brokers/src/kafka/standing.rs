@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use longshore_core::BrokerError;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::TopicPartitionList;
+use tokio::time::Instant;
 
 use super::book::progress_of;
 use super::broker::{Broker, blocking};
@@ -13,6 +15,9 @@ use super::dead::REMOVED;
 use super::names::is_retries;
 use super::progress::Progress;
 use super::{reading, trouble};
+
+/// Between two questions for a group that nobody keeps yet.
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 
 /// What a group committed of the partitions of a topic.
 pub(super) type Stands = BTreeMap<i32, Progress>;
@@ -29,14 +34,25 @@ impl Broker {
         if list.count() == 0 {
             return Ok(stands);
         }
-        let found = self.reader(group, false)?.committed_offsets(list, self.patience());
-        let found = found.map_err(|error| trouble::told(&format!("offsets of group {group:?}"), &error))?;
+        let found = self.committed(group, &list)?;
         for (topic, partition) in all {
             if let Some((offset, note)) = reading::stands(&found, topic, partition) {
                 stands.entry(topic.clone()).or_default().insert(partition, progress_of(topic, partition, offset, &note));
             }
         }
         Ok(stands)
+    }
+
+    fn committed(&self, group: &str, list: &TopicPartitionList) -> Result<TopicPartitionList, BrokerError> {
+        let (reader, until) = (self.reader(group, false)?, Instant::now() + self.patience());
+        loop {
+            match reader.committed_offsets(list.clone(), self.patience()) {
+                Err(error) if error.rdkafka_error_code().is_some_and(trouble::is_moving) && Instant::now() < until => {
+                    std::thread::sleep(LOOK);
+                }
+                found => return found.map_err(|error| trouble::told(&format!("offsets of group {group:?}"), &error)),
+            }
+        }
     }
 
     /// The groups that read with offsets, but for ours. Blocks.

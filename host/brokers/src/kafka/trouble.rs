@@ -50,6 +50,11 @@ fn advice(code: Code) -> &'static str {
     }
 }
 
+/// Whether a group is between two keepers: whoever asks again soon is answered. A cluster that has just begun is so, too.
+pub(super) fn is_moving(code: Code) -> bool {
+    matches!(code, Code::CoordinatorLoadInProgress | Code::CoordinatorNotAvailable | Code::NotCoordinator)
+}
+
 /// The error, as a sentence on what was being done.
 pub(super) fn told(doing: &str, error: &KafkaError) -> BrokerError {
     match error.rdkafka_error_code() {

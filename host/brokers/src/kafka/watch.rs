@@ -20,13 +20,14 @@ pub(super) struct Watch {
     pub(super) name: String,
     /// Where it is.
     servers: String,
+    encrypts: bool,
     last: Mutex<Option<BrokerError>>,
     told: Notify,
 }
 
 impl Watch {
-    pub(super) fn new(name: &str, servers: String) -> Arc<Self> {
-        Arc::new(Watch { name: name.into(), servers, last: Mutex::default(), told: Notify::new() })
+    pub(super) fn new(name: &str, servers: String, encrypts: bool) -> Arc<Self> {
+        Arc::new(Watch { name: name.into(), servers, encrypts, last: Mutex::default(), told: Notify::new() })
     }
 
     pub(super) fn log(&self, level: Level, facility: &str, message: &str) {
@@ -60,7 +61,11 @@ impl Watch {
     pub(super) fn unanswered(&self, doing: &str) -> BrokerError {
         match self.last().clone() {
             Some(error) => BrokerError { fix: if error.fix == Fix::GiveUp { Fix::GiveUp } else { Fix::Reconnect }, what: error.what },
-            None => BrokerError::reconnect(format!("Kafka at {} does not answer: {doing}", self.servers)),
+            // A broker that wants TLS answers with an alert, of which the client tells nothing.
+            None => {
+                let help = if self.encrypts { "" } else { "; if its brokers want TLS, set `tls.enabled`" };
+                BrokerError::reconnect(format!("Kafka at {} does not answer: {doing}{help}", self.servers))
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod options;
+mod rights;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -20,6 +21,7 @@ use super::{ports, program};
 
 pub use cluster::KafkaCluster;
 pub use options::KafkaOptions;
+pub use rights::{Operation, Resource};
 
 use options::{Node, Ports};
 
