@@ -79,6 +79,12 @@ fn orders_become_payments_on_jetstream() {
     orders_become_payments("nats", ("NATS_URL", &nats.url()));
 }
 
+#[test]
+fn orders_become_payments_on_kafka() {
+    let Some(kafka) = servers::kafka() else { return };
+    orders_become_payments("kafka", ("KAFKA_BOOTSTRAP_SERVERS", &kafka.address()));
+}
+
 /// A host on an example. Killed when dropped.
 struct Running(Child);
 
@@ -160,6 +166,12 @@ fn the_orders_example_survives_a_stop_of_nats() {
     the_numbers_add_up("nats", ("NATS_URL", &nats.url()), &nats.server, &["--set", lent]);
 }
 
+#[test]
+fn the_orders_example_survives_a_stop_of_kafka() {
+    let Some(kafka) = servers::Kafka::start(&servers::KafkaOptions::default()) else { return };
+    the_numbers_add_up("kafka", ("KAFKA_BOOTSTRAP_SERVERS", &kafka.address()), &kafka.server, &[]);
+}
+
 /// The same handler is promised what its broker can give, and no more.
 #[test]
 fn explain_tells_what_each_broker_promises() {
@@ -169,6 +181,7 @@ fn explain_tells_what_each_broker_promises() {
         (&[][..], "embedded", "effectively once on one machine", atomic),
         (&["--env", "redis"], "redis-streams", "at least once", atomic),
         (&["--env", "rabbitmq"], "rabbitmq", "at least once", confirmed),
+        (&["--env", "kafka"], "kafka", "at least once", confirmed),
         (&["--env", "nats"], "nats-jetstream", "at least once", confirmed),
     ] {
         let (good, told) = longshore("orders", &[], &[&["explain", "--output", "json"][..], env].concat());
