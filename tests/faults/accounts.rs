@@ -68,10 +68,17 @@ pub(crate) struct Accounts {
     confirmed: BTreeSet<u64>,
     /// Published, and no confirm came: may be there or not.
     unsure: BTreeSet<u64>,
-    out: BTreeMap<u64, u64>,
-    dead: BTreeMap<u64, u64>,
-    /// In the order in which they were seen first.
-    first_seen: Vec<u64>,
+    out: BTreeMap<u64, Seen>,
+    dead: BTreeMap<u64, Seen>,
+}
+
+/// How a message came out.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// How often.
+    times: u64,
+    /// Where its first copy stands in the topic.
+    first_at: u64,
 }
 
 impl Accounts {
@@ -83,14 +90,12 @@ impl Accounts {
         self.unsure.insert(number);
     }
 
-    /// A message came out, `again` when it is the collector's own redelivery and no new one.
-    pub(crate) fn see(&mut self, place: Place, number: u64, again: bool) {
-        let seen = if place == Place::Out { &mut self.out } else { &mut self.dead };
-        let count = seen.entry(number).or_default();
-        if *count == 0 {
-            self.first_seen.push(number);
-        }
-        *count += u64::from(*count == 0 || !again);
+    /// A message stands at a position of what came out; `again` when it is the collector's own redelivery and no new one.
+    pub(crate) fn see(&mut self, place: Place, number: u64, position: u64, again: bool) {
+        let ended = if place == Place::Out { &mut self.out } else { &mut self.dead };
+        let seen = ended.entry(number).or_insert(Seen { times: 0, first_at: position });
+        seen.times += u64::from(seen.times == 0 || !again);
+        seen.first_at = seen.first_at.min(position);
     }
 
     /// Confirmed ones of which nothing came yet.
@@ -105,7 +110,7 @@ impl Accounts {
 
     /// How often something came more than once.
     pub(crate) fn doubled(&self) -> u64 {
-        self.out.values().chain(self.dead.values()).map(|n| n - 1).sum()
+        self.out.values().chain(self.dead.values()).map(|seen| seen.times - 1).sum()
     }
 
     /// Nothing is lost, nothing ends in the wrong place, nothing comes that nobody sent, and no more is doubled than `may_double`.
@@ -130,12 +135,17 @@ impl Accounts {
         assert!(lost.len() <= may_lose, "{} lost, at most {may_lose} can be explained: {lost:?}\n{self}", lost.len());
     }
 
-    /// Messages of one key came out one after another. Rejected ones leave by another way and are not compared.
+    /// Messages of one key came out one after another: so they stand in the topic, whatever order the collector was given them in. Rejected
+    /// ones leave by another way and are not compared.
     pub(crate) fn assert_in_order(&self) {
-        let mut last: BTreeMap<String, u64> = BTreeMap::new();
-        for number in self.first_seen.iter().filter(|n| self.out.contains_key(n)) {
-            let before = last.insert(Id::new(*number).key(), *number);
-            assert!(before.is_none_or(|before| before < *number), "{number} came after {before:?} of its key\n{self}");
+        let mut last: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for (number, seen) in &self.out {
+            let before = last.insert(Id::new(*number).key(), (seen.first_at, *number));
+            assert!(
+                before.is_none_or(|(at, _)| at < seen.first_at),
+                "{before:?} came after {number} of its key, at {}\n{self}",
+                seen.first_at
+            );
         }
     }
 }
@@ -160,34 +170,41 @@ fn the_bookkeeping_sees_what_is_lost_doubled_and_out_of_order() {
         result.is_ok()
     };
     let good = |a: &mut Accounts| {
-        a.see(Place::Out, 0, false);
-        a.see(Place::Dead, 10, false);
+        a.see(Place::Out, 0, 1, false);
+        a.see(Place::Dead, 10, 1, false);
     };
     assert!(kept(&|a| {
         good(a);
-        a.see(Place::Out, 200, false);
-        a.see(Place::Out, 200, true);
+        a.see(Place::Out, 200, 2, false);
+        a.see(Place::Out, 200, 2, true);
     }));
     assert!(!kept(&|a| good(a)), "200 is lost");
     assert!(
-        !kept(&|a| {
-            a.see(Place::Out, 200, false);
+        kept(&|a| {
+            a.see(Place::Out, 200, 2, false);
             good(a);
         }),
-        "200 came before 0, which has its key"
+        "the collector was given 0 later; it stands first"
     );
     assert!(
         !kept(&|a| {
             good(a);
-            a.see(Place::Out, 200, false);
-            a.see(Place::Out, 200, false);
+            a.see(Place::Out, 200, 0, false);
+        }),
+        "200 stands before 0, which has its key"
+    );
+    assert!(
+        !kept(&|a| {
+            good(a);
+            a.see(Place::Out, 200, 2, false);
+            a.see(Place::Out, 200, 2, false);
         }),
         "200 came twice"
     );
     assert!(
         !kept(&|a| {
             good(a);
-            a.see(Place::Dead, 200, false);
+            a.see(Place::Dead, 200, 2, false);
         }),
         "200 is good and dead"
     );

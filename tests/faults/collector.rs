@@ -64,7 +64,7 @@ async fn drain(mut lane: Lane, place: Place, accounts: &Mutex<Accounts>) -> Resu
         let mut round = Settled::default();
         for i in 0..batch.len() {
             if let Some(id) = batch.get(i).payload.and_then(Id::of_payload) {
-                accounts.lock().unwrap().see(place, id.number, batch.facts(i).deliveries > 1);
+                accounts.lock().unwrap().see(place, id.number, batch.receipt(i).position, batch.facts(i).deliveries > 1);
             }
             up_to = up_to.max(Some(batch.receipt(i).position));
             round.finished.push(batch.receipt(i));
