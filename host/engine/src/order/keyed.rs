@@ -3,7 +3,7 @@
 //! Each key has a line of positions, of messages that are here and of those that are *away*, waiting in the broker for a retry. Only the
 //! head of the line may run; so a retry that waits holds its key and nothing else.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -11,52 +11,15 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use longshore_core::{Batch, Waiting};
 
+use self::line::{Away, Held, Line, Place};
 use super::{Picked, Seqs};
+
+mod line;
 
 /// Fixed, so that a simulation replays. A collision makes two keys share a line, which is only slower.
 const HASH: FixedState = FixedState::with_seed(0x4c6f_6e67_7368_6f72);
 /// When a retry comes again that was waiting before this lane began is not known: as if it were due.
 const UNKNOWN_DUE: u64 = 0;
-
-/// One message that waits.
-#[derive(Debug, Clone)]
-struct Held {
-    batch: Arc<Batch>,
-    index: usize,
-    seq: u64,
-    alone: bool,
-}
-
-/// A place in a key's line.
-#[derive(Debug)]
-enum Place {
-    Here(Held),
-    /// With the broker.
-    Away(Away),
-}
-
-/// A message that is with the broker.
-#[derive(Debug, Clone, Copy)]
-struct Away {
-    /// Until about that time in milliseconds since the Unix epoch.
-    due: u64,
-    /// Not for its own sake: to make room.
-    parked: bool,
-}
-
-/// One key's messages by position.
-#[derive(Debug, Default)]
-struct Line {
-    places: BTreeMap<u64, Place>,
-    running: bool,
-    queued: bool,
-}
-
-impl Line {
-    fn may_run(&self) -> bool {
-        !self.running && matches!(self.places.first_key_value(), Some((_, Place::Here(_))))
-    }
-}
 
 /// What may run next.
 #[derive(Debug)]
@@ -70,7 +33,10 @@ enum Ready {
 #[derive(Debug)]
 pub(crate) struct Keyed {
     whole_lane: bool,
+    /// Of keys that have something here or in a call: as many as there is room for, however many retries wait.
     lines: HashMap<u64, Line, FixedState>,
+    /// Of keys whose messages are all away. Apart, since there can be very many, and hardly one is looked at.
+    held: HashMap<u64, Line, FixedState>,
     ready: VecDeque<Ready>,
     /// Messages that are here, whether they may run or not.
     here: usize,
@@ -82,11 +48,11 @@ pub(crate) struct Keyed {
 
 impl Keyed {
     pub(super) fn new(whole_lane: bool, waiting: &[Waiting]) -> Self {
-        let (lines, ready) = (HashMap::with_hasher(HASH), VecDeque::new());
-        let mut keyed = Keyed { whole_lane, lines, ready, here: 0, parked: 0, replaced: Vec::new() };
+        let (lines, held, ready) = (HashMap::with_hasher(HASH), HashMap::with_hasher(HASH), VecDeque::new());
+        let mut keyed = Keyed { whole_lane, lines, held, ready, here: 0, parked: 0, replaced: Vec::new() };
         for w in waiting {
             if let Some(key) = keyed.key(w.key.as_deref()) {
-                keyed.lines.entry(key).or_default().places.insert(w.position, Place::Away(Away { due: UNKNOWN_DUE, parked: false }));
+                keyed.held.entry(key).or_default().put(w.position, Place::Away(Away { due: UNKNOWN_DUE, parked: false }));
             }
         }
         keyed
@@ -124,22 +90,26 @@ impl Keyed {
         let at = picked.from + index;
         if let Some(key) = self.key(picked.batch.row(at).key()) {
             let position = picked.batch.receipt(at).position;
-            let place = self.lines.entry(key).or_default().places.entry(position).or_insert(Place::Away(Away { due, parked: false }));
-            // A second delivery of it that is here already stays: it is what came again.
-            if let Place::Away(away) = place {
-                away.due = due;
+            let line = self.line(key);
+            match line.at(position) {
+                // A second delivery of it that is here already stays: it is what came again.
+                Some(Place::Here(_)) => {}
+                Some(Place::Away(Away { parked, .. })) => drop(line.put(position, Place::Away(Away { due, parked: *parked }))),
+                None => drop(line.put(position, Place::Away(Away { due, parked: false }))),
             }
+            self.go_on(key);
         }
     }
 
     pub(super) fn given_up(&mut self, picked: &Picked, index: usize) {
         let at = picked.from + index;
         let Some(key) = self.key(picked.batch.row(at).key()) else { return };
-        let Some(line) = self.lines.get_mut(&key) else { return };
+        let line = self.line(key);
         let position = picked.batch.receipt(at).position;
-        if let Some(Place::Away(away)) = line.places.get(&position) {
-            self.parked -= usize::from(away.parked);
-            line.places.remove(&position);
+        if let Some(Place::Away(Away { parked, .. })) = line.at(position) {
+            let parked = usize::from(*parked);
+            line.remove(position);
+            self.parked -= parked;
         }
         self.go_on(key);
     }
@@ -153,12 +123,20 @@ impl Keyed {
         }
     }
 
-    /// Offers what is left of a line, or forgets it.
+    /// A key's line, which is one of those that are looked at from now on.
+    fn line(&mut self, key: u64) -> &mut Line {
+        self.lines.entry(key).or_insert_with(|| self.held.remove(&key).unwrap_or_default())
+    }
+
+    /// Offers what is left of a line, lays it aside while it is away, or forgets it.
     fn go_on(&mut self, key: u64) {
-        if self.lines.get(&key).is_some_and(|l| l.places.is_empty() && !l.running) {
-            self.lines.remove(&key);
-        } else {
+        let Some(line) = self.lines.get(&key) else { return };
+        if !line.is_away() {
             self.offer(key);
+        } else if let Some(line) = self.lines.remove(&key)
+            && !line.is_over()
+        {
+            self.held.insert(key, line);
         }
     }
 
@@ -172,13 +150,9 @@ impl Keyed {
         let mut held: Vec<u64> = self.lines.iter().filter(|(_, l)| !l.may_run() && !l.running).map(|(k, _)| *k).collect();
         held.sort_unstable();
         for key in held {
-            let line = self.lines.get_mut(&key).expect("it was just listed");
-            let due = line.places.values().map(|p| if let Place::Away(away) = p { away.due } else { 0 }).max().unwrap_or(UNKNOWN_DUE);
-            for place in line.places.values_mut().filter(|p| matches!(p, Place::Here(_))) {
-                if let Place::Here(held) = std::mem::replace(place, Place::Away(Away { due, parked: true })) {
-                    parked.extend(gather(vec![held]).map(|p| (p, due)));
-                }
-            }
+            let (due, away) = self.line(key).park(UNKNOWN_DUE);
+            parked.extend(away.into_iter().filter_map(|held| Some((gather(vec![held])?, due))));
+            self.go_on(key);
         }
         self.here -= parked.len();
         self.parked += parked.len();
@@ -190,14 +164,16 @@ impl Keyed {
     }
 
     pub(super) fn waits_until(&self) -> Option<u64> {
-        let waited_for = self.lines.values().filter(|l| l.places.values().any(|p| matches!(p, Place::Here(_))));
-        waited_for.filter_map(|l| if let (_, Place::Away(away)) = l.places.first_key_value()? { Some(away.due) } else { None }).min()
+        let waited_for = self.lines.values().filter(|l| l.is_waited_for());
+        waited_for.filter_map(|l| if let Place::Away(away) = l.head()? { Some(away.due) } else { None }).min()
     }
 
     pub(super) fn is_behind(&self, picked: &Picked, index: usize) -> bool {
         let at = picked.from + index;
-        let Some(line) = self.key(picked.batch.row(at).key()).and_then(|key| self.lines.get(&key)) else { return false };
-        line.places.range(..picked.batch.receipt(at).position).any(|(_, place)| matches!(place, Place::Away(_)))
+        let Some(line) = self.key(picked.batch.row(at).key()).and_then(|key| self.lines.get(&key).or_else(|| self.held.get(&key))) else {
+            return false;
+        };
+        line.before(picked.batch.receipt(at).position).any(|place| matches!(place, Place::Away(_)))
     }
 
     pub(super) fn must_follow(&self, (later, index): (&Batch, usize), (earlier, at): (&Batch, usize)) -> bool {
@@ -211,7 +187,7 @@ impl Keyed {
 
     pub(super) fn each(&self, mut show: impl FnMut(&Batch, usize)) {
         let loose = self.ready.iter().filter_map(|r| if let Ready::Loose(held) = r { Some(held) } else { None });
-        let lined = self.lines.values().flat_map(|l| l.places.values());
+        let lined = self.lines.values().flat_map(Line::places);
         let lined = lined.filter_map(|p| if let Place::Here(held) = p { Some(held) } else { None });
         loose.chain(lined).for_each(|h| show(&h.batch, h.index));
     }
@@ -221,16 +197,11 @@ impl Keyed {
         let Some(line) = self.lines.get_mut(&key) else { return };
         line.queued = false;
         while taken.len() < most
-            && let Some(place) = line.places.first_entry()
-            && let Place::Here(held) = place.get()
+            && let Some(head) = line.head_here()
+            && (!head.alone || taken.is_empty())
         {
-            if held.alone && !taken.is_empty() {
-                break;
-            }
-            let alone = held.alone;
-            if let Place::Here(held) = place.remove() {
-                taken.push(held);
-            }
+            let alone = head.alone;
+            taken.extend(line.take_head());
             line.running = true;
             if alone {
                 break;
@@ -245,10 +216,7 @@ impl Keyed {
     fn starts_alone(&self, taken: &[Held]) -> bool {
         let head = match self.ready.front() {
             Some(Ready::Loose(held)) => Some(held),
-            Some(Ready::Key(key)) => self.lines.get(key).and_then(|l| match l.places.first_key_value() {
-                Some((_, Place::Here(held))) => Some(held),
-                _ => None,
-            }),
+            Some(Ready::Key(key)) => self.lines.get(key).and_then(Line::head_here),
             None => None,
         };
         !taken.is_empty() && head.is_some_and(|h| h.alone)
@@ -260,8 +228,7 @@ impl Keyed {
             return if front { self.ready.push_front(Ready::Loose(held)) } else { self.ready.push_back(Ready::Loose(held)) };
         };
         let position = held.batch.receipt(held.index).position;
-        let line = self.lines.entry(key).or_default();
-        let before = line.places.remove(&position);
+        let before = self.line(key).remove(position);
         self.parked -= usize::from(matches!(before, Some(Place::Away(Away { parked: true, .. }))));
         let (kept, dropped) = match before {
             // The newer delivery's receipt is the one that counts; what was requeued is older than what came meanwhile.
@@ -273,7 +240,7 @@ impl Keyed {
         // The older sequence number stays open: the mark must not pass a position that is still here.
         let seq = dropped.as_ref().map_or(kept.seq, |d| d.seq.min(kept.seq));
         self.replaced.extend(dropped.map(|d| (d.seq.max(kept.seq), d.batch.row(d.index).size())));
-        line.places.insert(position, Place::Here(Held { seq, ..kept }));
+        self.line(key).put(position, Place::Here(Held { seq, ..kept }));
         self.offer(key);
     }
 
