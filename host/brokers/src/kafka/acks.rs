@@ -49,7 +49,7 @@ impl Acks for LaneAcks {
             }
             self.send_again(round).await?;
             let mut book = self.cell.book();
-            round.finished.positions().iter().for_each(|position| book.finish(*position));
+            round.finished.iter().for_each(|receipt| book.finish(receipt));
             Ok(())
         })
     }
@@ -104,7 +104,7 @@ impl LaneAcks {
                     if let Some(log) = book.log(Some(waits.tier)) {
                         log.known_end = log.known_end.max(offset + 1);
                     }
-                    book.finish(waits.copy.position);
+                    book.replace(&waits.copy, (Some(waits.tier), offset));
                 }
                 Err(code) => {
                     self.handle.0.broker.forget(name);
@@ -141,7 +141,7 @@ impl LaneAcks {
     }
 
     fn letter<'l>(&self, waits: &'l Waits, name: &'l str, partition: i32, topic: &str) -> Letter<'l> {
-        let Copy { batch, index, position } = &waits.copy;
+        let Copy { batch, index, position, .. } = &waits.copy;
         let (row, facts) = (batch.row(*index), batch.facts(*index));
         let journey = Journey {
             topic: topic.into(),

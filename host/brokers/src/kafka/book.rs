@@ -8,7 +8,7 @@ use longshore_core::{Batch, Receipt};
 
 use super::names::Tier;
 use super::note;
-use super::place::Place;
+use super::place::{Delivered, Place, delivered};
 use super::progress::{Lost, Progress, Seen};
 
 /// Which of a lane's partitions: `None` is the topic's own.
@@ -38,7 +38,7 @@ impl Log {
 struct Held {
     batch: Arc<Batch>,
     index: usize,
-    places: Vec<(Which, i64)>,
+    places: Vec<Delivered>,
 }
 
 /// The book.
@@ -61,6 +61,7 @@ pub(super) struct Book {
 /// A copy to be made.
 pub(super) struct Copy {
     pub(super) position: u64,
+    of: Delivered,
     pub(super) batch: Arc<Batch>,
     pub(super) index: usize,
 }
@@ -151,18 +152,41 @@ impl Book {
     /// The copies that are still to be made for these deliveries.
     pub(super) fn copies<'r>(&self, again: impl Iterator<Item = Receipt<'r>>) -> Vec<Option<Copy>> {
         let copy = |receipt: Receipt<'_>| {
-            let held = self.held.get(&receipt.position)?;
-            Some(Copy { position: receipt.position, batch: Arc::clone(&held.batch), index: held.index })
+            let of = delivered(receipt.token)?;
+            let held = self.held.get(&receipt.position).filter(|held| held.places.contains(&of))?;
+            Some(Copy { position: receipt.position, of, batch: Arc::clone(&held.batch), index: held.index })
         };
         again.map(copy).collect()
     }
 
-    /// A delivery ended: it is finished wherever it came from.
-    pub(super) fn finish(&mut self, position: u64) {
-        let Some(held) = self.held.remove(&position) else { return };
-        for (which, offset) in held.places {
-            if let Some(log) = self.log(which) {
-                log.progress.finish(offset);
+    /// A delivery ended: its message is finished wherever it came from.
+    pub(super) fn finish(&mut self, receipt: Receipt<'_>) {
+        if let Some(held) = delivered(receipt.token).and_then(|of| self.take(receipt.position, of)) {
+            self.close(&held.places);
+        }
+    }
+
+    /// The copy of a delivery is kept there: its message is finished everywhere else. The copy may be in hand before word of it is.
+    pub(super) fn replace(&mut self, copy: &Copy, kept: Delivered) {
+        let Some(mut held) = self.take(copy.position, copy.of) else { return };
+        let places = std::mem::take(&mut held.places);
+        let (copies, others): (Vec<_>, Vec<_>) = places.into_iter().partition(|place| *place == kept);
+        self.close(&others);
+        if !copies.is_empty() {
+            self.held.insert(copy.position, Held { places: copies, ..held });
+        }
+    }
+
+    /// The message of a delivery that has not ended.
+    fn take(&mut self, position: u64, of: Delivered) -> Option<Held> {
+        self.held.get(&position).filter(|held| held.places.contains(&of))?;
+        self.held.remove(&position)
+    }
+
+    fn close(&mut self, places: &[Delivered]) {
+        for (which, offset) in places {
+            if let Some(log) = self.log(*which) {
+                log.progress.finish(*offset);
             }
         }
         self.completions += 1;
@@ -224,6 +248,7 @@ pub(super) fn progress_of(topic: &str, partition: i32, mark: i64, text: &str) ->
 mod tests {
     use longshore_core::{Facts, Message};
 
+    use super::super::place::token;
     use super::*;
 
     fn book() -> Book {
@@ -233,15 +258,20 @@ mod tests {
     /// Hands over messages by their positions.
     fn hand(book: &mut Book, places: &[(Which, i64, u64)]) {
         let mut batch = Batch::default();
-        for (_, _, position) in places {
+        for (which, offset, position) in places {
             let message = Message { id: "", topic: "t", key: None, payload: None, headers: std::iter::empty(), timestamp: 0, attempt: 1 };
-            batch.push(&message, Receipt { position: *position, token: &[] }, Facts::default());
+            batch.push(&message, Receipt { position: *position, token: &token((*which, *offset)) }, Facts::default());
         }
         let batch = Arc::new(batch);
         for (index, (which, offset, _)) in places.iter().enumerate() {
             assert_ne!(book.see(*which, *offset), Seen::Over);
             book.hold(*which, *offset, &batch, index);
         }
+    }
+
+    /// Word that a delivery ended.
+    fn finish(book: &mut Book, (which, offset, position): (Which, i64, u64)) {
+        book.finish(Receipt { position, token: &token((which, offset)) });
     }
 
     fn own(offset: i64) -> (Which, i64, u64) {
@@ -252,7 +282,7 @@ mod tests {
     fn only_what_changed_is_committed() {
         let mut book = book();
         hand(&mut book, &[own(5), own(6)]);
-        book.finish(own(5).2);
+        finish(&mut book, own(5));
         let commits = book.take_commits();
         assert_eq!((commits.len(), commits[0].offset), (1, 6));
         assert_eq!(book.take_commits(), []);
@@ -268,8 +298,29 @@ mod tests {
         let position = own(5).2;
         hand(&mut book, &[own(5), own(6)]);
         hand(&mut book, &[(Some(tier), 0, position)]);
-        book.finish(position);
+        finish(&mut book, own(5));
         assert_eq!((book.progress().mark(), book.tiers().next().map(|(_, log)| log.progress.mark())), (6, Some(1)));
+    }
+
+    #[test]
+    fn a_copy_that_comes_before_word_that_it_is_kept_stays_open() {
+        let mut book = book();
+        let tier = Tier::FIRST;
+        book.add_tier(tier, Log::new(tier.topic("t", "g"), Progress::new(0, longshore_core::Ranges::default(), Vec::new())));
+        let (original, early) = (own(5), (Some(tier), 0, own(5).2));
+        let made = |book: &Book, (which, offset, position): (Which, i64, u64)| {
+            book.copies([Receipt { position, token: &token((which, offset)) }].into_iter()).pop().flatten()
+        };
+        hand(&mut book, &[original]);
+        let copy = made(&book, original).expect("it is in hand");
+        hand(&mut book, &[early]);
+        book.replace(&copy, (early.0, early.1));
+        let marks = |book: &Book| (book.progress().mark(), book.tiers().next().map(|(_, log)| log.progress.mark()));
+        assert_eq!(marks(&book), (6, Some(0)), "the original is finished, the copy is not");
+        assert!(made(&book, original).is_none(), "a round that is settled again makes no copy twice");
+        assert!(made(&book, early).is_some(), "the copy has one when it fails");
+        finish(&mut book, early);
+        assert_eq!(marks(&book), (6, Some(1)));
     }
 
     #[test]
@@ -286,9 +337,9 @@ mod tests {
         let many: Vec<_> = (5..9_000).map(own).collect();
         hand(&mut book, &many);
         assert!(!book.is_full());
-        (6..9_000).step_by(2).for_each(|offset| book.finish(own(offset).2));
+        (6..9_000).step_by(2).for_each(|offset| finish(&mut book, own(offset)));
         assert!(book.is_full());
-        (5..9_000).step_by(2).for_each(|offset| book.finish(own(offset).2));
+        (5..9_000).step_by(2).for_each(|offset| finish(&mut book, own(offset)));
         assert!(!book.is_full());
     }
 }

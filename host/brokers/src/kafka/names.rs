@@ -32,6 +32,11 @@ impl Tier {
         (0..).take(TIERS.len()).map(Tier)
     }
 
+    /// That of a number.
+    pub(super) fn numbered(number: u8) -> Option<Self> {
+        (usize::from(number) < TIERS.len()).then_some(Tier(number))
+    }
+
     /// Its number, from 0.
     pub(super) fn number(self) -> u8 {
         self.0

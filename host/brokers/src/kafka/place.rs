@@ -42,6 +42,25 @@ impl Place {
     }
 }
 
+/// What names a delivery: the partition that it came from, which is a tier's or the topic's own, and its offset there. A copy that waits
+/// has its message's position and a place of its own.
+pub(super) type Delivered = (Option<Tier>, i64);
+
+/// A delivery as the token of its receipt.
+pub(super) fn token((tier, offset): Delivered) -> [u8; 9] {
+    let mut token = [0; 9];
+    token[0] = tier.map_or(0, |tier| tier.number() + 1);
+    token[1..].copy_from_slice(&offset.to_be_bytes());
+    token
+}
+
+/// The delivery of a receipt's token.
+pub(super) fn delivered(token: &[u8]) -> Option<Delivered> {
+    let (first, offset) = token.split_first()?;
+    let tier = if *first == 0 { None } else { Some(Tier::numbered(first - 1)?) };
+    Some((tier, i64::from_be_bytes(offset.try_into().ok()?)))
+}
+
 /// The position of a redriven message that waits among the retries of a tier.
 pub(super) fn redriven(tier: Tier, offset: i64) -> u64 {
     REDRIVEN | Place::new(i32::from(tier.number()), offset).position()
@@ -52,6 +71,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn tokens_lead_back() {
+        for delivery in Tier::all().map(Some).chain([None]).zip([0, 7, i64::MAX].into_iter().cycle()) {
+            assert_eq!(delivered(&token(delivery)), Some(delivery));
+        }
+        assert_eq!((delivered(&[]), delivered(&[200, 0, 0, 0, 0, 0, 0, 0, 0])), (None, None));
+    }
 
     proptest! {
         #[test]

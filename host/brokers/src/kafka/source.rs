@@ -17,7 +17,7 @@ use super::broker::blocking;
 use super::cell::{Cell, InUse};
 use super::member::Handle;
 use super::names::Tier;
-use super::place::Place;
+use super::place::{Place, token};
 use super::progress::Seen;
 use super::rebalance::Incoming;
 use super::record;
@@ -304,7 +304,8 @@ fn write_fresh(message: &BorrowedMessage<'_>, topic: &str, partition: i32, unans
     let facts = Facts { deliveries: 1 + unanswered, unanswered, undecodable, ..Facts::default() };
     let headers = sorted.list.iter().copied();
     let (key, payload) = (message.key(), message.payload());
-    let receipt = Receipt { position: Place::new(partition, message.offset()).position(), token: &[] };
+    let token = token((None, message.offset()));
+    let receipt = Receipt { position: Place::new(partition, message.offset()).position(), token: &token };
     row.push(&Message { id, topic, key, payload, headers, timestamp: timestamp(message), attempt: 1 }, receipt, facts);
 }
 
@@ -321,7 +322,8 @@ fn write_retry(message: &BorrowedMessage<'_>, topic: &str, group: &str, tier: Ti
     };
     let headers = sorted.list.iter().copied();
     let (key, payload, id) = (message.key(), message.payload(), sorted.id.unwrap_or_default());
-    let receipt = Receipt { position: position(&journey, tier, message.offset()), token: &[] };
+    let token = token((Some(tier), message.offset()));
+    let receipt = Receipt { position: position(&journey, tier, message.offset()), token: &token };
     row.push(&Message { id, topic, key, payload, headers, timestamp: journey.timestamp, attempt: journey.attempt }, receipt, facts);
     Some(journey.not_before)
 }
