@@ -3,7 +3,7 @@
 use super::host::{Guest, Project, eventually, guest};
 
 /// Names that dashboards and alerts rely on.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     "messaging_messages_published_total",
     "messaging_messages_consumed_total",
     "messaging_message_processing_duration_seconds_count",
@@ -18,6 +18,7 @@ const NAMES: [&str; 21] = [
     "longshore_lag",
     "longshore_oldest_open_seconds",
     "longshore_dropped_total",
+    "longshore_lost_total",
     "longshore_stale_settlements_total",
     "longshore_breaker_state",
     "longshore_handler_info",

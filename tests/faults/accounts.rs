@@ -115,8 +115,13 @@ impl Accounts {
 
     /// Nothing is lost, nothing ends in the wrong place, nothing comes that nobody sent, and no more is doubled than `may_double`.
     pub(crate) fn assert_kept(&self, may_double: u64) {
+        self.assert_only_these_are_lost(&[], may_double);
+    }
+
+    /// The same where these went before they could be handled.
+    pub(crate) fn assert_only_these_are_lost(&self, gone: &[u64], may_double: u64) {
         let lost = self.open();
-        assert!(lost.is_empty(), "lost: {lost:?}\n{self}");
+        assert!(lost == gone, "lost: {lost:?}\n{self}");
         let wrong: Vec<_> = self.out.keys().filter(|n| Id::new(**n).kind == Kind::Bad).collect();
         assert!(wrong.is_empty(), "rejected, and published all the same: {wrong:?}\n{self}");
         let wrong: Vec<_> = self.dead.keys().filter(|n| Id::new(**n).kind != Kind::Bad).collect();

@@ -12,6 +12,7 @@ mod load;
 mod losses;
 mod once;
 mod scenarios;
+mod trimmed;
 mod turns;
 mod vendors;
 mod world;

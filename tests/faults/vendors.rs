@@ -53,6 +53,13 @@ impl Vendor for RedisStreams {
     }
 }
 
+impl RedisStreams {
+    /// The strings of the server's reply to a command.
+    pub(crate) fn ask(&self, command: &[&str]) -> Vec<String> {
+        self.0.ask(command).unwrap_or_else(|why| panic!("{command:?}: {why}"))
+    }
+}
+
 impl Vendor for RedisLists {
     const NAME: &'static str = "redis-list";
     const ORDER: &'static str = "none";

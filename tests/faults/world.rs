@@ -166,6 +166,21 @@ retry = {{ max-attempts = 1000, initial-delay = "20ms", multiplier = 1.0 }}
         });
     }
 
+    /// The same where messages go from the broker before they are handled, which hosts count: so many are lost, and no others.
+    pub(crate) fn end_counted(self, name: &str, is_over: impl Fn(&V) -> bool) {
+        self.end_load();
+        self.until("the broker has nothing left", || is_over(&self.vendor));
+        let counted = || self.hosts.iter().map(|(_, host)| lost(host)).sum::<usize>();
+        let took = self.wait_for(|accounts| accounts.open().len() == counted());
+        let logs: String = self.hosts.iter().map(|(_, host)| host.log()).collect();
+        let (counted, told) = (counted(), logs.lines().filter(|line| line.contains("were trimmed")).filter_map(count_of).sum::<usize>());
+        self.conclude(name, took, |accounts| {
+            assert!(counted > 0, "nothing was trimmed unread\n{accounts}");
+            assert_eq!((accounts.open().len(), told), (counted, counted), "lost, and told in logs, is what is counted\n{accounts}");
+            accounts.assert_only_these_are_lost(&accounts.open(), 0);
+        });
+    }
+
     fn end_load(&self) {
         self.wait_for_more(100);
         self.stop.store(true, Ordering::Relaxed);
@@ -188,6 +203,18 @@ retry = {{ max-attempts = 1000, initial-delay = "20ms", multiplier = 1.0 }}
             std::panic::resume_unwind(broken);
         }
     }
+}
+
+/// What a host counts as lost.
+fn lost(host: &Host) -> usize {
+    let (_, metrics) = host.get("/metrics").unwrap();
+    let lines = metrics.lines().filter(|line| line.starts_with("longshore_lost_total{"));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()).sum()
+}
+
+/// How many a line of a log tells of.
+fn count_of(line: &str) -> Option<usize> {
+    line.split_once("\"count\":")?.1.split([',', '}']).next()?.parse().ok()
 }
 
 /// The message that a line of a log is about.

@@ -20,5 +20,7 @@ mod sentinel;
 mod streams;
 #[path = "redis/support.rs"]
 mod support;
+#[path = "redis/trimming.rs"]
+mod trimming;
 #[path = "redis/work.rs"]
 mod work;

@@ -28,6 +28,12 @@ pub trait Source: Send {
     /// back-pressure. An error ends the lane unless its fix is `Retry`.
     fn fetch<'a>(&'a mut self, room: Room, into: &'a mut Batch) -> BoxFuture<'a, Result<(), BrokerError>>;
 
+    /// How many messages were gone from the broker before they were finished, as far as it tells, since this was last asked. Told once for all
+    /// hosts of a group.
+    fn take_lost(&mut self) -> u64 {
+        0
+    }
+
     /// How many messages were dropped since this was last asked, because a broker that does not wait brought more than there was room for.
     fn take_dropped(&mut self) -> u64 {
         0

@@ -199,6 +199,7 @@ impl<H: Handler> LaneTask<H> {
             self.park_if_stuck();
             self.tell_oldest_open();
             self.shared.metrics.dropped.inc_by(self.source.take_dropped());
+            self.shared.metrics.lost.inc_by(self.source.take_lost());
             let room = self.room();
             let wake = self.wake(now);
             let semaphore = &self.shared.calls;

@@ -72,6 +72,7 @@ pub struct Metrics {
     in_flight: Family<BySubscription, Gauge<i64, AtomicI64>>,
     stale: Family<BySubscription, Counter<u64, AtomicU64>>,
     dropped: Family<BySubscription, Counter<u64, AtomicU64>>,
+    lost: Family<BySubscription, Counter<u64, AtomicU64>>,
     breaker: Family<BySubscription, Gauge<i64, AtomicI64>>,
 }
 
@@ -93,6 +94,11 @@ impl Metrics {
         registry.register("longshore_in_flight", "Messages received and not settled", self.in_flight.clone());
         registry.register("longshore_stale_settlements", "Settlements of what was settled already or is not ours", self.stale.clone());
         registry.register("longshore_dropped", "Messages of a broker that forgets for which there was no room", self.dropped.clone());
+        registry.register(
+            "longshore_lost",
+            "Messages gone from the broker before they were finished, as far as it tells",
+            self.lost.clone(),
+        );
         registry.register("longshore_breaker_state", "0 closed, 1 half-open, 2 open", self.breaker.clone());
     }
 
@@ -106,6 +112,7 @@ impl Metrics {
             in_flight: self.in_flight.get_or_create_owned(&by),
             stale: self.stale.get_or_create_owned(&by),
             dropped: self.dropped.get_or_create_owned(&by),
+            lost: self.lost.get_or_create_owned(&by),
             breaker: self.breaker.get_or_create_owned(&by),
             families: self.clone(),
             info: info.clone(),
@@ -126,6 +133,7 @@ pub(crate) struct Handles {
     pub(crate) in_flight: Gauge<i64, AtomicI64>,
     pub(crate) stale: Counter<u64, AtomicU64>,
     pub(crate) dropped: Counter<u64, AtomicU64>,
+    pub(crate) lost: Counter<u64, AtomicU64>,
     pub(crate) breaker: Gauge<i64, AtomicI64>,
     families: Metrics,
     info: Arc<SubscriptionInfo>,

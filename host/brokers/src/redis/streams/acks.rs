@@ -77,7 +77,7 @@ impl StreamAcks {
             [Value::Int(-1), topic] => Err(wrong_type(&round.outputs, &topics, int(topic))),
             [stale, trimmed, soonest, lost] => {
                 tell_stale(&keys.topic, &keys.group, int(stale).unwrap_or(0));
-                source::tell_trimmed(keys, int(trimmed).unwrap_or(0));
+                self.presence.losses.add(keys, int(trimmed).unwrap_or(0), source::TRIMMED);
                 self.alarms.set_for(&keys.topic, int(soonest), &round.outputs);
                 Ok(lost_of(&round.finished, list(lost)))
             }
@@ -135,7 +135,8 @@ impl Acks for StreamAcks {
             sorted.retries.iter().for_each(|(_, id, deliveries)| {
                 script.arg(id).arg(deliveries);
             });
-            let lost: u64 = self.server.call(&keys.topic, &script).await.map_err(|e| self.error(&e))?;
+            let (lost, deleted): (u64, u64) = self.server.call(&keys.topic, &script).await.map_err(|e| self.error(&e))?;
+            self.presence.losses.add(keys, deleted, source::DELETED);
             self.sure_at = self.sure_at.filter(|_| lost == 0).map(|_| now);
             let keys = self.keys();
             if lost > 0 {

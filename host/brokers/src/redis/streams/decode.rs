@@ -33,14 +33,12 @@ pub(super) fn named(receipt: Receipt<'_>) -> Option<Named> {
     }
 }
 
-/// Appends the entries of a list of `[id, fields]`. Answers the last id.
-pub(super) fn entries(topic: &str, value: &Value, into: &mut Batch) -> Option<EntryId> {
-    let mut last = None;
+/// Appends the entries of a list of `[id, fields]`.
+pub(super) fn entries(topic: &str, value: &Value, into: &mut Batch) {
     for item in list(value) {
         let [id, fields, ..] = list(item) else { continue };
-        last = entry(topic, id, fields, 1, into).or(last);
+        entry(topic, id, fields, 1, into);
     }
-    last
 }
 
 /// Appends entries that were another consumer's: a list of `[id, deliveries, fields]`.
@@ -63,14 +61,12 @@ pub(super) fn retries(topic: &str, value: &Value, into: &mut Batch) {
     }
 }
 
-fn entry(topic: &str, id: &Value, fields: &Value, deliveries: u32, into: &mut Batch) -> Option<EntryId> {
-    let written = text(id)?;
-    let id = EntryId::parse(written)?;
+fn entry(topic: &str, id: &Value, fields: &Value, deliveries: u32, into: &mut Batch) {
+    let Some((written, id)) = text(id).and_then(|written| Some((written, EntryId::parse(written)?))) else { return };
     let (position, fits) = id.position();
     let token = if fits { String::new() } else { format!("{}{written}", char::from(ENTRY)) };
     let facts = Facts { deliveries, unanswered: deliveries.saturating_sub(1), ..Facts::default() };
     push(topic, written, id.millis, fields, (1, Receipt { position, token: token.as_bytes() }, facts), into);
-    Some(id)
 }
 
 fn push(topic: &str, id: &str, millis: u64, fields: &Value, (attempt, receipt, facts): (u32, Receipt<'_>, Facts), into: &mut Batch) {

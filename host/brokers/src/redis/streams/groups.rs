@@ -6,7 +6,7 @@ use std::time::Duration;
 use longshore_core::{BoxFuture, BrokerError, GroupInfo, Groups, SeekTo};
 use redis::Value;
 
-use super::keys::{BROADCAST, DUE, ERA, LaneKeys, RETURNED};
+use super::keys::{BROADCAST, DUE, ERA, KEPT, LaneKeys, RETURNED};
 use super::scripts;
 use super::topics::field;
 use crate::redis::entry::{int, list, text};
@@ -72,11 +72,13 @@ impl StreamGroups {
         let delivered = field(group, "last-delivered-id").and_then(|id| EntryId::parse(text(id)?));
         let held = number("pending").unwrap_or(0);
         let retries = self.server.run(topic, redis::cmd("ZCARD").arg(of_group(topic, DUE, name))).await?;
+        // The server goes on counting what was trimmed unread.
+        let lost: Option<u64> = self.server.run(topic, redis::cmd("HGET").arg(of_group(topic, KEPT, name)).arg("lost")).await?;
         Ok(GroupInfo {
             group: name.into(),
             topic: topic.into(),
             position: lowest.or(delivered).map_or(0, |id| id.position().0),
-            lag: number("lag").map(|lag| lag + held + retries),
+            lag: number("lag").map(|lag| lag.saturating_sub(lost.unwrap_or(0)) + held + retries),
             retries,
             members: list(&consumers).iter().filter(|consumer| self.is_here(consumer)).count() as u64,
             created_at: None,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use redis::{Script, ScriptInvocation};
 
+use super::losses::Losses;
 use crate::redis::names::{beside, of_group};
 
 /// What groups of broadcasts begin with: they are nobody's but one subscriber's and end with it.
@@ -101,6 +102,7 @@ impl Orphans {
 pub(super) struct Presence {
     pub(super) keys: Arc<LaneKeys>,
     pub(super) left: AtomicBool,
+    pub(super) losses: Losses,
     pub(super) orphans: Arc<Orphans>,
 }
 

@@ -11,6 +11,7 @@ mod dead;
 mod decode;
 mod groups;
 mod keys;
+mod losses;
 mod own;
 mod publisher;
 mod reader;

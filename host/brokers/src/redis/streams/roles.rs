@@ -11,6 +11,7 @@ use super::consumer::StreamConsumer;
 use super::dead::StreamDeadLetters;
 use super::groups::StreamGroups;
 use super::keys::Orphans;
+use super::losses::Seen;
 use super::publisher::StreamPublisher;
 use super::topics::StreamTopics;
 use super::trim::{self, Trim};
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) alarms: Arc<Alarms>,
     pub(super) orphans: Arc<Orphans>,
     pub(super) lease: Duration,
+    pub(super) seen: Arc<Seen>,
     /// Topic and group of lanes that this process had: one that is missing later was removed.
     joined: Mutex<HashSet<(String, String)>>,
     /// Ends with the roles.
@@ -59,6 +61,7 @@ pub(super) async fn connect(config: &Config, connect: &Connect) -> Result<Roles,
         alarms: alarms.clone(),
         orphans: Arc::default(),
         lease: config.lease.get(),
+        seen: Arc::default(),
         joined: Mutex::default(),
         _tasks: tasks,
     });

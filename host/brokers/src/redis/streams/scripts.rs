@@ -15,10 +15,16 @@ macro_rules! script {
 }
 
 script!(SETTLE, "One round of settlement.", "lua/settle.lua");
-script!(RECOVER, "Delayed messages, retries that are due, entries of consumers that are gone.", "lua/recover.lua");
-script!(JOIN, "Makes stream and group, and joins.", "lua/join.lua");
+script!(
+    RECOVER,
+    "Delayed messages, retries that are due, entries of consumers that are gone.",
+    "lua/ids.lua",
+    "lua/watch.lua",
+    "lua/recover.lua"
+);
+script!(JOIN, "Makes stream and group, and joins.", "lua/ids.lua", "lua/back.lua", "lua/join.lua");
 script!(HOLD, "Says that a lane is there.", "lua/hold.lua");
-script!(EXTEND, "Extends leases.", "lua/extend.lua");
+script!(EXTEND, "Extends leases.", "lua/ids.lua", "lua/extend.lua");
 script!(RELEASE, "Leaves a group.", "lua/release.lua");
 script!(LATER, "Publishes a message that is to wait.", "lua/later.lua");
 script!(MAKE, "Makes a stream.", "lua/make.lua");
@@ -26,4 +32,4 @@ script!(PURGE, "Empties or removes a topic.", "lua/purge.lua");
 script!(SEEK, "Moves a group.", "lua/seek.lua");
 script!(REVIVE, "Gives a dead letter back.", "lua/alive.lua", "lua/revive.lua");
 script!(READMIT, "Gives back one that another slot has.", "lua/alive.lua", "lua/readmit.lua");
-script!(TRIM, "Takes off what may go.", "lua/trim.lua");
+script!(TRIM, "Takes off what may go.", "lua/ids.lua", "lua/trim.lua");

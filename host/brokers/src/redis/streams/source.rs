@@ -10,14 +10,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::decode;
 use super::keys::{LaneKeys, Presence};
+use super::losses::Seen;
 use super::own::LostGroup;
 use super::reader::{Answer, Reader};
 use super::scripts;
 use crate::chunk::Chunk;
 use crate::redis::alarms::Alarm;
-use crate::redis::entry::{int, list};
+use crate::redis::entry::{int, list, text};
 use crate::redis::errors::foreign_answer;
-use crate::redis::position::EntryId;
 use crate::redis::server::Server;
 use crate::redis::sizes::Sizes;
 
@@ -27,6 +27,12 @@ type Result<T> = std::result::Result<T, BrokerError>;
 const LOOK: Duration = Duration::from_secs(1);
 /// Longest time between two looks for what consumers left that are gone.
 const CLAIM: Duration = Duration::from_secs(5);
+
+/// Entries that were trimmed while somebody had them are over: their content is gone.
+pub(super) const TRIMMED: &str = "were trimmed from the stream before they were finished";
+/// The server forgets who had them.
+pub(super) const DELETED: &str = "were deleted from the stream before they were finished";
+const UNREAD: &str = "were trimmed from the stream before the group read them";
 
 /// Which connection something came over.
 #[derive(Clone, Copy)]
@@ -41,13 +47,15 @@ enum Way {
 pub(super) struct StreamSource {
     server: Arc<Server>,
     keys: Arc<LaneKeys>,
-    _presence: Arc<Presence>,
+    presence: Arc<Presence>,
+    seen: Arc<Seen>,
     reader: Reader,
     max_wait: Duration,
     lost_group: LostGroup,
     alarm: Alarm,
     look_at: Instant,
     claim_at: Instant,
+    watch_at: Instant,
     /// A look under way, at most one. It is kept between fetches, so that a dropped fetch loses nothing.
     looking: JoinSet<std::result::Result<Value, RedisError>>,
     /// Whether retries come first where both are there.
@@ -55,29 +63,28 @@ pub(super) struct StreamSource {
     chunk: Chunk,
     brought_at: Instant,
     sizes: Sizes,
-    /// The newest entry that was read.
-    newest: Option<EntryId>,
 }
 
 impl StreamSource {
-    pub(super) fn new(server: Arc<Server>, presence: Arc<Presence>, reader: Reader, alarm: Alarm) -> Self {
+    pub(super) fn new(server: Arc<Server>, presence: Arc<Presence>, seen: Arc<Seen>, reader: Reader, alarm: Alarm) -> Self {
         let now = Instant::now();
         StreamSource {
             server,
             keys: presence.keys.clone(),
-            _presence: presence,
+            presence,
+            seen,
             reader,
             max_wait: LOOK,
             lost_group: LostGroup::default(),
             alarm,
             look_at: now,
             claim_at: now,
+            watch_at: now,
             looking: JoinSet::new(),
             retries_first: true,
             chunk: Chunk::default(),
             brought_at: now,
             sizes: Sizes::default(),
-            newest: None,
         }
     }
 
@@ -119,28 +126,35 @@ impl StreamSource {
     async fn look(&mut self, room: Room) -> Result<()> {
         if self.looking.is_empty() {
             let (server, keys, room) = (self.server.clone(), self.keys.clone(), self.sizes.fit(room));
-            let claim = Instant::now() >= self.claim_at;
+            let (claim, watch) = (Instant::now() >= self.claim_at, Instant::now() >= self.watch_at);
             if claim {
                 self.claim_at = Instant::now() + (self.keys.lease / 3).min(CLAIM);
+            }
+            if watch {
+                self.watch_at = Instant::now() + LOOK.min(self.keys.lease / 3);
             }
             self.looking.spawn(async move {
                 let mut script = keys.invoke(&scripts::RECOVER);
                 script.key(&keys.later).key(&keys.later_kept);
                 keys.who(&mut script);
-                server.call(&keys.topic, script.arg(room).arg(u8::from(claim))).await
+                server.call(&keys.topic, script.arg(room).arg(u8::from(claim)).arg(u8::from(watch))).await
             });
         }
         let joined = self.looking.join_next().await.expect("it was begun above");
         let answer = joined.map_err(|e| BrokerError::reconnect(format!("a look at {:?} ended by a bug: {e}", self.keys.topic)))?;
         let answer = answer.map_err(|e| self.error(&e, Way::Commands))?;
-        let [next, trimmed, moved, retries, claimed] = list(&answer) else {
+        let [next, trimmed, moved, retries, claimed, unread, last, added] = list(&answer) else {
             return Err(foreign_answer());
         };
         let longest = LOOK.min(self.keys.lease / 3);
         let wait = int(next).map_or(longest, |millis| longest.min(Duration::from_millis(millis)));
         // What was moved into the stream is read next, and more of it may wait.
         self.look_at = Instant::now() + wait;
-        tell_trimmed(&self.keys, int(trimmed).unwrap_or(0));
+        self.presence.losses.add(&self.keys, int(trimmed).unwrap_or(0), TRIMMED);
+        self.presence.losses.add(&self.keys, int(unread).unwrap_or(0), UNREAD);
+        if let Some(last) = text(last).filter(|last| !last.is_empty()) {
+            self.seen.note(&self.keys.topic, last, int(added).unwrap_or(0));
+        }
         if int(moved).is_some_and(|moved| moved > 0) {
             tracing::debug!(topic = %self.keys.topic, "delayed messages went into the stream");
         }
@@ -157,16 +171,7 @@ impl StreamSource {
         self.brought_at = answer.at;
         let chunk = self.chunk.anew();
         let Some([_, entries]) = list(&value).first().map(list) else { return Ok(()) };
-        let first =
-            list(entries).first().and_then(|entry| list(entry).first()).and_then(|id| EntryId::parse(crate::redis::entry::text(id)?));
-        if first.is_some() && first <= self.newest {
-            tracing::error!(
-                broker = %self.server.name, topic = %self.keys.topic, group = %self.keys.group,
-                "the server went back: it hands over entries again that were read before, and may have lost others; \
-                 a failover to a replica that was behind does that"
-            );
-        }
-        self.newest = decode::entries(&self.keys.topic, entries, chunk).max(self.newest);
+        decode::entries(&self.keys.topic, entries, chunk);
         self.sizes.learn(chunk);
         Ok(())
     }
@@ -210,11 +215,8 @@ impl Source for StreamSource {
             Ok(())
         })
     }
-}
 
-/// Entries that were trimmed while somebody had them are over: their content is gone.
-pub(super) fn tell_trimmed(keys: &LaneKeys, count: u64) {
-    if count > 0 {
-        tracing::error!(topic = %keys.topic, group = %keys.group, count, "entries were trimmed from the stream before they were finished");
+    fn take_lost(&mut self) -> u64 {
+        self.presence.losses.take()
     }
 }

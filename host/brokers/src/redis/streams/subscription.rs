@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::acks::{StreamAcks, release};
 use super::consumer::start_id;
 use super::keys::{BROADCAST, LaneKeys, Presence};
+use super::losses::Losses;
 use super::own;
 use super::reader::Reader;
 use super::roles::Shared;
@@ -33,6 +34,10 @@ const ASK: Duration = Duration::from_millis(500);
 const SHARE: u32 = 20;
 /// Leases after which a consumer that was not seen is forgotten.
 const FORGOTTEN: u32 = 10;
+
+/// What a failover to a replica that was behind does.
+const GONE_BACK: &str = "are gone that the server had before, and with them whatever of them was not finished: it went back, as a failover to a replica \
+                         that was behind does";
 
 /// One subscription and the lanes it has.
 pub(super) struct Subscription {
@@ -129,9 +134,10 @@ impl Subscription {
         script.key(&keys.era);
         keys.who(&mut script);
         let forgotten = keys.lease_millis().saturating_mul(u64::from(FORGOTTEN));
-        script.arg(self.start(topic)?).arg(BROADCAST).arg(forgotten);
+        let (last, added) = self.shared.seen.of(topic);
+        script.arg(self.start(topic)?).arg(BROADCAST).arg(forgotten).arg(last).arg(added);
         let answer: Value = server.call(topic, &script).await.map_err(|e| self.refused(topic, &e))?;
-        let [seated, new, era, waiting] = list(&answer) else {
+        let [seated, new, era, waiting, gone] = list(&answer) else {
             return Err(foreign_answer());
         };
         if int(new) == Some(1) {
@@ -141,7 +147,9 @@ impl Subscription {
             return Ok(None);
         }
         self.joined.insert(topic.to_owned());
-        self.lane(keys, text(era).unwrap_or_default().to_owned(), waits(waiting)).await.map(Some)
+        let losses = Losses::default();
+        losses.add(&keys, int(gone).unwrap_or(0), GONE_BACK);
+        self.lane(keys, losses, text(era).unwrap_or_default().to_owned(), waits(waiting)).await.map(Some)
     }
 
     /// Where the group begins, should it be missing. One that was there and is gone, or whose topic came later, has missed something.
@@ -155,14 +163,14 @@ impl Subscription {
         start_id(start).map_err(|what| BrokerError::give_up(format!("start: {what}")))
     }
 
-    async fn lane(&mut self, keys: Arc<LaneKeys>, era: String, waiting: Vec<Waiting>) -> Result<Lane> {
+    async fn lane(&mut self, keys: Arc<LaneKeys>, losses: Losses, era: String, waiting: Vec<Waiting>) -> Result<Lane> {
         let (shared, began) = (&self.shared, Instant::now());
         shared.note_joined(&keys.topic, &keys.group);
-        let presence = Arc::new(Presence { keys: keys.clone(), left: AtomicBool::new(false), orphans: shared.orphans.clone() });
+        let presence = Arc::new(Presence { keys: keys.clone(), left: AtomicBool::new(false), losses, orphans: shared.orphans.clone() });
         let (reader, abort) = Reader::open(&shared.server, keys.clone()).await?;
         self.mine.insert(keys.topic.clone(), Arc::downgrade(&presence));
         let alarm = shared.alarms.listen(&keys.topic);
-        let source = StreamSource::new(shared.server.clone(), presence.clone(), reader, alarm);
+        let source = StreamSource::new(shared.server.clone(), presence.clone(), shared.seen.clone(), reader, alarm);
         let (server, alarms) = (shared.server.clone(), shared.alarms.clone());
         Ok(Lane {
             id: keys.topic.clone(),

@@ -1,7 +1,8 @@
 -- Makes stream and group where they are missing, and joins. KEYS: stream, due, kept, seat, era. Answers whether the seat is somebody
--- else's, whether the group is new, the era, and what waits for a retry.
+-- else's, whether the group is new, the era, what waits for a retry, and how many entries are gone that the host has seen.
 local stream, due, kept, seat, era = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local group, consumer, exclusive, lease, start, broadcast, forgotten = take(), take(), take(), take(), take(), take(), number()
+local last, added = take(), number()
 local known, groups = false, {}
 if redis.call('EXISTS', stream) == 1 then
   groups = redis.call('XINFO', 'GROUPS', stream)
@@ -31,10 +32,11 @@ if not known then
   if start == '' then
     return redis.error_reply('NOSTART the group has no position')
   end
-  redis.call('XGROUP', 'CREATE', stream, group, start, 'MKSTREAM')
+  make_group(stream, group, start)
+  redis.call('HDEL', kept, 'lost')
 end
 if not has_seat(seat, consumer, exclusive, lease) then
-  return { 0, known and 0 or 1, '', {} }
+  return { 0, known and 0 or 1, '', {}, 0 }
 end
 redis.call('XGROUP', 'CREATECONSUMER', stream, group, consumer)
 local waiting = {}
@@ -52,4 +54,5 @@ if exclusive == '1' then
     end
   end
 end
-return { 1, known and 0 or 1, redis.call('GET', era) or '', waiting }
+local gone = known and last ~= '' and gone_back(stream, last, added) or 0
+return { 1, known and 0 or 1, redis.call('GET', era) or '', waiting, gone }

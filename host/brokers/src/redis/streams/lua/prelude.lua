@@ -69,6 +69,27 @@ local function make_stream(stream)
     redis.call('XGROUP', 'DESTROY', stream, 'longshore-made')
   end
 end
+-- Makes a group that begins at the oldest entry ('0'), behind the last ('$'), or behind an id. At both ends it is known how many entries were
+-- there before it.
+local function make_group(stream, group, start)
+  local command = { 'XGROUP', 'CREATE', stream, group, start, 'MKSTREAM' }
+  if start == '0' or start == '$' then
+    local read = 0
+    if redis.call('EXISTS', stream) == 1 then
+      local flat = redis.call('XINFO', 'STREAM', stream)
+      for i = 1, #flat, 2 do
+        if flat[i] == 'entries-added' then
+          read = read + flat[i + 1]
+        elseif flat[i] == 'length' and start == '0' then
+          read = read - flat[i + 1]
+        end
+      end
+    end
+    command[#command + 1] = 'ENTRIESREAD'
+    command[#command + 1] = text(read)
+  end
+  redis.call(unpack(command))
+end
 -- Keeps a message until its time. One without an id gets one, so that the publisher knows it already.
 local function publish_later(stream, later, kept, now, delay, fields)
   local id

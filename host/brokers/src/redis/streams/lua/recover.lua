@@ -1,7 +1,7 @@
 -- What there is besides new entries: delayed messages whose time has come go into the stream, retries that are due and entries whose
 -- owner is gone go to this consumer. KEYS: stream, due, kept, seat, later, later-kept.
 local stream, due, kept, seat, later, later_kept = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local group, consumer, exclusive, lease, room, claim = take(), take(), take(), take(), number(), take()
+local group, consumer, exclusive, lease, room, claim, watch = take(), take(), take(), take(), number(), take(), take()
 if not has_seat(seat, consumer, exclusive, lease) then
   return redis.error_reply('LOST the seat of the group')
 end
@@ -50,4 +50,8 @@ if claim == '1' and room > #retries then
   end
 end
 
-return { soonest_of({ due, later }, now), trimmed, #places, retries, claimed }
+local unread, last, added = 0, '', 0
+if watch == '1' then
+  unread, last, added = gone_unread(stream, group, kept)
+end
+return { soonest_of({ due, later }, now), trimmed, #places, retries, claimed, unread, last, added }

@@ -6,18 +6,6 @@ if redis.call('TYPE', stream).ok ~= 'stream' then
   return 0
 end
 local before = redis.call('XLEN', stream)
-local function parts(id)
-  local millis, n = string.match(id, '^(%d+)-(%d+)$')
-  return tonumber(millis), n
-end
-local function is_below(a, b)
-  local am, an = parts(a)
-  local bm, bn = parts(b)
-  if am ~= bm then
-    return am < bm
-  end
-  return #an < #bn or (#an == #bn and an < bn)
-end
 -- The first entry that some group still needs; nothing where there is no group.
 local slowest
 for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do

@@ -1,0 +1,52 @@
+//! What was lost of a topic and its group: counted until the lane tells it, and told in the log at once.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::keys::LaneKeys;
+
+/// Topics that are remembered.
+const MAX_TOPICS: usize = 100_000;
+
+/// What a lane has lost and not told yet.
+#[derive(Default)]
+pub(super) struct Losses(AtomicU64);
+
+impl Losses {
+    /// Tells of messages that are gone, if there are any: `how`, as a sentence goes on.
+    pub(super) fn add(&self, keys: &LaneKeys, count: u64, how: &str) {
+        if count > 0 {
+            tracing::error!(topic = %keys.topic, group = %keys.group, count, "entries {how}");
+            self.0.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// How many since this was last asked.
+    pub(super) fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// How far each stream was when somebody of this process looked last: its last id, and how many entries it ever had. A server that takes over
+/// from another and knows of less has lost some.
+#[derive(Default)]
+pub(super) struct Seen(Mutex<HashMap<String, (String, u64)>>);
+
+impl Seen {
+    pub(super) fn note(&self, topic: &str, last: &str, added: u64) {
+        let mut streams = self.streams();
+        if streams.len() < MAX_TOPICS || streams.contains_key(topic) {
+            streams.insert(topic.to_owned(), (last.to_owned(), added));
+        }
+    }
+
+    /// Nothing and 0 where nobody looked.
+    pub(super) fn of(&self, topic: &str) -> (String, u64) {
+        self.streams().get(topic).cloned().unwrap_or_default()
+    }
+
+    fn streams(&self) -> MutexGuard<'_, HashMap<String, (String, u64)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
