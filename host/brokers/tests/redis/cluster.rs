@@ -255,10 +255,16 @@ async fn publish_each(roles: &Roles, topic: &str, payloads: impl Iterator<Item =
     }
 }
 
+/// The rights of the page.
+const RIGHTS: &str =
+    "~* +@connection +@stream +@list +@set +@sortedset +@hash +@string +@keyspace +@scripting +time -@dangerous +info +cluster|slots";
+
 /// A slot that moves away while its topic is published to and read: each message is done, and once.
 async fn each_is_done_once_while_a_slot_moves<A: Adapter>(reads_on: bool) {
-    let Some(cluster) = RedisCluster::start(&RedisOptions::default()) else { return };
-    let roles = try_connect::<A>(lent_for(&cluster, "60s"), Vec::new()).await.expect("connected");
+    let Some(cluster) = RedisCluster::start(&RedisOptions::default().user("host", "secret", RIGHTS)) else { return };
+    let mut config = lent_for(&cluster, "60s");
+    (config["username"], config["password"]) = (json!("host"), json!("secret"));
+    let roles = try_connect::<A>(config, Vec::new()).await.expect("connected");
     let topic = topic_of_the_first(&cluster, "moves");
     let (slot, done) = (slot(&cluster, &topic), AtomicUsize::new(0));
     let mut hand = hand(&roles, wish(&topic, json!({}))).await;
@@ -317,7 +323,8 @@ async fn a_cluster_is_named_by_some_of_its_nodes_and_refused_with_a_sentence() {
     check(json!({ "db": 1 }), "one database").await;
     check(json!({ "sentinels": ["a:1"], "sentinel-master": "main" }), "sentinels").await;
     check(json!({ "cluster": ["here"] }), "host:6379").await;
-    check(json!({ "tls": { "ca": Authority::new().certificate() } }), "tls.enabled").await;
+    let authority = Authority::new();
+    check(json!({ "tls": { "ca": authority.certificate() } }), "tls.enabled").await;
     let alone = Redis::start(&RedisOptions::default()).expect("it is installed");
     check(json!({ "cluster": [format!("127.0.0.1:{}", alone.port())] }), "by url").await;
     let good = json!({ "cluster": ["127.0.0.1:1", one], "username": "orders", "password": "secret" });
