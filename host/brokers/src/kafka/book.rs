@@ -102,6 +102,11 @@ impl Book {
         self.tiers.entry(tier).or_insert(log);
     }
 
+    /// It is not read after all.
+    pub(super) fn remove_tier(&mut self, tier: Tier) {
+        self.tiers.remove(&tier);
+    }
+
     pub(super) fn has_tier(&self, tier: Tier) -> bool {
         self.tiers.contains_key(&tier)
     }

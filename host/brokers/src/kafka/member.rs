@@ -56,6 +56,8 @@ pub(super) struct Membership {
     pub(super) committing: Mutex<()>,
     /// Held while a lane gets the retries of a tier.
     pub(super) adding: Mutex<()>,
+    /// Held while the client of retries is told what to read, and what no more.
+    pub(super) reading: Mutex<()>,
     pub(super) joined: watch::Sender<bool>,
     rejoin: AtomicBool,
     stop: AtomicBool,
@@ -93,6 +95,7 @@ impl Membership {
             first_topics: Mutex::default(),
             committing: Mutex::default(),
             adding: Mutex::default(),
+            reading: Mutex::default(),
             joined: watch::Sender::new(false),
             rejoin: AtomicBool::new(false),
             stop: AtomicBool::new(false),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::BrokerError;
+use longshore_core::{BrokerError, Fix};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
@@ -41,7 +41,9 @@ impl ConsumerContext for Incoming {
         let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
         let done = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             if let Err(error) = self.0.begin(consumer, list) {
-                self.0.fail(error);
+                // The partitions are ours, and have no lanes: only another assignment brings some.
+                let fix = if error.fix == Fix::GiveUp { Fix::GiveUp } else { Fix::Reconnect };
+                self.0.fail(BrokerError { fix, ..error });
             }
             let done = if cooperative { consumer.incremental_assign(list) } else { consumer.assign(list) };
             self.0.joined.send_replace(true);

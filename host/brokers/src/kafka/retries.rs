@@ -99,6 +99,7 @@ pub(super) fn were_purged(member: &Membership, cell: &Arc<Cell>) -> Result<bool,
 
 /// Nothing of a lane's retries is read any more.
 pub(super) fn stop(member: &Membership, cell: &Arc<Cell>) {
+    let _reading = lock(&member.reading);
     drop(cell.take_arrivals());
     let Some(retrier) = member.retrier() else { return };
     let mut list = TopicPartitionList::new();
@@ -139,14 +140,18 @@ fn add(member: &Membership, cell: &Arc<Cell>, tier: Tier, log: Log) -> Result<()
     let queue = retrier.split_partition_queue(&name, partition).ok_or_else(none)?;
     let mut list = TopicPartitionList::new();
     let _ = list.add_partition_offset(&name, partition, Offset::Offset(mark));
+    let _reading = lock(&member.reading);
+    // Another lane may read it by now, and nobody would stop this one.
+    if cell.book().ended {
+        return Err(BrokerError::reconnect(format!("the lane of {name:?} was taken away")));
+    }
     cell.book().add_tier(tier, log);
     cell.arrive(tier, queue);
-    let reads = retrier.incremental_assign(&list).map_err(|error| BrokerError::reconnect(format!("reading {name:?}: {error}")));
-    // The lane may have been taken away meanwhile, and nobody else stops this.
-    if cell.book().ended {
-        stop(member, cell);
-    }
-    reads
+    retrier.incremental_assign(&list).map_err(|error| {
+        // It is tried again.
+        cell.book().remove_tier(tier);
+        BrokerError::reconnect(format!("reading {name:?}: {error}"))
+    })
 }
 
 /// The retries of a group on one partition of a tier that are not finished.
