@@ -10,12 +10,16 @@ use rdkafka::admin::AdminClient;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer as _;
+use tokio::time::Instant;
 
 use super::config::Config;
 use super::departures::Departures;
 use super::post::Post;
 use super::watch::{Quiet, Watch};
 use super::{properties, trouble};
+
+/// Between two questions for a leader that does not know yet that it is one.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A cluster that was reached.
 pub(super) struct Broker {
@@ -113,8 +117,16 @@ impl Broker {
 
     /// The same, in a time of its own.
     pub(super) fn watermarks_within(&self, topic: &str, partition: i32, most: Duration) -> Result<(i64, i64), BrokerError> {
-        let found = self.asking.fetch_watermarks(topic, partition, most);
-        found.map_err(|error| trouble::told(&format!("partition {partition} of topic {topic:?}"), &error))
+        let until = Instant::now() + most;
+        loop {
+            match self.asking.fetch_watermarks(topic, partition, most) {
+                // A leader that was told of before it knows that itself: of a topic that was just made, or that moves.
+                Err(error) if error.rdkafka_error_code() == Some(Code::NotLeaderForPartition) && Instant::now() < until => {
+                    std::thread::sleep(LOOK);
+                }
+                found => return found.map_err(|error| trouble::told(&format!("partition {partition} of topic {topic:?}"), &error)),
+            }
+        }
     }
 
     /// The names of all groups of consumers. Blocks.
