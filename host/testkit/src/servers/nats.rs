@@ -1,5 +1,7 @@
 //! NATS with JetStream, one node.
 
+mod ask;
+
 use std::fmt::Write;
 use std::fs;
 use std::io::{Read, Write as _};
@@ -119,6 +121,14 @@ impl Nats {
     /// The port of its monitoring page (`/varz`, `/jsz`, `/healthz`).
     pub fn monitor(&self) -> u16 {
         self.monitor
+    }
+
+    /// What the server answers on a subject of its own: `ask("$JS.API.STREAM.DELETE.orders", "")`.
+    ///
+    /// # Errors
+    /// What is wrong with the connection, or that nobody answers there.
+    pub fn ask(&self, subject: &str, payload: &str) -> Result<String, String> {
+        ask::ask(self.port, subject, payload)
     }
 
     /// `nats://127.0.0.1:PORT`.

@@ -52,6 +52,11 @@ impl<'a> AckSubject<'a> {
         Some(AckSubject { subject, stream, delivered, stream_sequence, consumer_sequence, stored_at: nanos / 1_000_000 })
     }
 
+    /// The id of a message that has none of its own, in the stream that was made then.
+    pub(super) fn id(&self, made: &str) -> String {
+        format!("{}/{made}/{}", self.stream, self.stream_sequence)
+    }
+
     /// From a receipt's token, with how often the message was handed over in all.
     fn of_token(token: &'a [u8]) -> Option<(Self, u32)> {
         let text = std::str::from_utf8(token).ok()?;
@@ -99,7 +104,7 @@ impl Acks for LaneAcks {
             let tokens: Vec<&str> = all.filter_map(|receipt| AckSubject::of_token(receipt.token)).map(|(ack, _)| ack.subject).collect();
             self.acknowledge(&tokens).await?;
             if let Some(mark) = round.up_to.filter(|mark| *mark < REDRIVEN) {
-                self.origin.broker.note_floor(&self.origin.stream, &self.origin.group, &self.origin.created, mark);
+                self.origin.broker.note_floor(&self.origin.stream, &self.origin.group, &self.origin.made, mark);
             }
             Ok(())
         })
@@ -133,7 +138,7 @@ impl Acks for LaneAcks {
 impl LaneAcks {
     /// Keeps a copy that comes again.
     async fn copy(&self, receipt: Receipt<'_>, how: &Again) -> Result<(), BrokerError> {
-        let Origin { broker, stream, group, .. } = &*self.origin;
+        let Origin { broker, stream, made, group, .. } = &*self.origin;
         let Some((ack, deliveries)) = AckSubject::of_token(receipt.token) else { return Ok(()) };
         let what = || format!("message {} of stream {:?}, to be tried again", ack.stream_sequence, ack.stream);
         let Some(original) = messages::at(&broker.js, ack.stream, ack.stream_sequence).await.map_err(|said| said.about(what()))? else {
@@ -153,6 +158,7 @@ impl LaneAcks {
         let delay = u64::try_from(how.delay.as_millis()).unwrap_or(u64::MAX);
         let journey = Journey {
             topic: before.as_ref().map_or_else(|| original.subject.to_string(), |before| before.topic.clone()),
+            made: made.clone(),
             position: receipt.position,
             attempt: how.attempt,
             deliveries,
@@ -163,10 +169,12 @@ impl LaneAcks {
         };
         let subject = match &before {
             Some(_) => original.subject.to_string(),
-            None => retries::subject(stream, group, ack.stream_sequence),
+            None => retries::subject(stream, group, format_args!("{made}.{}", ack.stream_sequence)),
         };
         let mut headers = kept(&original.headers);
-        keep_facts(&mut headers, &original.headers, before.is_none().then_some(&ack));
+        if before.is_none() {
+            keep_facts(&mut headers, &original.headers, &ack, made);
+        }
         journey.write(&mut headers);
         headers.insert(MESSAGE_ID, format!("{}/{}/{}/{}", self.nonce, ack.stream, ack.consumer_sequence, ack.stream_sequence).as_str());
         let trouble = |error: String| BrokerError::retry(format!("{} cannot be kept: {error}", what()));
@@ -225,11 +233,10 @@ fn kept(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
-/// Keeps what else the message would lose with its place: its id and its time. `first`: it leaves its own stream now.
-fn keep_facts(headers: &mut HeaderMap, original: &HeaderMap, first: Option<&AckSubject<'_>>) {
-    let Some(ack) = first else { return };
+/// Keeps what else a message would lose that leaves its own stream: its id and its time.
+fn keep_facts(headers: &mut HeaderMap, original: &HeaderMap, ack: &AckSubject<'_>, made: &str) {
     if headers.get(ID).is_none() {
-        let own = || format!("{}/{}", ack.stream, ack.stream_sequence);
+        let own = || ack.id(made);
         let id = original.get(MESSAGE_ID).map(|id| id.as_str().to_owned()).filter(|id| !id.is_empty()).unwrap_or_else(own);
         headers.insert(ID, id.as_str());
     }

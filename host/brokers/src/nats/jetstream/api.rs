@@ -136,6 +136,18 @@ impl Stream {
         self.config["name"].as_str().unwrap_or_default()
     }
 
+    /// What tells it from one of the same name that was deleted, in which the same sequences meant other messages: when it was made, in
+    /// milliseconds since the Unix epoch, hexadecimal.
+    pub(super) fn made(&self) -> String {
+        let at = async_nats::datetime::parse_rfc3339(&self.created).map_or(0, |at| at.unix_timestamp_nanos() / 1_000_000);
+        format!("{at:x}")
+    }
+
+    /// What ids of its messages begin with that have none of their own.
+    pub(super) fn ids(&self) -> String {
+        format!("{}/{}", self.name(), self.made())
+    }
+
     /// What it takes.
     pub(super) fn subjects(&self) -> Vec<&str> {
         let list = self.config["subjects"].as_array().map(Vec::as_slice).unwrap_or_default();

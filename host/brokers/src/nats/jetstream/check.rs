@@ -46,7 +46,7 @@ impl Broker {
         let mut publish = vec![topic.to_owned(), format!("{}.STREAM.NAMES", self.js.prefix)];
         let mut findings = Vec::new();
         match self.streams_of(topic).await {
-            Ok(streams) if !streams.is_empty() => {}
+            Ok(streams) if !streams.is_empty() => publish.push(format!("{}.STREAM.INFO.{}", self.js.prefix, streams[0])),
             Ok(_) if self.declare == Declare::Create => publish.push(self.making(topic, None)),
             Ok(_) => findings.push(no_stream(topic)),
             Err(said) => findings.push(in_the_way(said)?),

@@ -94,9 +94,9 @@ impl Broker {
 
     /// Where a group that we have read with goes on, when its consumer is gone.
     async fn known_start(&self, stream: &str, name: &str) -> Result<Option<DeliverPolicy>, BrokerError> {
-        let Some((created, floor)) = self.floor(stream, name) else { return Ok(None) };
+        let Some((made, floor)) = self.floor(stream, name) else { return Ok(None) };
         let found: Option<Stream> = api::stream(&self.js, stream, None).await.map_err(|said| said.about(format!("stream {stream:?}")))?;
-        let Some(found) = found.filter(|stream| stream.created == created) else {
+        let Some(found) = found.filter(|stream| stream.made() == made) else {
             tracing::error!(stream, consumer = name, floor, "the stream was deleted while it was used, and what it had is gone");
             return Ok(Some(DeliverPolicy::All));
         };

@@ -149,7 +149,7 @@ impl Subscription {
             (None, false) => Start::Latest,
             (Some(_), false) => self.wish.start.clone(),
         };
-        let filters = consumers::filters(&info.subjects(), wanted);
+        let (filters, made) = (consumers::filters(&info.subjects(), wanted), info.made());
         let durable = self.wish.group.is_some();
         let declare = if durable { self.declare } else { Declare::Create };
         let (lease, own) = (self.own.lease.get(), retries::consumer(stream, &name));
@@ -169,15 +169,14 @@ impl Subscription {
             declare,
         };
         broker.ensure_consumer(&copies).await?;
-        let copied = broker.copied(stream, &name).await.map_err(|said| said.about(format!("retries of group {name:?}")))?;
-        let waiting = if self.wish.order == Order::None { Vec::new() } else { broker.waiting(stream, &name).await? };
+        let copied = broker.copied(stream, &made, &name).await.map_err(|said| said.about(format!("retries of group {name:?}")))?;
+        let waiting = if self.wish.order == Order::None { Vec::new() } else { broker.waiting(stream, &made, &name).await? };
         let (alive, revoked) = broker.members.enter(stream, &name);
         self.mine.insert(stream.into(), Mine { consumer: name.clone(), alive: Arc::downgrade(&alive) });
         let fresh = Pull::new(broker.link.clone(), &broker.js.prefix, stream, &name).await?;
         let retried = Pull::new(broker.link.clone(), &broker.js.prefix, retries::STREAM, &own).await?;
         let terms = Terms { wait: self.wish.fetch.max_wait, lease, on_vanished: self.own.on_vanished, ordered };
-        let (created, broker_of) = (info.created, broker.clone());
-        let origin = Arc::new(Origin { broker: broker_of, stream: stream.into(), created, group: name, _alive: alive });
+        let origin = Arc::new(Origin { broker: broker.clone(), stream: stream.into(), made, group: name, _alive: alive });
         Ok(Lane {
             id: stream.into(),
             partition: None,

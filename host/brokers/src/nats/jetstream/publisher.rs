@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -24,7 +25,8 @@ type Answer = Result<String, PublishError>;
 
 /// A message that was sent, in its place among the others.
 enum Sent {
-    Message(PublishAckFuture),
+    /// With what its id begins with if it has none.
+    Message(PublishAckFuture, Arc<str>),
     /// An answer to a request, which no stream keeps and nothing follows.
     Reply,
 }
@@ -119,22 +121,22 @@ impl Broker {
             return Ok(Sent::Reply);
         }
         check_topic(topic).map_err(PublishError::Invalid)?;
-        self.stream_to_publish(topic).await.map_err(|said| said.of_publish(topic))?;
+        let ids = self.stream_to_publish(topic).await.map_err(|said| said.of_publish(topic))?;
         let (subject, payload) = (topic.to_owned(), payload.to_vec().into());
         let sent = match with_id(row)? {
             Some(headers) => self.js.publish_with_headers(subject, headers, payload).await,
             None => self.js.publish(subject, payload).await,
         };
-        sent.map(Sent::Message).map_err(|error| self.unkept(topic, &error))
+        sent.map(|answer| Sent::Message(answer, ids)).map_err(|error| self.unkept(topic, &error))
     }
 
     /// Waits until it is kept; answers its id.
     async fn kept(&self, row: Row<'_>, sent: Result<Sent, Unkept>) -> Result<String, Unkept> {
         match sent? {
             Sent::Reply => Ok(self.link.reply(row).await?),
-            Sent::Message(answer) => match answer.await {
+            Sent::Message(answer, ids) => match answer.await {
                 Ok(_) if !row.id().is_empty() => Ok(row.id().into()),
-                Ok(place) => Ok(format!("{}/{}", place.stream, place.sequence)),
+                Ok(place) => Ok(format!("{ids}/{}", place.sequence)),
                 Err(error) => Err(self.unkept(row.topic(), &error)),
             },
         }

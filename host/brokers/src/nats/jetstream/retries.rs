@@ -1,7 +1,8 @@
 //! Retries: a copy of the message in a stream of ours, with what the host counts in its headers. Only once the copy is kept is the original
 //! acknowledged; so a retry, its attempt and its time outlive host and server, and belong to no consumer's memory.
 //!
-//! Subjects are `longshore-retries.<stream>.<group>.<what>`, one consumer for each stream and group, and a message goes when that consumer
+//! Subjects are `longshore-retries.<stream>.<group>.<made>.<sequence>`, by when the stream was made, as one that is made anew counts from 1
+//! again: what the old one had has copies still, which are no messages of the new one. One consumer for each stream and group, and a message goes when that consumer
 //! acknowledges it. A redriven dead letter is such a copy too. A copy that is not due yet is sent back with a delay by whoever gets it.
 
 use std::collections::{HashMap, HashSet};
@@ -27,6 +28,8 @@ pub(super) const REDRIVEN: u64 = 1 << 52;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Journey {
     pub(super) topic: String,
+    /// When the stream was made in which the position counts.
+    pub(super) made: String,
     /// 0: redriven, and not yet handed over.
     pub(super) position: u64,
     pub(super) attempt: u32,
@@ -42,6 +45,7 @@ impl Journey {
     /// Into the headers of a copy.
     pub(super) fn write(&self, headers: &mut HeaderMap) {
         headers.insert(name("topic").as_str(), self.topic.as_str());
+        headers.insert(name("made").as_str(), self.made.as_str());
         let numbers = [
             ("position", self.position),
             ("attempt", self.attempt.into()),
@@ -62,6 +66,7 @@ impl Journey {
         let small = |what: &str| u32::try_from(number(what)).unwrap_or(u32::MAX);
         Some(Journey {
             topic: text("topic")?.into(),
+            made: text("made").unwrap_or_default().into(),
             position: number("position"),
             attempt: small("attempt").max(1),
             deliveries: small("deliveries"),
@@ -71,9 +76,9 @@ impl Journey {
         })
     }
 
-    /// Its position in the lane, as the copy at that sequence of the stream.
-    pub(super) fn position_at(&self, sequence: u64) -> u64 {
-        if self.position > 0 { self.position } else { REDRIVEN + sequence }
+    /// Its position in a lane of the stream that was made then, as the copy at that sequence.
+    pub(super) fn position_at(&self, made: &str, sequence: u64) -> u64 {
+        if self.position > 0 && self.made == made { self.position } else { REDRIVEN + sequence }
     }
 }
 
@@ -126,14 +131,14 @@ impl Broker {
     }
 
     /// The copies of a group that are kept, by position: what its keys are held by.
-    pub(super) async fn waiting(&self, stream: &str, group: &str) -> Result<Vec<Waiting>, BrokerError> {
+    pub(super) async fn waiting(&self, stream: &str, made: &str, group: &str) -> Result<Vec<Waiting>, BrokerError> {
         let mut waiting = Vec::new();
         let mut from = 1;
         while let Some(copy) = self.next_copy(stream, group, from).await? {
             from = copy.sequence + 1;
             if let Some(journey) = Journey::read(&copy.headers) {
                 let key = decode(&copy.headers).key.map(std::borrow::Cow::into_owned);
-                waiting.push(Waiting { position: journey.position_at(copy.sequence), key });
+                waiting.push(Waiting { position: journey.position_at(made, copy.sequence), key });
             }
         }
         waiting.sort_by_key(|w| w.position);
@@ -150,10 +155,11 @@ impl Broker {
         Ok(self.subjects(stream, group).await?.values().sum())
     }
 
-    /// Positions of a group's messages that have a copy, redriven ones aside.
-    pub(super) async fn copied(&self, stream: &str, group: &str) -> Result<HashSet<u64>, Said> {
+    /// Positions of a group's messages that have a copy, redriven ones and those of an older stream aside.
+    pub(super) async fn copied(&self, stream: &str, made: &str, group: &str) -> Result<HashSet<u64>, Said> {
         let subjects = self.subjects(stream, group).await?;
-        Ok(subjects.keys().filter_map(|subject| subject.rsplit('.').next()?.parse().ok()).collect())
+        let own = subject(stream, group, format_args!("{made}."));
+        Ok(subjects.keys().filter_map(|subject| subject.strip_prefix(&own)?.parse().ok()).collect())
     }
 
     /// The subjects of a group's copies, and how many there are of each.
@@ -187,11 +193,26 @@ mod tests {
 
     #[test]
     fn a_journey_is_read_as_it_was_written() {
-        let journey =
-            Journey { topic: "t".into(), position: 7, attempt: 3, deliveries: 4, first_failed_at: 55, redrives: 1, not_before: 99 };
+        let journey = Journey {
+            topic: "t".into(),
+            made: "a".into(),
+            position: 7,
+            attempt: 3,
+            deliveries: 4,
+            first_failed_at: 55,
+            redrives: 1,
+            not_before: 99,
+        };
         let mut headers = HeaderMap::new();
         journey.write(&mut headers);
         assert_eq!(Journey::read(&headers), Some(journey));
         assert_eq!(Journey::read(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_position_means_nothing_in_a_stream_that_was_made_anew() {
+        let journey = Journey { made: "a".into(), position: 7, ..Journey::default() };
+        assert_eq!((journey.position_at("a", 3), journey.position_at("b", 3)), (7, REDRIVEN + 3));
+        assert_eq!(Journey::default().position_at("", 3), REDRIVEN + 3, "redriven");
     }
 }

@@ -36,8 +36,8 @@ const SHORTEST_PULL: Duration = Duration::from_millis(10);
 pub(super) struct Origin {
     pub(super) broker: Arc<Broker>,
     pub(super) stream: String,
-    /// When the stream was made: one of the same name that is made later counts from 1 again.
-    pub(super) created: String,
+    /// When the stream was made: one of the same name that is made later counts from 1 again. See [`Stream::made`](api::Stream::made).
+    pub(super) made: String,
     /// The group, or the name that stands for it where there is none.
     pub(super) group: String,
     pub(super) _alive: Arc<Alive>,
@@ -337,7 +337,7 @@ impl LaneSource {
         let headers = message.headers.as_ref();
         let facts = Facts { deliveries: ack.delivered, unanswered: ack.delivered - 1, ..Facts::default() };
         let topic = message.subject.as_str();
-        write(&mut self.row, headers, topic, &message.payload, &ack, 1);
+        write(&mut self.row, headers, topic, &message.payload, &ack, (&self.origin.made, 1));
         let receipt = Receipt { position: ack.stream_sequence, token: ack.subject.as_bytes() };
         let step = push(&self.row, left, receipt, facts, 1, into);
         if matches!(step, Step::Taken) {
@@ -377,9 +377,9 @@ impl LaneSource {
             first_failed_at: journey.first_failed_at,
             ..Facts::default()
         };
-        write(&mut self.row, Some(headers), &journey.topic, &message.payload, &ack, journey.attempt);
+        write(&mut self.row, Some(headers), &journey.topic, &message.payload, &ack, (&self.origin.made, journey.attempt));
         let token = format!("{} {deliveries}", ack.subject);
-        let receipt = Receipt { position: journey.position_at(ack.stream_sequence), token: token.as_bytes() };
+        let receipt = Receipt { position: journey.position_at(&self.origin.made, ack.stream_sequence), token: token.as_bytes() };
         let step = push(&self.row, left, receipt, facts, journey.attempt, into);
         if matches!(step, Step::Taken) {
             self.parked.remove(&ack.stream_sequence);
@@ -402,8 +402,8 @@ impl LaneSource {
 
     /// Whether a copy of a message waits.
     async fn has_copy(&self, ack: &AckSubject<'_>) -> Result<bool, BrokerError> {
-        let Origin { broker, stream, group, .. } = &*self.origin;
-        let subject = retries::subject(stream, group, ack.stream_sequence);
+        let Origin { broker, stream, made, group, .. } = &*self.origin;
+        let subject = retries::subject(stream, group, format_args!("{made}.{}", ack.stream_sequence));
         let copy = messages::last(&broker.js, retries::STREAM, &subject).await;
         Ok(copy.map_err(|said| said.about(format!("retries of group {group:?}")))?.is_some())
     }
@@ -415,14 +415,14 @@ fn is_stale(since: Instant, lease: Duration) -> bool {
 }
 
 /// Makes the row of a message.
-fn write(row: &mut Vec<u8>, headers: Option<&HeaderMap>, topic: &str, payload: &[u8], ack: &AckSubject<'_>, attempt: u32) {
+fn write(row: &mut Vec<u8>, headers: Option<&HeaderMap>, topic: &str, payload: &[u8], ack: &AckSubject<'_>, (made, attempt): (&str, u32)) {
     row.clear();
     let decoded = headers.map(decode).unwrap_or_default();
     let own;
     let id = match decoded.id {
         Some(id) => id,
         None => {
-            own = format!("{}/{}", ack.stream, ack.stream_sequence);
+            own = ack.id(made);
             &own
         }
     };

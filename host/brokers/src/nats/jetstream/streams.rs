@@ -1,7 +1,7 @@
 //! The broker: its connection, and which stream keeps which topic. Streams are found by their subjects; one that is missing is made where
 //! `declare` says so.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_nats::jetstream::context::ContextBuilder;
@@ -32,8 +32,8 @@ pub(super) struct Broker {
     /// By stream and consumer: everything at or below is finished, as far as this process knows, of the stream that was made then.
     floors: Mutex<HashMap<(String, String), (String, u64)>>,
     topics: HashMap<String, (TopicSettings, Topic)>,
-    /// Topics that a stream takes, as far as we have looked.
-    known: Mutex<HashSet<String>>,
+    /// Topics that a stream takes, as far as we have looked, and its [ids](Stream::ids).
+    known: Mutex<HashMap<String, Arc<str>>>,
 }
 
 impl Broker {
@@ -91,14 +91,16 @@ impl Broker {
         }
     }
 
-    /// The stream of a topic that somebody publishes to.
-    pub(super) async fn stream_to_publish(&self, topic: &str) -> Result<(), Said> {
-        if self.known().contains(topic) {
-            return Ok(());
+    /// What ids begin with in the stream of a topic that somebody publishes to.
+    pub(super) async fn stream_to_publish(&self, topic: &str) -> Result<Arc<str>, Said> {
+        if let Some(known) = self.known().get(topic) {
+            return Ok(known.clone());
         }
-        self.stream_for(topic, None, self.declare).await?;
-        self.known().insert(topic.into());
-        Ok(())
+        let name = self.stream_for(topic, None, self.declare).await?;
+        let stream = api::stream(&self.js, &name, None).await?.ok_or_else(|| Said::Trouble(format!("stream {name:?} is gone")))?;
+        let ids: Arc<str> = stream.ids().into();
+        self.known().insert(topic.into(), ids.clone());
+        Ok(ids)
     }
 
     /// No stream takes the topic any more.
@@ -107,9 +109,9 @@ impl Broker {
     }
 
     /// Everything up to there is finished of the stream that was made then.
-    pub(super) fn note_floor(&self, stream: &str, consumer: &str, created: &str, floor: u64) {
+    pub(super) fn note_floor(&self, stream: &str, consumer: &str, made: &str, floor: u64) {
         let mut floors = self.floors.lock().unwrap_or_else(PoisonError::into_inner);
-        floors.insert((stream.into(), consumer.into()), (created.into(), floor));
+        floors.insert((stream.into(), consumer.into()), (made.into(), floor));
     }
 
     /// What was noted last.
@@ -124,7 +126,7 @@ impl Broker {
         floors.remove(&(stream.to_owned(), consumer.to_owned()));
     }
 
-    fn known(&self) -> MutexGuard<'_, HashSet<String>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Arc<str>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

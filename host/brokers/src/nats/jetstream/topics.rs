@@ -85,7 +85,7 @@ impl Topics for Broker {
                 Page::Before(position, most) => self.downwards(&stream, topic, position, most).await,
             };
             let mut batch = Batch::default();
-            found.map_err(about)?.iter().for_each(|message| push(stream.name(), message, &mut batch));
+            found.map_err(about)?.iter().for_each(|message| push(&stream, message, &mut batch));
             Ok(batch)
         })
     }
@@ -166,9 +166,9 @@ impl Broker {
 }
 
 /// Appends a message that was read out of its stream.
-fn push(stream: &str, message: &StreamMessage, into: &mut Batch) {
+fn push(stream: &Stream, message: &StreamMessage, into: &mut Batch) {
     let decoded = decode(&message.headers);
-    let id = decoded.id.map_or_else(|| format!("{stream}/{}", message.sequence), Into::into);
+    let id = decoded.id.map_or_else(|| format!("{}/{}", stream.ids(), message.sequence), Into::into);
     let stored_at = u64::try_from(message.time.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
     let row = Message {
         id: &id,
