@@ -9,7 +9,7 @@ use longshore_core::{Message, Outbox, Roles};
 use super::accounts::{Accounts, Id};
 
 /// Messages of one publish.
-const BATCH: u64 = 20;
+pub(crate) const BATCH: u64 = 20;
 /// Between two publishes.
 const PACE: Duration = Duration::from_millis(20);
 /// After a publish that failed.

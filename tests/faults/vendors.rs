@@ -27,10 +27,15 @@ pub(crate) trait Vendor: Sized {
     }
 }
 
-pub(crate) struct RedisStreams(Redis);
+/// A broker on which a group is a thing of its own, that somebody can remove from under its hosts.
+pub(crate) trait RemovesGroups: Vendor {
+    fn remove_group(&self);
+}
+
+pub(crate) struct RedisStreams(pub(crate) Redis);
 pub(crate) struct RedisLists(Redis);
-pub(crate) struct Rabbit(RabbitMq);
-pub(crate) struct JetStream(Nats);
+pub(crate) struct Rabbit(pub(crate) RabbitMq);
+pub(crate) struct JetStream(pub(crate) Nats);
 
 /// A lease that a scenario can outwait.
 const SHORT_LEASE: &str = r#", lease = "3s""#;
@@ -57,6 +62,19 @@ impl RedisStreams {
     /// The strings of the server's reply to a command.
     pub(crate) fn ask(&self, command: &[&str]) -> Vec<String> {
         self.0.ask(command).unwrap_or_else(|why| panic!("{command:?}: {why}"))
+    }
+}
+
+impl RemovesGroups for RedisStreams {
+    fn remove_group(&self) {
+        assert_eq!(self.ask(&["XGROUP", "DESTROY", "in", "echo"]), ["1"]);
+    }
+}
+
+impl RemovesGroups for JetStream {
+    fn remove_group(&self) {
+        let answer = self.0.ask("$JS.API.CONSUMER.DELETE.in.echo", "").unwrap_or_else(|e| panic!("{e}"));
+        assert!(answer.contains(r#""success":true"#), "{answer}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! One scenario's world: a server, hosts on it, a producer and collectors beside them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use longshore::config::{Ask, load};
@@ -37,10 +37,14 @@ pub(crate) struct World<V: Vendor> {
 impl<V: Vendor> World<V> {
     /// A world in which nothing happens yet; `None` where the server is not installed.
     pub(crate) fn new(order: &'static str) -> Option<Self> {
-        let vendor = V::start()?;
+        Some(World::on(V::start()?, order))
+    }
+
+    /// The same on a server that was started already.
+    pub(crate) fn on(vendor: V, order: &'static str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let port = vendor.port();
-        Some(World {
+        World {
             vendor,
             accounts: Arc::default(),
             hosts: Vec::new(),
@@ -50,7 +54,7 @@ impl<V: Vendor> World<V> {
             in_order: order != "none",
             stop: Arc::default(),
             runtime,
-        })
+        }
     }
 
     /// Hosts settle a message before they call its handler.
@@ -128,21 +132,56 @@ retry = {{ max-attempts = 1000, initial-delay = "20ms", multiplier = 1.0 }}
         self.until("the producer goes on", || self.accounts.lock().unwrap().confirmed() >= wanted);
     }
 
+    /// Waits until so many more publishes were not confirmed.
+    pub(crate) fn wait_for_refusals(&self, more: usize) {
+        let wanted = self.accounts.lock().unwrap().unsure() + more * usize::try_from(producer::BATCH).unwrap();
+        self.until("publishes are refused", || self.accounts.lock().unwrap().unsure() >= wanted);
+    }
+
+    /// Waits until a line of a host's log has all of these words.
+    pub(crate) fn wait_until_told(&self, words: &[&str]) {
+        let has_all = |line: &str| words.iter().all(|word| line.contains(word));
+        self.until(&format!("a host says {words:?}"), || self.hosts.iter().any(|(_, host)| host.log().lines().any(has_all)));
+    }
+
+    /// How many messages were sent, confirmed or not.
+    pub(crate) fn sent(&self) -> u64 {
+        self.accounts.lock().unwrap().next()
+    }
+
+    /// Removes the topic of the load with all that is in it, as somebody else does. Answers a number above that of every message that can have
+    /// gone with it.
+    pub(crate) fn remove_topic(&self) -> u64 {
+        let topics = self.roles().topics.unwrap();
+        let gone = self.runtime.block_on(topics.delete("in")).unwrap_or_else(|e| panic!("{e}"));
+        assert!(gone, "the topic was there");
+        // What was on its way at that moment may be on either side.
+        self.sent() + producer::BATCH
+    }
+
     fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
         let started = Instant::now();
         while !holds() {
-            assert!(started.elapsed() < RECOVERY, "never: {what}; {}", self.accounts.lock().unwrap());
+            if started.elapsed() > RECOVERY {
+                self.show_logs();
+                panic!("never: {what}; {}", self.accounts.lock().unwrap_or_else(PoisonError::into_inner));
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
     /// Ends the load, waits until everything is accounted for, and holds it to the promises.
     pub(crate) fn end(self, name: &str, may_double: u64) {
+        self.end_from(name, 0, may_double);
+    }
+
+    /// The same where what was sent before number `from` may be gone.
+    pub(crate) fn end_from(self, name: &str, from: u64, may_double: u64) {
         self.end_load();
-        let took = self.wait_for(|accounts| accounts.open().is_empty());
+        let took = self.wait_for(|accounts| accounts.open().iter().all(|number| *number < from));
         let in_order = self.in_order;
         self.conclude(name, took, |accounts| {
-            accounts.assert_kept(may_double);
+            accounts.assert_kept(from, may_double);
             if in_order {
                 accounts.assert_in_order();
             }
@@ -177,7 +216,7 @@ retry = {{ max-attempts = 1000, initial-delay = "20ms", multiplier = 1.0 }}
         self.conclude(name, took, |accounts| {
             assert!(counted > 0, "nothing was trimmed unread\n{accounts}");
             assert_eq!((accounts.open().len(), told), (counted, counted), "lost, and told in logs, is what is counted\n{accounts}");
-            accounts.assert_only_these_are_lost(&accounts.open(), 0);
+            accounts.assert_no_others(0);
         });
     }
 
@@ -195,11 +234,15 @@ retry = {{ max-attempts = 1000, initial-delay = "20ms", multiplier = 1.0 }}
         started.elapsed()
     }
 
+    fn show_logs(&self) {
+        self.hosts.iter().for_each(|(_, host)| eprintln!("--- a host's log\n{}", host.log()));
+    }
+
     fn conclude(self, name: &str, took: Duration, keeps: impl FnOnce(&Accounts)) {
         let accounts = std::mem::take(&mut *self.accounts.lock().unwrap());
         println!("{} {name}: all accounted for {took:?} after the end of the load; {accounts}", V::NAME);
         if let Err(broken) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| keeps(&accounts))) {
-            self.hosts.iter().for_each(|(_, host)| eprintln!("--- a host's log\n{}", host.log()));
+            self.show_logs();
             std::panic::resume_unwind(broken);
         }
     }
