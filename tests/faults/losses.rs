@@ -1,7 +1,7 @@
 //! The loss of the field that only a whole host can have: outputs of a handler that failed. The others have tests by name with each adapter.
 
 use super::host::{Guest, Project, eventually, guest};
-use super::vendors::{JetStream, Rabbit, RedisLists, RedisStreams, Vendor};
+use super::vendors::{JetStream, Log, Rabbit, RedisLists, RedisStreams, Vendor};
 use super::world::World;
 
 /// Handlers publish, and then fail, are rejected or are killed by a trap, over and over; nothing of that may come out.
@@ -29,6 +29,7 @@ vendors! {
     redis_list: RedisLists,
     rabbitmq: Rabbit,
     nats_jetstream: JetStream,
+    kafka: Log,
 }
 
 mod embedded {

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::scenarios::is_full;
-use super::vendors::{JetStream, RedisLists, RedisStreams, Vendor};
-use super::world::{IN_FLIGHT, World};
+use super::vendors::{JetStream, Log, RedisLists, RedisStreams, Vendor};
+use super::world::World;
 
 /// How long this goes on at full length, and turns that there are at least.
 const FULL: Duration = Duration::from_secs(300);
@@ -27,7 +27,7 @@ fn one_host_is_killed_and_the_other_told_to_stop_in_turn<V: Vendor>() {
         turns += 1;
     }
     // Whoever is told to stop leaves nothing behind that would come twice.
-    world.end(&format!("{turns} hosts are killed and {turns} stopped in turn"), IN_FLIGHT * turns);
+    world.end(&format!("{turns} hosts are killed and {turns} stopped in turn"), V::REPEATS * turns);
 }
 
 #[test]
@@ -43,4 +43,9 @@ fn the_ledger_adds_up_when_hosts_of_one_redis_list_are_killed_and_stopped_in_tur
 #[test]
 fn the_ledger_adds_up_when_hosts_of_one_jetstream_consumer_are_killed_and_stopped_in_turn() {
     one_host_is_killed_and_the_other_told_to_stop_in_turn::<JetStream>();
+}
+
+#[test]
+fn the_ledger_adds_up_when_hosts_of_one_kafka_group_are_killed_and_stopped_in_turn() {
+    one_host_is_killed_and_the_other_told_to_stop_in_turn::<Log>();
 }

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use longshore_testkit::servers::{Nats, NatsOptions, RabbitMq, RabbitMqOptions, Redis, RedisOptions, Server};
+use longshore_testkit::proxy::Proxy;
+use longshore_testkit::servers::{
+    Kafka, KafkaOptions, Nats, NatsOptions, RabbitMq, RabbitMqOptions, Redis, RedisOptions, Server, free_port,
+};
+
+use super::world::IN_FLIGHT;
 
 /// A broker on a server of this scenario's own.
 pub(crate) trait Vendor: Sized {
@@ -14,6 +19,11 @@ pub(crate) trait Vendor: Sized {
     /// How long the load runs before anything is disturbed: a queue that RabbitMQ 3.10 made just before it was killed is there afterwards and
     /// takes nothing, for ever.
     const WARM: Duration = Duration::ZERO;
+    /// Messages that a host has finished, or holds, and that come again when it is gone without a word.
+    const REPEATS: u64 = IN_FLIGHT;
+
+    /// Whether a server that stands still is part of the short run.
+    const STANDS_STILL: bool = true;
 
     /// `None` where the server is not installed.
     fn start() -> Option<Self>;
@@ -21,6 +31,10 @@ pub(crate) trait Vendor: Sized {
     fn port(&self) -> u16;
     /// The lines of `[brokers.default]` for a host that reaches the server by that port.
     fn broker(&self, port: u16) -> String;
+    /// What stands between hosts and the server where they are sent by way of it.
+    fn proxy(&mut self) -> Proxy {
+        Proxy::start(self.port())
+    }
     /// More keys of the subscription, with a comma before each.
     fn subscription(&self) -> &'static str {
         ""
@@ -36,6 +50,12 @@ pub(crate) struct RedisStreams(pub(crate) Redis);
 pub(crate) struct RedisLists(Redis);
 pub(crate) struct Rabbit(pub(crate) RabbitMq);
 pub(crate) struct JetStream(pub(crate) Nats);
+
+/// A broker of Kafka tells its clients where to come, so the proxy is there before it is.
+pub(crate) struct Log {
+    kafka: Kafka,
+    proxy: Option<Proxy>,
+}
 
 /// A lease that a scenario can outwait.
 const SHORT_LEASE: &str = r#", lease = "3s""#;
@@ -134,5 +154,34 @@ impl Vendor for JetStream {
     }
     fn subscription(&self) -> &'static str {
         SHORT_LEASE
+    }
+}
+
+impl Vendor for Log {
+    const NAME: &'static str = "kafka";
+    const ORDER: &'static str = "key";
+    /// What is finished is committed once a second or after a thousand, and as much may be finished while a commit is on its way.
+    const REPEATS: u64 = 2_000 + IN_FLIGHT;
+    /// A host that got no partitions afterwards was seen once in twenty-two runs on a busy machine, and why is not known.
+    const STANDS_STILL: bool = false;
+
+    fn start() -> Option<Self> {
+        let behind = free_port();
+        let proxy = Proxy::start(behind);
+        let kafka = Kafka::start(&KafkaOptions::default().also_behind(behind, proxy.port()))?;
+        Some(Self { kafka, proxy: Some(proxy) })
+    }
+    fn server(&self) -> &Server {
+        &self.kafka.server
+    }
+    fn port(&self) -> u16 {
+        self.kafka.port()
+    }
+    fn proxy(&mut self) -> Proxy {
+        self.proxy.take().expect("a scenario has one way")
+    }
+    fn broker(&self, port: u16) -> String {
+        let times = "session-timeout = \"3s\"\nheartbeat-interval = \"500ms\"\nrequest-timeout = \"5s\"";
+        format!("type = \"kafka\"\nbootstrap-servers = \"127.0.0.1:{port}\"\n{times}\n[topics.in]\npartitions = 3")
     }
 }

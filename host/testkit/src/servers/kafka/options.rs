@@ -16,6 +16,8 @@ pub struct KafkaOptions {
     tls: Option<(String, String)>,
     port: Option<u16>,
     advertised: Option<u16>,
+    /// A port more, and where clients are told to come who come there.
+    way: Option<(u16, u16)>,
     pub(super) disk: Option<usize>,
 }
 
@@ -48,6 +50,13 @@ impl KafkaOptions {
     #[must_use]
     pub fn behind(mut self, port: u16, advertised: u16) -> KafkaOptions {
         (self.port, self.advertised) = (Some(port), Some(advertised));
+        self
+    }
+
+    /// Listens on one port more, and tells clients who come there to come to the other: that of a proxy that some go through and others do not.
+    #[must_use]
+    pub fn also_behind(mut self, port: u16, advertised: u16) -> KafkaOptions {
+        self.way = Some((port, advertised));
         self
     }
 
@@ -84,11 +93,12 @@ impl KafkaOptions {
         line("controller.listener.names", "CONTROLLER");
         line("inter.broker.listener.name", "INTERNAL");
         line("log.dirs", &data.display().to_string());
-        line("listeners", &ports.listeners(ports.plain, true));
-        line("advertised.listeners", &ports.listeners(self.advertised.unwrap_or(ports.plain), false));
+        let (way, advertised) = self.way.unzip();
+        line("listeners", &ports.listeners(ports.plain, way, true));
+        line("advertised.listeners", &ports.listeners(self.advertised.unwrap_or(ports.plain), advertised, false));
         line(
             "listener.security.protocol.map",
-            "CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
+            "CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,PLAINTEXT:PLAINTEXT,WAY:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
         );
         SETTINGS.iter().for_each(|(key, value)| line(key, value));
         // Internal topics on all nodes, and no write without two of three.
@@ -168,9 +178,10 @@ impl Ports {
     }
 
     /// All listeners, as Kafka lists them; the controller's is never advertised.
-    fn listeners(&self, plain: u16, with_controller: bool) -> String {
+    fn listeners(&self, plain: u16, way: Option<u16>, with_controller: bool) -> String {
         let all = [
             ("PLAINTEXT", Some(plain)),
+            ("WAY", way),
             ("INTERNAL", Some(self.internal)),
             ("SSL", self.tls),
             ("SASL_PLAINTEXT", self.sasl),
