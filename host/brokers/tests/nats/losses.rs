@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longshore_core::Clock;
+use longshore_core::{Clock, Order, Subscribe};
 use longshore_testkit::servers::{self, Nats, NatsOptions, unique};
 use serde_json::json;
 
@@ -27,6 +27,26 @@ async fn a_success_after_a_failure_does_not_commit_past_it() {
     publish(&roles, &topic, &["d"]).await.expect("published");
     next.fetch(1).await;
     assert_eq!(next.payloads(), ["a", "d"]);
+}
+
+/// What is new comes while the leases of what a dead host has run out, and has to wait for that.
+#[tokio::test]
+async fn a_lane_that_waits_for_what_was_lent_before_begins_once_and_in_order() {
+    let Some(nats) = servers::nats() else { return };
+    let (roles, topic) = (connect_to(nats).await, unique("t"));
+    let payloads: Vec<String> = (0..300).map(|i| i.to_string()).collect();
+    let (lent, new) = payloads.split_at(100);
+    let ordered = Subscribe { order: Order::Lane, ..wish(&[&topic], "g", json!({ "lease": "2s" })) };
+    publish(&roles, &topic, lent).await.expect("published");
+    let mut first = hand(&roles, ordered.clone()).await;
+    first.fetch(100).await;
+    // It dies: nothing is given back.
+    drop((first, roles));
+    let roles = connect_to(nats).await;
+    publish(&roles, &topic, new).await.expect("published");
+    let mut next = hand(&roles, ordered).await;
+    next.fetch(300).await;
+    assert_eq!(next.payloads(), payloads);
 }
 
 #[tokio::test]

@@ -100,6 +100,15 @@ impl Pull {
         }
     }
 
+    /// What is here, or still comes of the open request; none once it is over. Cancel-safe.
+    pub(super) async fn rest_of_request(&mut self) -> Option<Came> {
+        match self.here() {
+            Some(came) => Some(came),
+            None if self.open.is_some() => Some(self.came().await),
+            None => None,
+        }
+    }
+
     /// What comes next. Cancel-safe.
     pub(super) async fn came(&mut self) -> Came {
         loop {

@@ -203,19 +203,23 @@ impl LaneSource {
         let mut quiet = false;
         while let Some(before) = &mut self.before {
             tokio::time::sleep_until(self.rests_until).await;
+            // A request is heard out: whatever else it brought would be old when the rest is over.
+            if let Some(came) = self.fresh.pull.rest_of_request().await {
+                match came {
+                    Came::Message(message, since) => {
+                        if let Some(sequence) = AckSubject::of(&message).map(|ack| ack.stream_sequence) {
+                            before.came(sequence, (message, since));
+                        }
+                    }
+                    Came::Over => quiet = true,
+                    other => self.other(other).await?,
+                }
+                continue;
+            }
             match before.next(quiet, Instant::now()) {
                 Next::Ask(count) => {
                     self.origin.broker.link.check()?;
                     self.fresh.pull.ask(count, bytes, GATHERING).await?;
-                    match self.fresh.pull.came().await {
-                        Came::Message(message, since) => {
-                            if let Some(sequence) = AckSubject::of(&message).map(|ack| ack.stream_sequence) {
-                                before.came(sequence, (message, since));
-                            }
-                        }
-                        Came::Over => quiet = true,
-                        other => self.other(other).await?,
-                    }
                 }
                 Next::Rest(early, until) => {
                     (self.rests_until, quiet) = (until, false);
