@@ -20,6 +20,8 @@ use crate::declare::Declare;
 const LOOK: Duration = Duration::from_millis(20);
 /// Settings of a topic that its retries do not share: they are no state, and they are kept for as long as they wait besides.
 const NOT_SHARED: [&str; 4] = ["cleanup.policy", "retention.ms", "retention.bytes", "segment.ms"];
+/// What brokers may be set to do with topics in general, and must not with what waits: throw away by size, or by key.
+const ALL_KEPT: [(&str, &str); 2] = [("cleanup.policy", "delete"), ("retention.bytes", "-1")];
 
 /// How a topic is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,12 +88,20 @@ impl Broker {
             let retention = if kept < 0 { -1 } else { kept.saturating_add(longer) };
             spec.settings.retain(|name, _| !NOT_SHARED.contains(&name.as_str()));
             spec.settings.insert("retention.ms".into(), retention.to_string());
+            spec.settings.extend(ALL_KEPT.map(|(name, value)| (name.to_owned(), value.to_owned())));
             this.make(&name, &spec).await.map(drop)
         };
         if self.ensure_with(&name, make).await? <= partition {
-            // Its source has more by now.
-            self.add_partitions(&name, self.look(topic).await?.unwrap_or(0).max(partition + 1)).await?;
-            self.await_leaders(&name).await?;
+            // Its source has more by now, and so may it.
+            let wanted = self.look(topic).await?.unwrap_or(0).max(partition + 1);
+            if self.look(&name).await?.unwrap_or(0) <= partition
+                && let Err(error) = self.add_partitions(&name, wanted).await
+                && self.look(&name).await?.unwrap_or(0) <= partition
+            {
+                return Err(error);
+            }
+            let there = self.await_leaders(&name).await?;
+            self.known().insert(name, there);
         }
         Ok(())
     }
@@ -104,7 +114,8 @@ impl Broker {
         let make = async |this: &Arc<Self>| {
             let mut spec = this.like(source).await.unwrap_or(Spec { partitions: 1, copies: -1, settings: BTreeMap::new() });
             spec.settings.retain(|name, _| !NOT_SHARED.contains(&name.as_str()));
-            spec.settings.extend([("retention.ms", "-1"), ("retention.bytes", "-1")].map(|(n, v)| (n.to_owned(), v.to_owned())));
+            let for_ever = [("retention.ms", "-1")].into_iter().chain(ALL_KEPT);
+            spec.settings.extend(for_ever.map(|(name, value)| (name.to_owned(), value.to_owned())));
             this.make(topic, &Spec { partitions: 1, ..spec }).await.map(drop)
         };
         self.ensure_with(topic, make).await

@@ -7,6 +7,8 @@ use super::config::Config;
 
 /// Longest wait between two tries to connect again, milliseconds.
 const RECONNECT: &str = "1000";
+/// Bytes of a message at most, its headers included, as far as the client is concerned.
+const LARGEST: &str = "100000000";
 /// Bytes that are read ahead of each partition, KiB.
 const READ_AHEAD: &str = "4096";
 
@@ -34,6 +36,7 @@ const OURS: &[(&str, &str)] = &[
     ("queue.buffering.max.ms", "producer.linger"),
     ("batch.size", "producer.batch-size"),
     ("queue.buffering.max.kbytes", "producer.buffer-size"),
+    ("socket.connection.setup.timeout.ms", "connect-timeout"),
     ("group.id", "group, on the subscription"),
     ("auto.offset.reset", "start, on the subscription"),
 ];
@@ -78,14 +81,9 @@ pub(super) fn common(config: &Config, connect: &Connect) -> Result<ClientConfig,
         .set("socket.timeout.ms", millis(config.request_timeout))
         .set("socket.connection.setup.timeout.ms", config.connect_timeout.get().as_millis().max(1000).to_string())
         .set("allow.auto.create.topics", "false");
-    let mut unless_told = |key: &str, value: &str| {
-        if !config.properties.contains_key(key) {
-            all.set(key, value);
-        }
-    };
-    unless_told("reconnect.backoff.max.ms", RECONNECT);
-    unless_told("socket.keepalive.enable", "true");
-    unless_told("socket.nagle.disable", "true");
+    unless_told(&mut all, "reconnect.backoff.max.ms", RECONNECT);
+    unless_told(&mut all, "socket.keepalive.enable", "true");
+    unless_told(&mut all, "socket.nagle.disable", "true");
     if let (Some(mechanism), Some(user), Some(password)) = (config.security.mechanism, &config.security.username, &config.security.password)
     {
         all.set("sasl.mechanism", mechanism.word()).set("sasl.username", user).set("sasl.password", password);
@@ -100,6 +98,13 @@ pub(super) fn common(config: &Config, connect: &Connect) -> Result<ClientConfig,
     Ok(all)
 }
 
+/// Tells a client what nobody has told it in `properties`.
+fn unless_told(client: &mut ClientConfig, key: &str, value: &str) {
+    if client.get(key).is_none() {
+        client.set(key, value);
+    }
+}
+
 /// What a producer is told besides.
 pub(super) fn producer(common: &ClientConfig, config: &Config) -> ClientConfig {
     let mut all = common.clone();
@@ -111,6 +116,8 @@ pub(super) fn producer(common: &ClientConfig, config: &Config) -> ClientConfig {
         .set("batch.size", config.producer.batch_size.bytes().to_string())
         .set("queue.buffering.max.kbytes", config.producer.buffer_size.bytes().div_ceil(1024).max(1).to_string())
         .set("compression.type", config.producer.compression.word());
+    // A copy for a retry has headers besides, and the topic has a limit of its own.
+    unless_told(&mut all, "message.max.bytes", LARGEST);
     all
 }
 
@@ -121,10 +128,10 @@ pub(super) fn reader(common: &ClientConfig, group: &str) -> ClientConfig {
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("isolation.level", "read_committed")
-        .set("auto.offset.reset", "earliest")
-        // Else a partition that was read empty rests for a second.
-        .set("fetch.queue.backoff.ms", "10")
-        .set("queued.max.messages.kbytes", READ_AHEAD);
+        .set("auto.offset.reset", "earliest");
+    // Else a partition that was read empty rests for a second.
+    unless_told(&mut all, "fetch.queue.backoff.ms", "10");
+    unless_told(&mut all, "queued.max.messages.kbytes", READ_AHEAD);
     all
 }
 
@@ -134,10 +141,12 @@ pub(super) fn member(common: &ClientConfig, config: &Config, subscribe: &Subscri
     all.set("auto.offset.reset", "error")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", config.session_timeout.get().as_millis().to_string())
-        .set("heartbeat.interval.ms", config.heartbeat_interval.get().as_millis().to_string())
-        // Partitions that are added are to be noticed soon.
-        .set("topic.metadata.refresh.interval.ms", "10000")
-        .set("queued.min.messages", subscribe.max_in_flight.clamp(1, 10_000).to_string());
+        .set("heartbeat.interval.ms", config.heartbeat_interval.get().as_millis().to_string());
+    // Partitions that are added are to be noticed soon.
+    unless_told(&mut all, "topic.metadata.refresh.interval.ms", "10000");
+    unless_told(&mut all, "queued.min.messages", &subscribe.max_in_flight.clamp(1, 10_000).to_string());
+    // The client refuses a session that is longer.
+    unless_told(&mut all, "max.poll.interval.ms", &config.session_timeout.get().as_millis().max(300_000).to_string());
     all
 }
 
