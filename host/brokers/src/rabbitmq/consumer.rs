@@ -78,10 +78,11 @@ impl Consuming {
         // It may have been deleted since it was declared.
         open.is_gone(&queue.name);
         queue.declare(&open, self.0.declare).await?;
+        // Before others' messages are routed into it.
+        open.until_kept([queue.name.as_str()]).await;
         if let Some(binding) = &binding {
             self.bind(&open, &queue, binding).await?;
         }
-        open.until_kept([queue.name.as_str()]).await;
         Ok(Home { topic: name.to_owned(), group: subscribe.group.clone(), queue, open, purged: watch::Sender::new(0) })
     }
 

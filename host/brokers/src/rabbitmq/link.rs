@@ -1,7 +1,7 @@
 //! One connection to the server, opened when it is needed and again when it was lost. The client's own recovery stays off: it hides which
 //! messages a lost connection took with it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,7 +33,12 @@ pub(super) struct Address {
     pub(super) patience: Duration,
     /// What the server's tools show.
     pub(super) name: String,
+    /// Durable queues that were made over any connection, and from when on a crash of the server cannot take them.
+    pub(super) made: Made,
 }
+
+/// See [`Address::made`]. Those are taken out that are kept.
+pub(super) type Made = Arc<Mutex<HashMap<String, Instant>>>;
 
 /// A connection that is there, or was.
 pub(super) struct Open {
@@ -44,8 +49,9 @@ pub(super) struct Open {
     patience: Duration,
     /// An answer did not come.
     is_silent: AtomicBool,
-    /// Queues and exchanges that were declared over this connection, and from when on a crash of the server cannot take them.
-    declared: Mutex<HashMap<String, Instant>>,
+    /// Queues and exchanges that were declared over this connection.
+    declared: Mutex<HashSet<String>>,
+    made: Made,
 }
 
 /// The one connection for a purpose. Whoever needs it first opens it; the lock is held while that is under way and never else.
@@ -84,7 +90,8 @@ impl Address {
         match tokio::time::timeout(self.connect_timeout, connecting).await {
             Ok(Ok(connection)) => {
                 let (patience, is_silent) = (self.patience, AtomicBool::new(false));
-                Ok(Open { connection, spare: Mutex::default(), patience, is_silent, declared: Mutex::default() })
+                let (spare, declared, made) = (Mutex::default(), Mutex::default(), Arc::clone(&self.made));
+                Ok(Open { connection, spare, patience, is_silent, declared, made })
             }
             Ok(Err(error)) => Err(trouble::told(&doing, &error)),
             Err(_) => Err(BrokerError::reconnect(format!("{doing}: no answer within {:?}", self.connect_timeout))),
@@ -172,24 +179,26 @@ impl Open {
 
     /// Whether it was declared over this connection.
     pub(super) fn has_declared(&self, name: &str) -> bool {
-        lock(&self.declared).contains_key(name)
+        lock(&self.declared).contains(name)
     }
 
     pub(super) fn was_declared(&self, name: &str) {
-        lock(&self.declared).insert(name.to_owned(), Instant::now());
+        lock(&self.declared).insert(name.to_owned());
     }
 
     /// A durable queue was made that was not there before.
     pub(super) fn was_made(&self, name: &str) {
-        lock(&self.declared).insert(name.to_owned(), Instant::now() + UNSURE);
+        self.was_declared(name);
+        lock(&self.made).insert(name.to_owned(), Instant::now() + UNSURE);
     }
 
     /// Waits until a crash of the server can take none of these queues: what was confirmed goes with its queue.
     /// It happens once in a queue's life.
     pub(super) async fn until_kept(&self, names: impl IntoIterator<Item = impl AsRef<str>>) {
         let latest = {
-            let declared = lock(&self.declared);
-            names.into_iter().filter_map(|name| declared.get(name.as_ref()).copied()).max()
+            let mut made = lock(&self.made);
+            made.retain(|_, kept_at| *kept_at > Instant::now());
+            names.into_iter().filter_map(|name| made.get(name.as_ref()).copied()).max()
         };
         if let Some(latest) = latest {
             tokio::time::sleep_until(latest).await;

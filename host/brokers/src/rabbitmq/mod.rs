@@ -33,7 +33,7 @@ pub use config::{Config, ExchangeType, Match, QueueType, Subscription, Topic};
 
 use consumer::Consuming;
 use groups::Members;
-use link::Address;
+use link::{Address, Made};
 use publisher::Publishing;
 use server::Server;
 use topics::Catalog;
@@ -98,6 +98,7 @@ impl Adapter for RabbitMq {
                 connect_timeout: config.connect_timeout.get(),
                 patience: config.confirm_timeout.get(),
                 name: connect.name,
+                made: Made::default(),
             };
             let server = Arc::new(Server::new(address, config.declare, config.confirm_timeout.get(), connect.clock, kept));
             server.publishing.get().await?;
