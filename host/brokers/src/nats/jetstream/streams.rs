@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_nats::jetstream::context::ContextBuilder;
 use longshore_core::{BrokerError, Clock, Connect, TopicSettings};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::api::{self, Api, Said, Stream};
 use super::keys::{Storage, Topic};
@@ -46,7 +47,9 @@ impl Broker {
             return Err(BrokerError::give_up(what));
         }
         let prefix = config.domain.as_ref().map_or_else(|| "$JS.API".into(), |domain| format!("$JS.{domain}.API"));
-        let context = ContextBuilder::new().api_prefix(prefix.clone()).timeout(config.request_timeout.get()).build(link.client.clone());
+        // Each publish has a bound of its own. One for all of them would let those wait for each other that have sent half of theirs.
+        let builder = ContextBuilder::new().api_prefix(prefix.clone()).timeout(config.request_timeout.get());
+        let context = builder.max_ack_inflight(Semaphore::MAX_PERMITS).build(link.client.clone());
         let js = Api { context, prefix, heard: link.heard.clone() };
         let off = "JetStream is off on this server, or for this account; start the server with `-js`, or use type = \"nats\"";
         if !server.jetstream && config.domain.is_none() {
