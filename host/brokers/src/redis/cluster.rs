@@ -3,10 +3,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use longshore_core::BrokerError;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ConnectionInfo, RedisError, RedisResult, ScriptInvocation, TlsCertificates, Value};
+use tokio::time::Instant;
 
 use super::place::{Patience, Place, gone};
 use super::pool::{Pool, ask, is_loss};
@@ -39,10 +41,14 @@ struct Known {
     slots: Slots,
     /// Whether the table may be old: a node did not answer.
     stale: bool,
+    learnt_at: Option<Instant>,
     /// Whom to ask, in order: who answered last before all, who did not after all.
     tellers: Vec<Address>,
     pools: HashMap<Address, Arc<Pool>>,
 }
+
+/// How old the table may be for who wants to hear every node.
+const OLD: Duration = Duration::from_secs(10);
 
 /// What is sent to the node that has a key.
 #[derive(Clone, Copy)]
@@ -76,7 +82,7 @@ impl Reading {
 impl Cluster {
     /// A cluster that is asked when it is needed.
     pub(super) fn new(nodes: Nodes, pool_size: usize, patience: Patience) -> Self {
-        let known = Known { slots: Slots::default(), stale: true, tellers: nodes.seeds.clone(), pools: HashMap::new() };
+        let known = Known { slots: Slots::default(), stale: true, learnt_at: None, tellers: nodes.seeds.clone(), pools: HashMap::new() };
         Cluster { nodes, pool_size, patience, known: Mutex::new(known), learning: tokio::sync::Mutex::default() }
     }
 
@@ -198,6 +204,11 @@ impl Cluster {
 
     /// Every node that has slots.
     pub(super) async fn masters(&self) -> RedisResult<Vec<Arc<Pool>>> {
+        {
+            // A node that was added and has no slot of a key that is used sends nobody elsewhere.
+            let mut known = self.known();
+            known.stale |= known.learnt_at.is_none_or(|at| at.elapsed() > OLD);
+        }
         self.learn().await?;
         let masters = self.known().slots.masters();
         masters.iter().map(|address| self.pool(address)).collect()
@@ -235,7 +246,10 @@ impl Cluster {
         };
         let (address, asking) = (Address::read(to, &from.host).filter(|address| !address.host.is_empty())?, error.code() == Some("ASK"));
         if !asking {
-            self.known().slots.give(usize::from(slot) % super::slots::SLOTS, &address);
+            let mut known = self.known();
+            known.slots.give(usize::from(slot) % super::slots::SLOTS, &address);
+            // One slot that moved is seldom the only one, and who has it may be new.
+            known.stale = true;
         }
         Some(Way { pool: self.pool(&address).ok()?, address, asking })
     }
@@ -248,7 +262,12 @@ impl Cluster {
         let _turn = self.learning.lock().await;
         let tellers = {
             let known = self.known();
-            if known.stale { known.tellers.clone() } else { return Ok(()) }
+            if !known.stale {
+                return Ok(());
+            }
+            // Nodes that a request was sent to are known by their slots alone.
+            let others = known.slots.masters().into_iter().filter(|master| !known.tellers.contains(master));
+            known.tellers.iter().cloned().chain(others).collect::<Vec<_>>()
         };
         let mut trouble = gone("no node of the cluster was asked".into());
         for address in tellers {
@@ -298,7 +317,7 @@ impl Known {
         }
         let tellers = &self.tellers;
         self.pools.retain(|address, _| tellers.contains(address));
-        (self.slots, self.stale) = (slots, false);
+        (self.slots, self.stale, self.learnt_at) = (slots, false, Some(Instant::now()));
     }
 
     /// Somebody who did not answer is asked last.

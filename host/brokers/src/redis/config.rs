@@ -137,6 +137,9 @@ impl Config {
         {
             return Err(bad("cluster names nodes that know the others: take out url, host, port and the sentinels"));
         }
+        if self.sentinel_username.is_some() || self.sentinel_password.is_some() {
+            return Err(bad("a cluster has no sentinels: take out sentinel-username and sentinel-password"));
+        }
         if self.db.is_some_and(|db| db != 0) {
             return Err(bad("a cluster has one database: take out db"));
         }

@@ -46,6 +46,11 @@ impl Seen {
         self.streams().get(topic).cloned().unwrap_or_default()
     }
 
+    /// What was seen is told of.
+    pub(super) fn forget(&self, topic: &str) {
+        self.streams().remove(topic);
+    }
+
     fn streams(&self) -> MutexGuard<'_, HashMap<String, (String, u64)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -149,6 +149,7 @@ impl Subscription {
         self.joined.insert(topic.to_owned());
         let losses = Losses::default();
         losses.add(&keys, int(gone).unwrap_or(0), GONE_BACK);
+        self.shared.seen.forget(topic);
         self.lane(keys, losses, text(era).unwrap_or_default().to_owned(), waits(waiting)).await.map(Some)
     }
 

@@ -3,6 +3,9 @@
 local MANY = 10000
 local function gone_back(stream, last, added)
   local info = fields_of(redis.call('XINFO', 'STREAM', stream))
+  if info['last-generated-id'] == '0-0' then
+    return 0 -- it was removed and made anew
+  end
   if is_below(info['last-generated-id'], last) then
     return math.max(1, added - info['entries-added'])
   end
