@@ -200,7 +200,7 @@ fn a_node_of_a_cluster_and_a_replica_are_told() {
     let Some(sentinel) = RedisSentinel::start(&RedisOptions::default()) else { return };
     let at = |port: u16| streams(&format!("host = \"127.0.0.1\"\nport = {port}"));
     let rows: [Row<'_>; 2] = [
-        broker("a cluster", 2, at(cluster.nodes()[0].port()), &["the server is a node of a Redis Cluster, which is not spoken"]),
+        broker("a cluster", 2, at(cluster.nodes()[0].port()), &["the server is a node of a Redis Cluster, and is not named as one"]),
         broker("a replica", 2, at(sentinel.replica.port()), &["the server is a replica, which takes no messages"]),
     ];
     check(&rows);
