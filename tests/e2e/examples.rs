@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use longshore_testkit::servers;
 
-use super::host::{eventually, text};
+use super::host::{eventually, text, within};
 
 /// A command in an example's folder.
 fn command(example: &str, servers: &[(&str, &str)], arguments: &[&str]) -> Command {
@@ -52,7 +53,7 @@ fn orders_become_payments(env: &str, server: (&str, &str)) {
     run(&["publish", "--from", "input.jsonl"]);
     run(&["run", "--until-idle"]);
     let mut payments = 0;
-    eventually("292 payments", || {
+    within(RETRIES, "292 payments", || {
         payments += run(&["consume", "payments", "--group", "books", "--from-start", "--count", "292"]).lines().count();
         payments >= 292
     });
@@ -116,6 +117,9 @@ fn taken(env: &str, server: (&str, &str), topic: &str) -> BTreeSet<String> {
     lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["payload"].to_string()).collect()
 }
 
+/// How long five attempts may take with 37 seconds between them, and queues on RabbitMQ that are used three seconds after they are made.
+const RETRIES: Duration = Duration::from_secs(180);
+
 /// Whatever the bank refuses at first is tried again after two seconds: long after the server was stopped. `more` are further arguments.
 fn the_numbers_add_up(env: &str, server: (&str, &str), process: &servers::Server, more: &[&str]) {
     let slowly = [&["--env", env, "--set", "handlers.orders.retry.initial-delay=2s"], more].concat();
@@ -138,7 +142,7 @@ fn the_numbers_add_up(env: &str, server: (&str, &str), process: &servers::Server
         payments.extend(taken(env, server, "payments"));
         payments.len() >= 292
     });
-    eventually("8 dead letters", || {
+    within(RETRIES, "8 dead letters", || {
         dead.extend(taken(env, server, "orders.billing.dlq"));
         dead.len() >= 8
     });

@@ -179,10 +179,15 @@ impl Drop for Host {
 }
 
 /// Waits until something holds.
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    within(DEADLINE, what, holds);
+}
+
+/// The same with a deadline of its own.
+pub(crate) fn within(deadline: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < DEADLINE, "never: {what}");
+        assert!(started.elapsed() < deadline, "never: {what}");
         pause();
     }
 }
