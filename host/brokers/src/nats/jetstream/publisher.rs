@@ -1,6 +1,6 @@
 //! Publishing: each message confirmed by the stream that keeps it, many on their way at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,13 +72,11 @@ impl Broker {
     /// Publishes rows with their delays, and answers for each. Where a stream was there and is gone, it is made again, and what it was to keep
     /// is published once more, in the same order.
     pub(super) async fn publish_rows(&self, rows: &[(Row<'_>, u64)]) -> Vec<Answer> {
-        self.make_streams(rows.iter().map(|(row, _)| row.topic())).await;
         let mut answers = self.try_rows(rows).await;
         let gone: Vec<usize> = (0..rows.len()).filter(|i| matches!(answers[*i], Err(Unkept::Gone(_)))).collect();
         if !gone.is_empty() {
             let again: Vec<_> = gone.iter().map(|i| rows[*i]).collect();
             again.iter().for_each(|(row, _)| self.forget(row.topic()));
-            self.make_streams(again.iter().map(|(row, _)| row.topic())).await;
             for (i, answer) in gone.into_iter().zip(self.try_rows(&again).await) {
                 answers[i] = answer;
             }
@@ -86,28 +84,35 @@ impl Broker {
         answers.into_iter().map(|answer| answer.map_err(|(Unkept::Refused(error) | Unkept::Gone(error))| error)).collect()
     }
 
-    async fn make_streams<'t>(&self, topics: impl Iterator<Item = &'t str>) {
-        for topic in topics.filter(|topic| check_topic(topic).is_ok()).collect::<BTreeSet<_>>() {
-            // What cannot be made is told to the messages that need it.
-            let _ = self.stream_to_publish(topic).await;
+    /// What ids begin with in the stream of each topic, which is made where it is missing; or why nothing can be kept there.
+    async fn streams<'t>(&self, topics: impl Iterator<Item = &'t str>) -> BTreeMap<&'t str, Result<Arc<str>, PublishError>> {
+        let mut streams = BTreeMap::new();
+        for topic in topics.filter(|topic| !is_inbox(topic)).collect::<BTreeSet<_>>() {
+            let stream = match check_topic(topic) {
+                Ok(()) => self.stream_to_publish(topic).await.map_err(|said| said.of_publish(topic)),
+                Err(what) => Err(PublishError::Invalid(what)),
+            };
+            streams.insert(topic, stream);
         }
+        streams
     }
 
     /// Sends one after another, so that they are kept in this order, and waits for the answers of many at once.
     async fn try_rows(&self, rows: &[(Row<'_>, u64)]) -> Vec<Result<String, Unkept>> {
+        let streams = self.streams(rows.iter().map(|(row, _)| row.topic())).await;
         let (mut answers, mut waiting) = (Vec::with_capacity(rows.len()), FuturesOrdered::new());
         for (row, delay) in rows {
             if waiting.len() == WINDOW {
                 answers.extend(waiting.next().await);
             }
-            let sent = self.send_row(*row, *delay).await;
+            let sent = self.send_row(*row, *delay, streams.get(row.topic())).await;
             waiting.push_back(self.kept(*row, sent));
         }
         answers.extend(waiting.collect::<Vec<_>>().await);
         answers
     }
 
-    async fn send_row(&self, row: Row<'_>, delay: u64) -> Result<Sent, Unkept> {
+    async fn send_row(&self, row: Row<'_>, delay: u64, stream: Option<&Result<Arc<str>, PublishError>>) -> Result<Sent, Unkept> {
         let topic = row.topic();
         let Some(payload) = row.payload() else {
             let what = "a message without payload (a tombstone); an empty payload is one like any other";
@@ -117,11 +122,8 @@ impl Broker {
             let what = "JetStream has no delayed messages here; publish to a topic of another broker, or let the handler snooze";
             return Err(PublishError::Unsupported(what.into()).into());
         }
-        if is_inbox(topic) {
-            return Ok(Sent::Reply);
-        }
-        check_topic(topic).map_err(PublishError::Invalid)?;
-        let ids = self.stream_to_publish(topic).await.map_err(|said| said.of_publish(topic))?;
+        let Some(stream) = stream else { return Ok(Sent::Reply) };
+        let ids = stream.clone()?;
         let (subject, payload) = (topic.to_owned(), payload.to_vec().into());
         let sent = match with_id(row)? {
             Some(headers) => self.js.publish_with_headers(subject, headers, payload).await,

@@ -341,7 +341,7 @@ impl LaneSource {
         let headers = message.headers.as_ref();
         let facts = Facts { deliveries: ack.delivered, unanswered: ack.delivered - 1, ..Facts::default() };
         let topic = message.subject.as_str();
-        write(&mut self.row, headers, topic, &message.payload, &ack, (&self.origin.made, 1));
+        write(&mut self.row, headers, topic, &message.payload, &ack, &self.origin.made, 1);
         let receipt = Receipt { position: ack.stream_sequence, token: ack.subject.as_bytes() };
         let step = push(&self.row, left, receipt, facts, 1, into);
         if matches!(step, Step::Taken) {
@@ -381,7 +381,7 @@ impl LaneSource {
             first_failed_at: journey.first_failed_at,
             ..Facts::default()
         };
-        write(&mut self.row, Some(headers), &journey.topic, &message.payload, &ack, (&self.origin.made, journey.attempt));
+        write(&mut self.row, Some(headers), &journey.topic, &message.payload, &ack, &self.origin.made, journey.attempt);
         let token = format!("{} {deliveries}", ack.subject);
         let receipt = Receipt { position: journey.position_at(&self.origin.made, ack.stream_sequence), token: token.as_bytes() };
         let step = push(&self.row, left, receipt, facts, journey.attempt, into);
@@ -419,7 +419,7 @@ fn is_stale(since: Instant, lease: Duration) -> bool {
 }
 
 /// Makes the row of a message.
-fn write(row: &mut Vec<u8>, headers: Option<&HeaderMap>, topic: &str, payload: &[u8], ack: &AckSubject<'_>, (made, attempt): (&str, u32)) {
+fn write(row: &mut Vec<u8>, headers: Option<&HeaderMap>, topic: &str, payload: &[u8], ack: &AckSubject<'_>, made: &str, attempt: u32) {
     row.clear();
     let decoded = headers.map(decode).unwrap_or_default();
     let own;
