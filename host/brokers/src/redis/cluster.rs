@@ -39,8 +39,7 @@ pub(super) struct Cluster {
 /// What is known of the nodes.
 struct Known {
     slots: Slots,
-    /// Whether the table may be old: a node did not answer.
-    stale: bool,
+    /// When the table was learnt. None where it may be old: a node did not answer, or a slot has moved.
     learnt_at: Option<Instant>,
     /// Whom to ask, in order: who answered last before all, who did not after all.
     tellers: Vec<Address>,
@@ -82,7 +81,7 @@ impl Reading {
 impl Cluster {
     /// A cluster that is asked when it is needed.
     pub(super) fn new(nodes: Nodes, pool_size: usize, patience: Patience) -> Self {
-        let known = Known { slots: Slots::default(), stale: true, learnt_at: None, tellers: nodes.seeds.clone(), pools: HashMap::new() };
+        let known = Known { slots: Slots::default(), learnt_at: None, tellers: nodes.seeds.clone(), pools: HashMap::new() };
         Cluster { nodes, pool_size, patience, known: Mutex::new(known), learning: tokio::sync::Mutex::default() }
     }
 
@@ -207,7 +206,7 @@ impl Cluster {
         {
             // A node that was added and has no slot of a key that is used sends nobody elsewhere.
             let mut known = self.known();
-            known.stale |= known.learnt_at.is_none_or(|at| at.elapsed() > OLD);
+            known.learnt_at = known.learnt_at.filter(|at| at.elapsed() <= OLD);
         }
         self.learn().await?;
         let masters = self.known().slots.masters();
@@ -217,7 +216,7 @@ impl Cluster {
     /// The table may be old, and connections too.
     pub(super) fn forget(&self) {
         let mut known = self.known();
-        known.stale = true;
+        known.learnt_at = None;
         known.pools.values().for_each(|pool| pool.forget());
     }
 
@@ -228,7 +227,7 @@ impl Cluster {
             if key.is_empty() { known.tellers.first().cloned() } else { known.slots.owner(slot(key)).cloned() }
         };
         let address = owner.ok_or_else(|| {
-            self.known().stale = true;
+            self.known().learnt_at = None;
             gone(format!("no node of the cluster has the slot of {key:?}"))
         })?;
         Ok(Way { pool: self.pool(&address)?, address, asking: false })
@@ -239,7 +238,7 @@ impl Cluster {
         let Some((to, slot)) = error.redirect_node() else {
             if is_loss(error) || error.code() == Some("CLUSTERDOWN") {
                 let mut known = self.known();
-                known.stale = true;
+                known.learnt_at = None;
                 known.doubt(from);
             }
             return None;
@@ -249,20 +248,20 @@ impl Cluster {
             let mut known = self.known();
             known.slots.give(usize::from(slot) % super::slots::SLOTS, &address);
             // One slot that moved is seldom the only one, and who has it may be new.
-            known.stale = true;
+            known.learnt_at = None;
         }
         Some(Way { pool: self.pool(&address).ok()?, address, asking })
     }
 
     /// Learns who has which slot, where that may have changed.
     async fn learn(&self) -> RedisResult<()> {
-        if !self.known().stale {
+        if self.known().learnt_at.is_some() {
             return Ok(());
         }
         let _turn = self.learning.lock().await;
         let tellers = {
             let known = self.known();
-            if !known.stale {
+            if known.learnt_at.is_some() {
                 return Ok(());
             }
             // Nodes that a request was sent to are known by their slots alone.
@@ -317,7 +316,7 @@ impl Known {
         }
         let tellers = &self.tellers;
         self.pools.retain(|address, _| tellers.contains(address));
-        (self.slots, self.stale, self.learnt_at) = (slots, false, Some(Instant::now()));
+        (self.slots, self.learnt_at) = (slots, Some(Instant::now()));
     }
 
     /// Somebody who did not answer is asked last.
