@@ -3,8 +3,9 @@
 use std::fmt::Display;
 
 use longshore_core::{Batch, Message, Outbox, headers};
+use redis::{Script, ScriptInvocation};
 
-use super::names::check_name;
+use super::names::{REMEMBER, check_name, redriven};
 use crate::letter::{self, Origin};
 
 /// A message as it was before it died.
@@ -36,4 +37,21 @@ fn revived(page: &Batch) -> Result<Alive<'_>, String> {
     let mut outbox = Outbox::default();
     outbox.push(&Message { id, topic, key, payload, headers: kept, timestamp: message.timestamp, attempt: 1 }, 0, 0);
     Ok(Alive { message: outbox, group, redrives })
+}
+
+/// A script that gives a letter back, with its first keys and arguments: `revive` where one node has the letter and the topic it goes back to;
+/// else `readmit`, after which the letter is still to be removed. The message is there again before the letter goes.
+pub(super) fn giving_back<'s>(
+    (revive, readmit): (&'s Script, &'s Script),
+    apart: bool,
+    (topic, grave, id): (&str, &str, &str),
+) -> ScriptInvocation<'s> {
+    let mut script = if apart { readmit.prepare_invoke() } else { revive.prepare_invoke() };
+    if apart {
+        script.key(redriven(topic, grave, id)).arg(REMEMBER);
+    } else {
+        script.key(grave).arg(id);
+    }
+    script.key(topic);
+    script
 }

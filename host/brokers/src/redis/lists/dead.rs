@@ -9,9 +9,8 @@ use super::keys::LaneKeys;
 use super::roles::Shared;
 use super::scripts;
 use super::topics::ListTopics;
-use crate::redis::dead::alive;
+use crate::redis::dead::{alive, giving_back};
 use crate::redis::envelope;
-use crate::redis::names::{REMEMBER, redriven};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
@@ -51,15 +50,9 @@ impl ListDeadLetters {
         let Some(alive) = alive(&page, grave, position) else { return Ok(false) };
         let (row, server) = (alive.message.row(0), &self.0.server);
         let keys = LaneKeys::of_queue(row.topic());
-        // Where two slots are to be changed, the message is there again before the letter goes.
         let apart = server.are_apart(grave, row.topic());
-        let mut script = if apart { scripts::READMIT.prepare_invoke() } else { scripts::REVIVE.prepare_invoke() };
-        if apart {
-            script.key(redriven(row.topic(), grave, &position.to_string())).arg(REMEMBER);
-        } else {
-            script.key(grave).arg(position);
-        }
-        script.key(row.topic()).key(&keys.queue).key(&keys.due).key(&keys.kept);
+        let mut script = giving_back((&scripts::REVIVE, &scripts::READMIT), apart, (row.topic(), grave, &position.to_string()));
+        script.key(&keys.queue).key(&keys.due).key(&keys.kept);
         script.arg(alive.redrives.saturating_add(1)).arg(envelope::body(row, self.0.clock.now()));
         let given: u8 = server.call(row.topic(), &script).await.map_err(|e| server.error(&e))?;
         if apart {

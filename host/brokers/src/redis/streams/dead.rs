@@ -10,9 +10,9 @@ use redis::Value;
 use super::keys::{DUE, KEPT};
 use super::{decode, scripts};
 use crate::redis::alarms::Alarms;
-use crate::redis::dead::{Alive, alive};
+use crate::redis::dead::{Alive, alive, giving_back};
 use crate::redis::entry::Fields;
-use crate::redis::names::{REMEMBER, of_group, redriven};
+use crate::redis::names::of_group;
 use crate::redis::position::EntryId;
 use crate::redis::server::Server;
 
@@ -62,15 +62,9 @@ impl StreamDeadLetters {
         }
         let Some(Alive { message, group, redrives }) = alive(&page, grave, &id) else { return Ok(false) };
         let row = message.row(0);
-        // Where two slots are to be changed, the message is there again before the letter goes.
         let apart = self.server.are_apart(grave, row.topic());
-        let mut script = if apart { scripts::READMIT.prepare_invoke() } else { scripts::REVIVE.prepare_invoke() };
-        if apart {
-            script.key(redriven(row.topic(), grave, &id)).arg(REMEMBER);
-        } else {
-            script.key(grave).arg(&id);
-        }
-        script.key(row.topic()).key(of_group(row.topic(), DUE, group)).key(of_group(row.topic(), KEPT, group));
+        let mut script = giving_back((&scripts::REVIVE, &scripts::READMIT), apart, (row.topic(), grave, &id));
+        script.key(of_group(row.topic(), DUE, group)).key(of_group(row.topic(), KEPT, group));
         script.arg(group).arg(redrives.saturating_add(1)).arg(Fields(row));
         let given: u8 = self.server.call(row.topic(), &script).await.map_err(|e| self.server.error(&e))?;
         if apart {

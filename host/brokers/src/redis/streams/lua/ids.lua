@@ -11,10 +11,3 @@ local function is_below(a, b)
   end
   return #an < #bn or (#an == #bn and an < bn)
 end
-local function fields_of(flat)
-  local fields = {}
-  for i = 1, #flat, 2 do
-    fields[flat[i]] = flat[i + 1]
-  end
-  return fields
-end

@@ -69,6 +69,14 @@ local function make_stream(stream)
     redis.call('XGROUP', 'DESTROY', stream, 'longshore-made')
   end
 end
+-- What the server tells of a stream or a group, by name.
+local function fields_of(flat)
+  local fields = {}
+  for i = 1, #flat, 2 do
+    fields[flat[i]] = flat[i + 1]
+  end
+  return fields
+end
 -- Makes a group that begins at the oldest entry ('0'), behind the last ('$'), or behind an id. At both ends it is known how many entries were
 -- there before it.
 local function make_group(stream, group, start)
@@ -76,14 +84,8 @@ local function make_group(stream, group, start)
   if start == '0' or start == '$' then
     local read = 0
     if redis.call('EXISTS', stream) == 1 then
-      local flat = redis.call('XINFO', 'STREAM', stream)
-      for i = 1, #flat, 2 do
-        if flat[i] == 'entries-added' then
-          read = read + flat[i + 1]
-        elseif flat[i] == 'length' and start == '0' then
-          read = read - flat[i + 1]
-        end
-      end
+      local info = fields_of(redis.call('XINFO', 'STREAM', stream))
+      read = info['entries-added'] - (start == '0' and info['length'] or 0)
     end
     command[#command + 1] = 'ENTRIESREAD'
     command[#command + 1] = text(read)
