@@ -117,16 +117,10 @@ impl Broker {
 
     /// The same, in a time of its own.
     pub(super) fn watermarks_within(&self, topic: &str, partition: i32, most: Duration) -> Result<(i64, i64), BrokerError> {
-        let until = Instant::now() + most;
-        loop {
-            match self.asking.fetch_watermarks(topic, partition, most) {
-                // A leader that was told of before it knows that itself: of a topic that was just made, or that moves.
-                Err(error) if error.rdkafka_error_code() == Some(Code::NotLeaderForPartition) && Instant::now() < until => {
-                    std::thread::sleep(LOOK);
-                }
-                found => return found.map_err(|error| trouble::told(&format!("partition {partition} of topic {topic:?}"), &error)),
-            }
-        }
+        // A leader that was told of before it knows that itself: of a topic that was just made, or that moves.
+        let found =
+            persist((most, LOOK), |code| code == Code::NotLeaderForPartition, || self.asking.fetch_watermarks(topic, partition, most));
+        found.map_err(|error| trouble::told(&format!("partition {partition} of topic {topic:?}"), &error))
     }
 
     /// The names of all groups of consumers. Blocks.
@@ -172,6 +166,21 @@ impl Connection for Broker {
 
     fn check_server(&self) -> BoxFuture<'_, Result<Vec<Finding>, BrokerError>> {
         Box::pin(super::check::server(self))
+    }
+}
+
+/// Asks again, for so long at most and with so much between, while the answer is an error that passes by itself. Blocks.
+pub(super) fn persist<T>(
+    (most, between): (Duration, Duration),
+    passes: impl Fn(Code) -> bool,
+    ask: impl Fn() -> Result<T, KafkaError>,
+) -> Result<T, KafkaError> {
+    let until = Instant::now() + most;
+    loop {
+        match ask() {
+            Err(error) if error.rdkafka_error_code().is_some_and(&passes) && Instant::now() < until => std::thread::sleep(between),
+            answer => return answer,
+        }
     }
 }
 

@@ -20,9 +20,6 @@ use crate::declare::Declare;
 const LOOK: Duration = Duration::from_millis(20);
 /// Settings of a topic that its retries do not share: they are no state, and they are kept for as long as they wait besides.
 const NOT_SHARED: [&str; 4] = ["cleanup.policy", "retention.ms", "retention.bytes", "segment.ms"];
-/// What brokers may be set to do with topics in general, and must not with what waits: throw away by size, or by key.
-const ALL_KEPT: [(&str, &str); 2] = [("cleanup.policy", "delete"), ("retention.bytes", "-1")];
-
 /// How a topic is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Spec {
@@ -57,6 +54,13 @@ impl Spec {
         Ok(Spec { partitions: number(keys.partitions), copies: number(keys.replication_factor.map(u16::from)), settings: all })
     }
 
+    /// For messages that wait: by age alone, in milliseconds or for ever (-1), whatever the source and the brokers' defaults say of size and keys.
+    fn keep_all_for(&mut self, millis: i64) {
+        self.settings.retain(|name, _| !NOT_SHARED.contains(&name.as_str()));
+        let kept = [("cleanup.policy", "delete".to_owned()), ("retention.bytes", "-1".to_owned()), ("retention.ms", millis.to_string())];
+        self.settings.extend(kept.map(|(name, value)| (name.to_owned(), value)));
+    }
+
     fn asked_of<'a>(&'a self, topic: &'a str) -> NewTopic<'a> {
         let new = NewTopic::new(topic, self.partitions, TopicReplication::Fixed(self.copies));
         self.settings.iter().fold(new, |new, (name, value)| new.set(name, value))
@@ -86,9 +90,7 @@ impl Broker {
             let kept = spec.settings.remove("retention.ms").and_then(|millis| millis.parse::<i64>().ok()).unwrap_or(-1);
             let longer = i64::try_from(tier.span().as_millis()).unwrap_or(i64::MAX);
             let retention = if kept < 0 { -1 } else { kept.saturating_add(longer) };
-            spec.settings.retain(|name, _| !NOT_SHARED.contains(&name.as_str()));
-            spec.settings.insert("retention.ms".into(), retention.to_string());
-            spec.settings.extend(ALL_KEPT.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            spec.keep_all_for(retention);
             this.make(&name, &spec).await.map(drop)
         };
         if self.ensure_with(&name, make).await? <= partition {
@@ -113,9 +115,7 @@ impl Broker {
         }
         let make = async |this: &Arc<Self>| {
             let mut spec = this.like(source).await.unwrap_or(Spec { partitions: 1, copies: -1, settings: BTreeMap::new() });
-            spec.settings.retain(|name, _| !NOT_SHARED.contains(&name.as_str()));
-            let for_ever = [("retention.ms", "-1")].into_iter().chain(ALL_KEPT);
-            spec.settings.extend(for_ever.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            spec.keep_all_for(-1);
             this.make(topic, &Spec { partitions: 1, ..spec }).await.map(drop)
         };
         self.ensure_with(topic, make).await

@@ -7,10 +7,9 @@ use std::time::Duration;
 use longshore_core::BrokerError;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::TopicPartitionList;
-use tokio::time::Instant;
 
 use super::book::progress_of;
-use super::broker::{Broker, blocking};
+use super::broker::{Broker, blocking, persist};
 use super::dead::REMOVED;
 use super::names::is_retries;
 use super::progress::Progress;
@@ -44,15 +43,9 @@ impl Broker {
     }
 
     fn committed(&self, group: &str, list: &TopicPartitionList) -> Result<TopicPartitionList, BrokerError> {
-        let (reader, until) = (self.reader(group, false)?, Instant::now() + self.patience());
-        loop {
-            match reader.committed_offsets(list.clone(), self.patience()) {
-                Err(error) if error.rdkafka_error_code().is_some_and(trouble::is_moving) && Instant::now() < until => {
-                    std::thread::sleep(LOOK);
-                }
-                found => return found.map_err(|error| trouble::told(&format!("offsets of group {group:?}"), &error)),
-            }
-        }
+        let reader = self.reader(group, false)?;
+        let found = persist((self.patience(), LOOK), trouble::is_moving, || reader.committed_offsets(list.clone(), self.patience()));
+        found.map_err(|error| trouble::told(&format!("offsets of group {group:?}"), &error))
     }
 
     /// The groups that read with offsets, but for ours. Blocks.
