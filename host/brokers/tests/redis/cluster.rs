@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::conformance::{NOT_OF_LISTS, NOT_OF_STREAMS};
 use crate::support::try_connect;
-use crate::work::{SOON, hand, publish, subscribe, until, wish};
+use crate::work::{SOON, ends, hand, publish, subscribe, until, wish};
 
 fn lent_for(cluster: &RedisCluster, lease: &str) -> Value {
     let seeds = cluster.nodes().iter().map(|node| format!("127.0.0.1:{}", node.port()));
@@ -139,16 +139,7 @@ async fn a_master_that_is_lost_loses_nothing_that_its_replica_has() {
     before.done(0).again(1, Duration::from_millis(10), 3, 77).settle().await;
     replicated(&cluster).await;
     tokio::task::block_in_place(|| cluster.nodes()[0].server.kill());
-    let room = Room { messages: 1, bytes: 1 << 20 };
-    let lost = tokio::time::timeout(SOON, async {
-        loop {
-            match before.lane.source.fetch(room, &mut Batch::default()).await {
-                Err(error) if error.fix == Fix::Reconnect => break,
-                _ => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
-        }
-    });
-    lost.await.expect("the lane of the lost master ends");
+    ends(&mut before).await;
     drop(before);
     let mut after = found(&roles, &topic).await;
     after.fetch(2).await;

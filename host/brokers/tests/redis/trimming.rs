@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use longshore_brokers::redis::streams::Streams;
-use longshore_core::{Batch, Fix, Outbox, Receipts, Room};
+use longshore_core::{Batch, Outbox, Receipts, Room};
 use longshore_testkit::conformance::Hand;
 use longshore_testkit::servers::{self, Redis, RedisOptions, unique};
 use serde_json::{Value, json};
 
 use crate::support::{streams, try_connect};
-use crate::work::{SOON, hand, publish, push, until, wish};
+use crate::work::{SOON, ends, hand, publish, push, until, wish};
 
 const ROOM: Room = Room { messages: 7, bytes: 1 << 20 };
 
@@ -171,15 +171,7 @@ async fn a_server_that_went_back_is_told_with_how_much_is_gone() {
     .await;
     redis.ask(&["DEBUG", "RELOAD", "NOSAVE"]).expect("as a replica that was behind");
     redis.ask(&["CLIENT", "KILL", "TYPE", "normal"]).expect("killed");
-    let ended = tokio::time::timeout(SOON, async {
-        loop {
-            match before.lane.source.fetch(ROOM, &mut Batch::default()).await {
-                Err(error) if error.fix == Fix::Reconnect => break,
-                _ => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
-        }
-    });
-    ended.await.expect("the lane ends");
+    ends(&mut before).await;
     drop(before);
     publish(&roles, &topic, &["f"]).await.expect("published");
     let mut after = hand(&roles, wish(&topic, json!({}))).await;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use longshore_core::{BrokerError, Fetch, Lane, Lanes, Message, Order, Outbox, OwnKeys, Pattern, PublishError, Roles, Start, Subscribe};
+use longshore_core::{
+    Batch, BrokerError, Fetch, Fix, Lane, Lanes, Message, Order, Outbox, OwnKeys, Pattern, PublishError, Roles, Room, Start, Subscribe,
+};
 use longshore_testkit::conformance::Hand;
 use serde_json::Value;
 
@@ -60,4 +62,10 @@ pub(crate) async fn until(mut what: impl AsyncFnMut() -> bool) {
         }
     };
     tokio::time::timeout(SOON, wait).await.expect("it becomes so in time");
+}
+
+/// Waits until a lane ends, as who it reads from is gone.
+pub(crate) async fn ends(hand: &mut Hand) {
+    let room = Room { messages: 1, bytes: 1 << 20 };
+    until(async || hand.lane.source.fetch(room, &mut Batch::default()).await.is_err_and(|error| error.fix == Fix::Reconnect)).await;
 }
