@@ -37,17 +37,26 @@ fn rules() -> &'static str {
 fn works_on_redis(kind: &str, rules: &str) {
     let Some(redis) = Redis::start(&RedisOptions::default().durable().user("host", "secret", rules)) else { return };
     let config = format!("type = \"{kind}\"\nurl = \"{}\"\nusername = \"host\"\npassword = \"secret\"", redis.url());
-    let project = project(&config, "");
-    let checked = project.ok(&["check", "--connect"]);
-    assert!(checked.contains("healthy"), "{checked}");
-    ["good", "trap"].iter().for_each(|payload| drop(project.ok(&["publish", "orders", payload])));
-    project.ok(&["run", "--until-idle"]);
+    works(&project(&config, ""));
+}
+
+/// A handler retries and gives up, and the tools work.
+fn works(project: &Project) {
+    fails_and_dies(project);
     let dead = project.ok(&["dlq", "list", "--output", "json"]);
     assert!(dead.lines().count() == 1 && dead.contains("\"attempts\":2"), "{dead}");
     assert_eq!(project.ok(&["dlq", "redrive"]).trim(), "redriven 1");
     project.ok(&["topics", "list"]);
     project.ok(&["groups", "list"]);
     project.ok(&["topics", "purge", "orders.billing.dlq", "--yes"]);
+}
+
+/// One message is handled, and one is dead after its attempts.
+fn fails_and_dies(project: &Project) {
+    let checked = project.ok(&["check", "--connect"]);
+    assert!(checked.contains("healthy"), "{checked}");
+    ["good", "trap"].iter().for_each(|payload| drop(project.ok(&["publish", "orders", payload])));
+    project.ok(&["run", "--until-idle"]);
 }
 
 #[test]
@@ -65,10 +74,7 @@ fn the_rights_of_the_page_are_enough_for_rabbitmq() {
     let Some((rabbit, _)) = secured() else { return };
     let address = format!("host = \"127.0.0.1\"\nport = {}\nvhost = \"rights\"", rabbit.port());
     let project = project(&format!("type = \"rabbitmq\"\n{address}\nusername = \"host\"\npassword = \"secret\""), "");
-    let checked = project.ok(&["check", "--connect"]);
-    assert!(checked.contains("healthy"), "{checked}");
-    ["good", "trap"].iter().for_each(|payload| drop(project.ok(&["publish", "orders", payload])));
-    project.ok(&["run", "--until-idle"]);
+    fails_and_dies(&project);
     let dead = project.ok(&["consume", "orders.billing.dlq", "--group", "clerk", "--count", "1"]);
     assert!(dead.contains("\"longshore-dead-attempts\":\"2\""), "{dead}");
 }
@@ -76,17 +82,7 @@ fn the_rights_of_the_page_are_enough_for_rabbitmq() {
 #[test]
 fn the_rights_of_the_page_are_enough_for_kafka() {
     let Some((kafka, _)) = guarded() else { return };
-    let project = project(&user(kafka, "host", "secret"), "");
-    let checked = project.ok(&["check", "--connect"]);
-    assert!(checked.contains("healthy"), "{checked}");
-    ["good", "trap"].iter().for_each(|payload| drop(project.ok(&["publish", "orders", payload])));
-    project.ok(&["run", "--until-idle"]);
-    let dead = project.ok(&["dlq", "list", "--output", "json"]);
-    assert!(dead.lines().count() == 1 && dead.contains("\"attempts\":2"), "{dead}");
-    assert_eq!(project.ok(&["dlq", "redrive"]).trim(), "redriven 1");
-    project.ok(&["topics", "list"]);
-    project.ok(&["groups", "list"]);
-    project.ok(&["topics", "purge", "orders.billing.dlq", "--yes"]);
+    works(&project(&user(kafka, "host", "secret"), ""));
 }
 
 /// The subjects that the page lists for publishing or subscribing, as the server's configuration writes them.

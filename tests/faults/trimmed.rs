@@ -1,13 +1,11 @@
 //! Somebody else keeps a stream short while hosts read it: what went before it was read is counted, and nothing else is lost.
 
-use std::time::Duration;
-
 use super::scenarios::times;
 use super::vendors::RedisStreams;
 use super::world::World;
 
-/// How long hosts fall behind; shorter than a lease.
-const BEHIND: Duration = Duration::from_millis(800);
+/// How many messages hosts fall behind: of less than a lease.
+const BEHIND: usize = 400;
 
 /// Whether the group has read and finished all that the stream has.
 fn is_over(redis: &RedisStreams) -> bool {
@@ -25,7 +23,7 @@ fn what_somebody_trims_from_a_redis_stream_is_counted_and_nothing_else_is_lost()
     world.begin(2);
     for _ in 0..times(3) {
         world.hosts.iter().for_each(|(_, host)| host.signal("STOP"));
-        std::thread::sleep(BEHIND);
+        world.wait_for_more(BEHIND);
         world.vendor.ask(&["XTRIM", "in", "MAXLEN", "50"]);
         world.hosts.iter().for_each(|(_, host)| host.signal("CONT"));
         world.wait_for_more(200);
