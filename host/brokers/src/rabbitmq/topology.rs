@@ -54,7 +54,7 @@ pub(super) struct Waits<'a> {
 }
 
 impl Exchange {
-    /// Makes it, or looks whether it is there. What is promised of one that was made holds only [later](Open::until_kept).
+    /// Makes it, or looks whether it is there.
     pub(super) async fn declare(&self, open: &Open, mode: Declare) -> Result<(), BrokerError> {
         let known = format!("exchange {}", self.name);
         if mode == Declare::None || open.has_declared(&known) {
