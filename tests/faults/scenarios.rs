@@ -60,9 +60,6 @@ fn a_host_is_stopped_for_longer_than_a_lease<V: Vendor>() {
 }
 
 fn the_server_is_stopped_for_longer_than_a_lease<V: Vendor>() {
-    if !V::STANDS_STILL && !is_full() {
-        return;
-    }
     let Some(mut world) = World::<V>::new(V::ORDER) else { return };
     world.reconnects();
     world.begin(1);

@@ -22,9 +22,6 @@ pub(crate) trait Vendor: Sized {
     /// Messages that a host has finished, or holds, and that come again when it is gone without a word.
     const REPEATS: u64 = IN_FLIGHT;
 
-    /// Whether a server that stands still is part of the short run.
-    const STANDS_STILL: bool = true;
-
     /// `None` where the server is not installed.
     fn start() -> Option<Self>;
     fn server(&self) -> &Server;
@@ -162,8 +159,6 @@ impl Vendor for Log {
     const ORDER: &'static str = "key";
     /// What is finished is committed once a second or after a thousand, and as much may be finished while a commit is on its way.
     const REPEATS: u64 = 2_000 + IN_FLIGHT;
-    /// A host that got no partitions afterwards was seen once in twenty-two runs on a busy machine, and why is not known.
-    const STANDS_STILL: bool = false;
 
     fn start() -> Option<Self> {
         let behind = free_port();

@@ -51,6 +51,18 @@ impl Ranges {
         self.ranges.get(at).is_some_and(|(start, _)| *start <= position)
     }
 
+    /// The last position below `position` that is in the set.
+    pub fn last_below(&self, position: u64) -> Option<u64> {
+        let at = self.ranges.partition_point(|(start, _)| *start < position);
+        self.ranges[..at].last().map(|(_, end)| (*end).min(position - 1))
+    }
+
+    /// The first position above `position` that is in the set.
+    pub fn first_above(&self, position: u64) -> Option<u64> {
+        let at = self.ranges.partition_point(|(_, end)| *end <= position);
+        self.ranges.get(at).map(|(start, _)| (*start).max(position + 1))
+    }
+
     /// The ranges, ascending, both ends included.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (u64, u64)> + '_ {
         self.ranges.iter().copied()
@@ -144,7 +156,11 @@ mod tests {
                 ranges.remove_up_to(cut);
                 set.retain(|p| *p > cut);
             }
-            prop_assert_eq!((0..140).filter(|p| ranges.contains(*p)).collect::<BTreeSet<_>>(), set);
+            prop_assert_eq!(&(0..140).filter(|p| ranges.contains(*p)).collect::<BTreeSet<_>>(), &set);
+            for at in 0..140 {
+                prop_assert_eq!(ranges.last_below(at), set.range(..at).next_back().copied());
+                prop_assert_eq!(ranges.first_above(at), set.range(at + 1..).next().copied());
+            }
             let flat: Vec<_> = ranges.iter().collect();
             prop_assert!(flat.windows(2).all(|w| w[0].1 + 1 < w[1].0), "ranges touch: {:?}", flat);
             let mark = cut.unwrap_or(0);

@@ -67,6 +67,7 @@ impl<H: Handler> Subscription<H> {
                 return Err(lost);
             }
             failures += 1;
+            shared.metrics.error("reconnect");
             let wait = self.policy.reconnect.delay(failures);
             tracing::warn!(subscription = %self.policy.info.name, broker = %self.policy.info.broker, ?wait, "{lost}; connecting again");
             self.status.set_activity(Activity::Waiting(lost.what));

@@ -13,7 +13,7 @@ use super::names::Tier;
 use super::post::{Fate, Letter};
 use super::record::{self, Journey};
 use super::{retries, trouble};
-use longshore_core::{Acks, Again, BoxFuture, BrokerError, Receipts, SettleError, Settled};
+use longshore_core::{Acks, Again, BoxFuture, BrokerError, Fix, Receipts, SettleError, Settled};
 
 /// How long a tier that is new may take until its first retry is read.
 const LIVE: Duration = Duration::from_secs(2);
@@ -47,7 +47,10 @@ impl Acks for LaneAcks {
                 tracing::debug!(group = %self.handle.0.group, messages = round.finished.len() + round.again.len(), "a settlement came too late");
                 return Ok(());
             }
-            self.send_again(round).await?;
+            if let Err(error) = self.send_again(round).await {
+                // Taken away meanwhile: that is no trouble of the other lanes, and what was copied is in the book.
+                return if self.cell.is_revoked() { Ok(()) } else { Err(error.into()) };
+            }
             let mut book = self.cell.book();
             round.finished.iter().for_each(|receipt| book.finish(receipt));
             Ok(())
@@ -78,7 +81,9 @@ impl LaneAcks {
         let member = &self.handle.0;
         let mut new = Vec::new();
         for tier in waits.iter().map(|waits| waits.tier).collect::<BTreeSet<_>>() {
-            if self.ready(&topic, partition, tier).await? {
+            // A topic that only a human can make is no reason to end: the lane says so, and goes on once it is there.
+            let fix = |error: BrokerError| BrokerError { fix: if error.fix == Fix::GiveUp { Fix::Retry } else { error.fix }, ..error };
+            if self.ready(&topic, partition, tier).await.map_err(fix)? {
                 new.push(tier);
             }
         }
@@ -145,6 +150,7 @@ impl LaneAcks {
         let (row, facts) = (batch.row(*index), batch.facts(*index));
         let journey = Journey {
             topic: topic.into(),
+            topic_id: self.cell.book().topic_id,
             group: self.handle.0.group.clone(),
             position: *position,
             attempt: waits.how.attempt,

@@ -45,6 +45,8 @@ struct Held {
 pub(super) struct Book {
     pub(super) topic: String,
     pub(super) partition: i32,
+    /// The topic's own id, which one that is made anew does not share; 0 where the brokers do not tell.
+    pub(super) topic_id: u128,
     main: Log,
     tiers: BTreeMap<Tier, Log>,
     held: HashMap<u64, Held, foldhash::fast::FixedState>,
@@ -79,6 +81,7 @@ impl Book {
         Book {
             topic: topic.into(),
             partition,
+            topic_id: 0,
             main: Log::new(topic.into(), progress),
             tiers: BTreeMap::new(),
             held: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(0)),
@@ -113,6 +116,11 @@ impl Book {
 
     pub(super) fn tiers(&self) -> impl Iterator<Item = (Tier, &Log)> {
         self.tiers.iter().map(|(tier, log)| (*tier, log))
+    }
+
+    /// The topic's partition.
+    pub(super) fn named(&self) -> (String, i32) {
+        (self.topic.clone(), self.partition)
     }
 
     /// What of the topic's own partition is finished.
@@ -200,7 +208,7 @@ impl Book {
     /// Whether the note is so long that nothing more is to be started above the mark.
     pub(super) fn is_full(&self) -> bool {
         // A range is two bytes at least: below that there is nothing to count.
-        self.main.progress.above().iter().len() * 2 > note::FULL / 2 && note::write(&self.main.progress, true).len() >= note::FULL
+        self.main.progress.gaps() * 2 > note::FULL / 2 && note::write(&self.main.progress, true).len() >= note::FULL
     }
 
     /// What differs from what was committed.
@@ -217,6 +225,11 @@ impl Book {
             }
         }
         commits
+    }
+
+    /// All is to be committed again, changed or not.
+    pub(super) fn commit_again(&mut self) {
+        std::iter::once(&mut self.main).chain(self.tiers.values_mut()).for_each(|log| log.committed = None);
     }
 
     /// A commit came to nothing: it is to be made again, without a note where that was it.
@@ -291,6 +304,8 @@ mod tests {
         let commits = book.take_commits();
         assert_eq!((commits.len(), commits[0].offset), (1, 6));
         assert_eq!(book.take_commits(), []);
+        book.commit_again();
+        assert_eq!(book.take_commits().len(), 1, "a broker forgets what was committed long ago");
         book.not_committed("t", true);
         assert_eq!(book.take_commits(), [Commit { topic: "t".into(), offset: 6, note: String::new() }]);
     }

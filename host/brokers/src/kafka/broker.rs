@@ -1,10 +1,10 @@
 //! One connected cluster: its clients, and what is asked of it by whatever role. Calls that block are made on threads for that.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use longshore_core::{BoxFuture, BrokerError, Clock, Connect, Connection, Finding, TopicSettings};
+use longshore_core::{BoxFuture, BrokerError, Clock, Connect, Connection, Finding, Fix, TopicSettings};
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -16,7 +16,7 @@ use super::config::Config;
 use super::departures::Departures;
 use super::post::Post;
 use super::watch::{Quiet, Watch};
-use super::{properties, trouble};
+use super::{properties, rights, trouble};
 
 /// Between two questions for a leader that does not know yet that it is one.
 const LOOK: Duration = Duration::from_millis(20);
@@ -36,6 +36,8 @@ pub(super) struct Broker {
     pub(super) kept: BTreeMap<String, TopicSettings>,
     /// Partitions of topics that were seen or made.
     pub(super) known: Mutex<HashMap<String, i32>>,
+    /// Groups that gave us partitions.
+    let_in: Mutex<BTreeSet<String>>,
     /// Members of groups in this process, those that are leaving among them.
     pub(super) departures: Departures,
 }
@@ -45,10 +47,7 @@ impl Broker {
     pub(super) async fn open(config: Config, connect: Connect) -> Result<Arc<Self>, BrokerError> {
         let common = properties::common(&config, &connect)?;
         let watch = Watch::new(&connect.name, config.bootstrap_servers.text(), config.protocol().encrypts());
-        let wrong = |error: KafkaError| match error {
-            KafkaError::ClientConfig(_, words, key, _) => BrokerError::give_up(format!("properties: {key:?}: {words}")),
-            other => BrokerError::give_up(format!("no client of Kafka can be made: {other}")),
-        };
+        let wrong = |error: KafkaError| BrokerError { fix: Fix::GiveUp, ..trouble::told("Kafka", &error) };
         let quiet = Quiet(Arc::clone(&watch));
         let broker = Broker {
             post: Post::new(properties::producer(&common, &config), Arc::clone(&watch)).map_err(wrong)?,
@@ -56,6 +55,7 @@ impl Broker {
             asking: common.create_with_context(quiet).map_err(wrong)?,
             kept: connect.topics.into_iter().collect(),
             known: Mutex::default(),
+            let_in: Mutex::default(),
             departures: Departures::default(),
             clock: connect.clock,
             config,
@@ -93,6 +93,21 @@ impl Broker {
             return Err(BrokerError::retry(format!("topic {topic:?} has a partition without a leader")));
         }
         Ok(i32::try_from(found.partitions().len()).ok().filter(|count| *count > 0))
+    }
+
+    /// What tells each of these topics from another of its name; nothing where the brokers are too old to tell. Blocks.
+    pub(super) fn topic_ids(&self, topics: impl Iterator<Item = String>) -> Result<HashMap<String, u128>, BrokerError> {
+        let topics: Vec<String> = topics.collect::<BTreeSet<_>>().into_iter().collect();
+        let told = match rights::of_topics(self.admin.inner(), &topics, self.patience()) {
+            Ok(told) => told,
+            Err(Code::UnsupportedFeature | Code::UnsupportedVersion) => return Ok(HashMap::new()),
+            Err(code) => return Err(trouble::of_code("asking for topics", code)),
+        };
+        let of = |(topic, told): (String, Result<rights::Told, Code>)| match told {
+            Ok(told) => Ok((topic, told.id)),
+            Err(code) => Err(trouble::of_code(&format!("topic {topic:?}"), code)),
+        };
+        told.into_iter().map(of).collect()
     }
 
     /// How many brokers keep a copy of a topic. Blocks.
@@ -135,6 +150,16 @@ impl Broker {
         config.create_with_context(Quiet(Arc::clone(&self.watch))).map_err(|error| trouble::told("a consumer", &error))
     }
 
+    /// That group gives us partitions.
+    pub(super) fn let_in(&self, group: &str) {
+        self.let_in.lock().unwrap_or_else(PoisonError::into_inner).insert(group.to_owned());
+    }
+
+    /// Whether it ever did.
+    pub(super) fn was_in(&self, group: &str) -> bool {
+        self.let_in.lock().unwrap_or_else(PoisonError::into_inner).contains(group)
+    }
+
     pub(super) fn forget(&self, topic: &str) {
         self.known().remove(topic);
     }
@@ -149,7 +174,7 @@ impl Connection for Broker {
         Box::pin(async move {
             let (native, patience) = (self.post.native(), self.patience());
             let answer = blocking(move || native.client().fetch_metadata(None, patience).map(drop)).await;
-            answer.map_err(|error| BrokerError { fix: longshore_core::Fix::Retry, ..self.watch.unanswered(&error.to_string()) })?;
+            answer.map_err(|error| BrokerError { fix: Fix::Retry, ..self.watch.unanswered(&error.to_string()) })?;
             self.watch.forget();
             Ok(())
         })

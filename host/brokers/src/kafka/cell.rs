@@ -7,6 +7,7 @@ use std::time::Duration;
 use longshore_core::BoxFuture;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::book::Book;
 use super::names::Tier;
@@ -23,8 +24,29 @@ pub(super) struct Cell {
     live: watch::Sender<BTreeSet<Tier>>,
     /// Something came for the source.
     pub(super) came: Arc<Notify>,
+    waits: Mutex<Waits>,
     /// Retries that the source is to read from now on.
     arrivals: Mutex<Vec<(Tier, PartitionQueue<Quiet>)>>,
+}
+
+/// Whether the source waits for messages.
+#[derive(Default)]
+struct Waits {
+    since: Option<Instant>,
+    /// When it stopped waiting without having got any.
+    left: Option<Instant>,
+}
+
+/// A lane that comes back to wait within that time has waited all along.
+const A_MOMENT: Duration = Duration::from_secs(2);
+
+/// The source of a lane, waiting.
+pub(super) struct Waiting<'c>(&'c Cell);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waits().left = Some(Instant::now());
+    }
 }
 
 /// A lane in somebody's hands.
@@ -46,6 +68,7 @@ impl Cell {
             revoke: watch::Sender::new(false),
             live: watch::Sender::default(),
             came: Arc::default(),
+            waits: Mutex::default(),
             arrivals: Mutex::default(),
         });
         (Arc::clone(&cell), Arc::new(InUse(cell)))
@@ -59,9 +82,47 @@ impl Cell {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn waits(&self) -> MutexGuard<'_, Waits> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The source waits from now on, until this is dropped.
+    pub(super) fn wait(&self) -> Waiting<'_> {
+        let (mut waits, now) = (self.waits(), Instant::now());
+        if waits.left.is_some_and(|left| now.duration_since(left) > A_MOMENT) {
+            waits.since = None;
+        }
+        waits.since.get_or_insert(now);
+        waits.left = None;
+        Waiting(self)
+    }
+
+    /// Something came: whoever waits next waits anew.
+    pub(super) fn got(&self) {
+        *self.waits() = Waits::default();
+    }
+
+    /// How long the source has waited in vain; not at all where it does not wait.
+    pub(super) fn has_waited(&self, now: Instant) -> Duration {
+        let waits = self.waits();
+        let since = waits.since.filter(|_| waits.left.is_none());
+        since.map_or(Duration::ZERO, |since| now.duration_since(since))
+    }
+
+    /// It has waited for nothing so far: there was nothing.
+    pub(super) fn waits_anew(&self, now: Instant) {
+        let mut waits = self.waits();
+        waits.since = waits.since.map(|_| now);
+    }
+
     /// Tells the lane's task to let go.
     pub(super) fn revoke(&self) {
         self.revoke.send_replace(true);
+    }
+
+    /// Whether it was told to.
+    pub(super) fn is_revoked(&self) -> bool {
+        *self.revoke.borrow()
     }
 
     /// Waits until the lane's task has let go; not for ever. Blocks.

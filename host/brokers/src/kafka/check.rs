@@ -132,11 +132,12 @@ impl<'a> Looking<'a> {
                     self.missing(&[topic.to_owned()], &[DESCRIBE_CONFIGS]).await?;
                 }
             }
-            Declare::None if self.makes_by_itself().await? => {}
+            // Brokers that make topics by themselves do not know of how many partitions.
             Declare::Passive | Declare::None => {
                 let problem = format!("retries wait in topics that are not there on Kafka: {}", missing.join(", "));
-                let help = "make them with the partitions of their source, or write declare = \"create\"";
-                self.findings.push(Finding::mistake("retry", problem, help));
+                let count = self.broker.look(topic).await?.map_or("as many as its source has".to_owned(), |count| count.to_string());
+                let how = format!("kafka-topics.sh --create --topic TOPIC --partitions {count}, for each");
+                self.findings.push(Finding::mistake("retry", problem, format!("{how}, or write declare = \"create\"")));
             }
         }
         Ok(())
@@ -153,8 +154,8 @@ impl<'a> Looking<'a> {
         let mut missing = Vec::new();
         for (topic, told) in told {
             match told {
-                Ok(rights) => {
-                    let lacks = wanted.iter().filter(|right| rights.lack(**right));
+                Ok(told) => {
+                    let lacks = wanted.iter().filter(|right| told.rights.lack(**right));
                     self.denied.extend(lacks.map(|right| format!("{} topic {topic:?}", word(*right))));
                 }
                 Err(Code::UnknownTopicOrPartition | Code::UnknownTopic) => missing.push(topic),

@@ -26,6 +26,9 @@ use super::watch::Quiet;
 use super::{note, properties, reading, trouble};
 use crate::letter;
 
+/// Held while this process takes letters out: two transactions of one topic would fence each other.
+static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 /// The group that keeps which letters are gone.
 pub(super) const REMOVED: &str = "longshore-removed";
 
@@ -172,7 +175,6 @@ fn take_out(
     places: &BTreeSet<Place>,
     given_back: &[Letter],
 ) -> Result<(u64, TopicPartitionList), BrokerError> {
-    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _turn = lock(&TURN);
     let doing = |error: KafkaError| trouble::told(&format!("dead letters of {topic:?}"), &error);
     let mut gone = TopicPartitionList::new();
@@ -199,32 +201,69 @@ fn take_out(
             let what = format!("more dead letters of {topic:?} were removed from the middle than can be kept in mind");
             return Err(BrokerError::give_up(format!("{what}: remove the oldest first")));
         }
-        let mut entry = list.add_partition(topic, *partition);
-        let _ = entry.set_offset(Offset::Offset(progress.mark()));
-        if !text.is_empty() {
-            entry.set_metadata(&text);
-        }
+        add(&mut list, topic, *partition, &progress);
         let _ = gone.add_partition_offset(topic, *partition, Offset::Offset(progress.mark()));
     }
     if taken == 0 {
         return Ok((0, TopicPartitionList::new()));
     }
-    let group: BaseConsumer<Quiet> = broker.reader(REMOVED, false)?;
-    let metadata = group.group_metadata().ok_or_else(|| BrokerError::retry("no metadata of a group"))?;
+    let is_taken = |letter: &&Letter| offsets.get(&letter.place.partition).is_some_and(|o| o.contains(letter.place.offset.cast_unsigned()));
+    let letters: Vec<&Letter> = given_back.iter().filter(is_taken).collect();
+    commit(broker, &producer, &letters, &list).map_err(doing)?;
+    Ok((taken, gone))
+}
+
+/// Commits again which letters are gone, of every topic of them. As in [`take_out`], nobody else takes any out meanwhile who began before, so
+/// what is committed is what is so. Blocks.
+pub(super) fn commit_again(broker: &Broker) -> Result<(), BrokerError> {
+    let topics = broker.all_topics()?;
+    for topic in broker.stands(REMOVED, &topics)?.into_keys() {
+        commit_again_of(broker, &topic)?;
+    }
+    Ok(())
+}
+
+fn commit_again_of(broker: &Broker, topic: &str) -> Result<(), BrokerError> {
+    let _turn = lock(&TURN);
+    let doing = |error: KafkaError| trouble::told(&format!("dead letters of {topic:?}"), &error);
+    let Some(count) = broker.partitions(topic)? else { return Ok(()) };
+    let producer = transaction(broker, topic)?;
+    producer.init_transactions(broker.patience()).map_err(doing)?;
+    let removed = Removed::of(broker, topic, count)?;
+    let mut list = TopicPartitionList::new();
+    removed.0.iter().for_each(|(partition, progress)| add(&mut list, topic, *partition, progress));
+    if list.count() == 0 {
+        return Ok(());
+    }
+    commit(broker, &producer, &[], &list).map_err(doing)
+}
+
+/// What is to be committed of a partition.
+fn add(list: &mut TopicPartitionList, topic: &str, partition: i32, progress: &Progress) {
+    let text = note::write(progress, false);
+    let mut entry = list.add_partition(topic, partition);
+    let _ = entry.set_offset(Offset::Offset(progress.mark()));
+    if !text.is_empty() {
+        entry.set_metadata(&text);
+    }
+}
+
+/// Gives letters back and commits which are gone, in one transaction.
+fn commit(broker: &Broker, producer: &BaseProducer<Quiet>, letters: &[&Letter], list: &TopicPartitionList) -> Result<(), KafkaError> {
+    let patience = broker.patience();
     let within = || {
+        let group: BaseConsumer<Quiet> =
+            properties::reader(&broker.common, REMOVED).create_with_context(Quiet(Arc::clone(&broker.watch)))?;
+        let metadata = group.group_metadata().ok_or(KafkaError::Canceled)?;
         producer.begin_transaction()?;
-        let taken =
-            |letter: &&Letter| offsets.get(&letter.place.partition).is_some_and(|o| o.contains(letter.place.offset.cast_unsigned()));
-        given_back.iter().filter(taken).try_for_each(|letter| send(&producer, letter))?;
-        producer.send_offsets_to_transaction(&list, &metadata, patience)?;
+        letters.iter().try_for_each(|letter| send(producer, letter))?;
+        producer.send_offsets_to_transaction(list, &metadata, patience)?;
         producer.commit_transaction(patience)
     };
-    within().map_err(|error| {
+    within().inspect_err(|_| {
         // What readers wait for else until it runs out.
         let _ = producer.abort_transaction(patience);
-        doing(error)
-    })?;
-    Ok((taken, gone))
+    })
 }
 
 /// What is gone once more is.

@@ -10,7 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::broker::{Broker, blocking};
 use super::names::is_retries;
 use super::place::Place;
-use super::trouble;
+use super::{assigned, trouble};
 
 /// The role of groups.
 pub(super) struct Grouping(pub(super) Arc<Broker>);
@@ -67,26 +67,9 @@ fn list(broker: &Broker) -> Result<Vec<GroupInfo>, BrokerError> {
 
 /// Members that subscribe to a topic.
 fn members(group: &Found, topic: &str) -> u64 {
-    let reads = |member: &&GroupMemberInfo| member.metadata().and_then(subscribed).is_none_or(|topics| topics.iter().any(|t| t == topic));
+    let reads =
+        |member: &&GroupMemberInfo| member.metadata().and_then(assigned::topics).is_none_or(|topics| topics.iter().any(|t| t == topic));
     group.members().iter().filter(reads).count() as u64
-}
-
-/// The topics in a member's subscription; `None` where it tells none, as it does while the group rebalances.
-/// <https://kafka.apache.org/protocol#The_Messages_JoinGroup>
-fn subscribed(mut bytes: &[u8]) -> Option<Vec<String>> {
-    let mut take = |count: usize| {
-        let (taken, rest) = bytes.split_at_checked(count)?;
-        bytes = rest;
-        Some(taken)
-    };
-    let _version = take(2)?;
-    let count = i32::from_be_bytes(take(4)?.try_into().ok()?);
-    let mut topics = Vec::new();
-    for _ in 0..count {
-        let length = u16::from_be_bytes(take(2)?.try_into().ok()?);
-        topics.push(String::from_utf8(take(usize::from(length))?.to_vec()).ok()?);
-    }
-    Some(topics)
 }
 
 fn seek(broker: &Broker, group: &str, topic: &str, to: SeekTo) -> Result<Option<u64>, BrokerError> {
@@ -125,17 +108,4 @@ fn seek(broker: &Broker, group: &str, topic: &str, to: SeekTo) -> Result<Option<
     let committed = broker.reader(group, false)?.commit(&list, CommitMode::Sync);
     committed.map_err(|error| trouble::told(&format!("moving group {group:?} on topic {topic:?}"), &error))?;
     Ok(Some(stands.values().map(|progress| progress.mark().cast_unsigned()).sum()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_member_subscribes_to_is_read() {
-        let bytes = b"\0\x03\0\0\0\x02\0\x01a\0\x02bc\xff\xff\xff\xff";
-        assert_eq!(subscribed(bytes), Some(vec!["a".into(), "bc".into()]));
-        assert_eq!(subscribed(b""), None);
-        assert_eq!(subscribed(b"\0\x01\0\0\0\x09\0\x01a"), None);
-    }
 }

@@ -10,8 +10,8 @@ use super::acks::LaneAcks;
 use super::broker::{Broker, blocking};
 use super::member::{Assigned, Handle, Membership};
 use super::place::Place;
-use super::retries;
 use super::source::LaneSource;
+use super::{keep, retries, trouble};
 
 /// Besides the session's: how long joining may take.
 const JOINING: Duration = Duration::from_secs(10);
@@ -23,30 +23,40 @@ pub(super) struct Consuming(pub(super) Arc<Broker>);
 
 impl Consumer for Consuming {
     fn subscribe(&self, subscribe: Subscribe) -> BoxFuture<'_, Result<Lanes, BrokerError>> {
+        let was_in = subscribe.group.as_ref().is_some_and(|group| self.0.was_in(group));
         Box::pin(async move {
-            let Some(group) = subscribe.group.clone() else {
-                let what =
-                    "Kafka divides topics among groups: a broadcast would leave one behind for each host; give the subscription a `group`";
-                return Err(BrokerError::give_up(what));
-            };
-            for topic in subscribe.topics.iter().filter(|topic| !topic.is_wild()) {
-                super::names::check_group(&group, topic.as_str()).map_err(BrokerError::give_up)?;
-                self.0.ensure(topic.as_str()).await?;
-            }
-            // Who leaves now would keep its partitions until the brokers notice.
-            self.0.departures.settled().await;
-            let broker = Arc::clone(&self.0);
-            let handle = blocking(move || Membership::start(broker, group, subscribe)).await?;
-            joined(&handle.0).await?;
-            Ok(Box::pin(stream::unfold(handle, |handle| async move {
-                let lane = next(&handle).await;
-                Some((lane, handle))
-            })) as Lanes)
+            let lanes = self.join(subscribe).await;
+            lanes.map_err(|error| if was_in { trouble::once_in(error) } else { error })
         })
     }
 
     fn check<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<Vec<Finding>, BrokerError>> {
         Box::pin(super::check::subscription(&self.0, intent))
+    }
+}
+
+impl Consuming {
+    async fn join(&self, subscribe: Subscribe) -> Result<Lanes, BrokerError> {
+        let Some(group) = subscribe.group.clone() else {
+            let what =
+                "Kafka divides topics among groups: a broadcast would leave one behind for each host; give the subscription a `group`";
+            return Err(BrokerError::give_up(what));
+        };
+        for topic in subscribe.topics.iter().filter(|topic| !topic.is_wild()) {
+            super::names::check_group(&group, topic.as_str()).map_err(BrokerError::give_up)?;
+            self.0.ensure(topic.as_str()).await?;
+        }
+        // Who leaves now would keep its partitions until the brokers notice.
+        self.0.departures.settled().await;
+        let broker = Arc::clone(&self.0);
+        // Who may not see the settings does as the brokers do that have none of their own.
+        let keep = keep::interval(&self.0.server_settings().await.unwrap_or_default());
+        let handle = blocking(move || Membership::start(broker, group, subscribe, keep)).await?;
+        joined(&handle.0).await?;
+        Ok(Box::pin(stream::unfold(handle, |handle| async move {
+            let lane = next(&handle).await;
+            Some((lane, handle))
+        })) as Lanes)
     }
 }
 
@@ -79,26 +89,35 @@ async fn next(handle: &Arc<Handle>) -> Result<Lane, BrokerError> {
     loop {
         match member.pop() {
             Some(Err(error)) => return Err(error),
-            Some(Ok(assigned)) => return begin(handle, assigned).await,
+            Some(Ok(assigned)) => {
+                if let Some(lane) = begin(handle, assigned).await {
+                    return lane;
+                }
+            }
             None => member.arrived.notified().await,
         }
     }
 }
 
-/// Makes a lane of what was assigned.
-async fn begin(handle: &Arc<Handle>, assigned: Assigned) -> Result<Lane, BrokerError> {
+/// Makes a lane of what was assigned; none where it is taken away meanwhile: that is no trouble of the others.
+async fn begin(handle: &Arc<Handle>, assigned: Assigned) -> Option<Result<Lane, BrokerError>> {
     let (member, cell) = (Arc::clone(&handle.0), Arc::clone(&assigned.cell));
-    let waiting = match blocking(move || retries::begin(&member, &cell)).await {
-        Ok(waiting) => waiting,
+    let begun = blocking(move || retries::begin(&member, &cell)).await;
+    if assigned.cell.is_revoked() {
+        return None;
+    }
+    Some(match begun {
+        Ok(waiting) => {
+            let ordered = handle.0.wish.order != Order::None;
+            Ok(lane(handle, assigned, if ordered { waiting } else { Vec::new() }))
+        }
         Err(error) if error.fix == Fix::Retry => {
             tokio::time::sleep(AGAIN).await;
             handle.0.put_back(assigned);
-            return Err(error);
+            Err(error)
         }
-        Err(error) => return Err(error),
-    };
-    let ordered = handle.0.wish.order != Order::None;
-    Ok(lane(handle, assigned, if ordered { waiting } else { Vec::new() }))
+        Err(error) => Err(trouble::once_in(error)),
+    })
 }
 
 fn lane(handle: &Arc<Handle>, assigned: Assigned, waiting: Vec<Waiting>) -> Lane {
@@ -117,5 +136,43 @@ fn lane(handle: &Arc<Handle>, assigned: Assigned, waiting: Vec<Waiting>) -> Lane
         finished,
         waiting,
         lease: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use longshore_core::{Clock, Connect, Fetch, OwnKeys, Pattern, Start};
+    use longshore_testkit::servers::{self, unique};
+    use serde_json::json;
+
+    use super::super::names::Tier;
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_lane_that_is_taken_away_while_it_begins_is_no_trouble_of_the_others() {
+        let Some(kafka) = servers::kafka() else { return };
+        let config = serde_json::from_value(json!({ "bootstrap-servers": kafka.address() })).expect("good keys");
+        let folder = Path::new(".").into();
+        let connect = Connect { name: "default".into(), folder, clock: Clock::system(), admin: None, topics: Vec::new() };
+        let (broker, topic) = (Broker::open(config, connect).await.expect("it is there"), unique("t"));
+        broker.ensure(&topic).await.expect("made");
+        broker.ensure_retries(&topic, "g", Tier::FIRST, 0).await.expect("made");
+        let wish = Subscribe {
+            topics: vec![Pattern::new(&topic).expect("a name")],
+            group: Some("g".into()),
+            start: Start::Earliest,
+            order: Order::Key,
+            fetch: Fetch { max_messages: 9, max_wait: JOINING },
+            max_in_flight: 9,
+            own: OwnKeys::default(),
+        };
+        let handle = blocking(move || Membership::start(broker, "g".into(), wish, JOINING)).await.expect("a member");
+        joined(&handle.0).await.expect("it is let in");
+        let assigned = handle.0.pop().expect("an assignment").expect("no error");
+        assigned.cell.revoke();
+        assigned.cell.book().ended = true;
+        assert!(begin(&handle, assigned).await.is_none());
     }
 }

@@ -85,6 +85,12 @@ impl Broker {
     /// The same for the topic of a group's retries, which is made as its source is, and has that partition.
     pub(super) async fn ensure_retries(self: &Arc<Self>, topic: &str, group: &str, tier: Tier, partition: i32) -> Result<(), BrokerError> {
         let name = tier.topic(topic, group);
+        if self.config.declare != Declare::Create && !self.known().contains_key(&name) && self.look(&name).await?.is_none() {
+            // Not even where the brokers make topics by themselves: of as many partitions as its source nobody told them.
+            let wanted = self.look(topic).await?.unwrap_or(partition + 1);
+            let how = format!("create it (kafka-topics.sh --create --topic {name} --partitions {wanted}), or write declare = \"create\"");
+            return Err(BrokerError::give_up(format!("there is no topic {name:?}, in which retries wait; {how}")));
+        }
         let make = async |this: &Arc<Self>| {
             let mut spec = this.like(topic).await?;
             let kept = spec.settings.remove("retention.ms").and_then(|millis| millis.parse::<i64>().ok()).unwrap_or(-1);

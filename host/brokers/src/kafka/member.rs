@@ -16,9 +16,11 @@ use tokio::time::Instant;
 
 use super::broker::Broker;
 use super::cell::{Cell, InUse};
+use super::keep::Keeping;
 use super::names::{Tier, is_retries};
 use super::rebalance::Incoming;
 use super::watch::Quiet;
+use super::watchdog::{Verdict, Watchdog};
 use super::{properties, retries, starts, trouble};
 
 /// How long the thread waits for the client before it looks whether something else is to do.
@@ -61,6 +63,8 @@ pub(super) struct Membership {
     pub(super) joined: watch::Sender<bool>,
     rejoin: AtomicBool,
     stop: AtomicBool,
+    /// Between two times that what did not change is committed again.
+    keep: Duration,
 }
 
 /// Who is dropped last leaves the group: the stream of lanes and each lane have it.
@@ -80,7 +84,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Membership {
     /// Makes the clients and starts the thread, which joins the group. Blocks.
-    pub(super) fn start(broker: Arc<Broker>, group: String, wish: Subscribe) -> Result<Arc<Handle>, BrokerError> {
+    pub(super) fn start(broker: Arc<Broker>, group: String, wish: Subscribe, keep: Duration) -> Result<Arc<Handle>, BrokerError> {
         let config = properties::member(&broker.common, &broker.config, &wish, &group);
         let retrier = broker.reader(&group, false)?;
         let member = Arc::new(Membership {
@@ -99,6 +103,7 @@ impl Membership {
             joined: watch::Sender::new(false),
             rejoin: AtomicBool::new(false),
             stop: AtomicBool::new(false),
+            keep,
         });
         let doing = |error: &KafkaError| trouble::told(&format!("a member of group {:?}", member.group), error);
         let consumer: BaseConsumer<Incoming> = config.create_with_context(Incoming(Arc::clone(&member))).map_err(|e| doing(&e))?;
@@ -140,6 +145,8 @@ impl Membership {
 
     fn run(self: &Arc<Self>, consumer: Arc<BaseConsumer<Incoming>>, retrier: Arc<BaseConsumer<Quiet>>, mut topics: BTreeSet<String>) {
         let (mut committed, mut looked) = (Instant::now(), Instant::now());
+        let mut keeping = Keeping::new(self.keep, committed);
+        let mut watchdog = Watchdog::new(self.broker.config.session_timeout.get());
         while !self.stop.load(Ordering::Acquire) {
             if let Some(Err(error)) = consumer.poll(TURN) {
                 self.trouble(&error);
@@ -159,6 +166,15 @@ impl Membership {
                     tracing::debug!(group = %self.group, "{error}");
                 }
                 looked = Instant::now();
+                if keeping.is_time(looked) {
+                    self.cells().iter().for_each(|cell| cell.book().commit_again());
+                }
+                keeping.letters(&self.broker, looked);
+                match watchdog.look(self, &topics, looked) {
+                    Ok(()) => {}
+                    Err(Verdict::Stuck(error)) => self.fail(error),
+                    Err(Verdict::Unknown(error)) => tracing::debug!(group = %self.group, "{error}"),
+                }
             }
             if self.rejoin.swap(false, Ordering::AcqRel) {
                 self.join_anew(&consumer, &topics);
@@ -174,9 +190,9 @@ impl Membership {
     /// An error that came by itself.
     fn trouble(&self, error: &KafkaError) {
         let Some(code) = error.rdkafka_error_code() else { return };
-        let said = trouble::of_code(&format!("group {:?}", self.group), code);
+        let said = trouble::of_member(&format!("group {:?}", self.group), code, self.broker.was_in(&self.group));
         let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
-        match said.fix {
+        match trouble::fix(code) {
             Fix::GiveUp => self.fail(said),
             _ if fatal => self.fail(BrokerError::reconnect(said.what)),
             // All others pass: the client tries again by itself.
@@ -186,6 +202,7 @@ impl Membership {
 
     /// The subscription cannot go on.
     pub(super) fn fail(&self, error: BrokerError) {
+        let error = if self.broker.was_in(&self.group) { trouble::once_in(error) } else { error };
         self.push(Err(error));
     }
 
@@ -320,9 +337,14 @@ impl Membership {
         self.arrived.notify_one();
     }
 
-    /// Puts a lane back that could not be begun yet.
+    /// Puts a lane back that could not be begun yet; one that was taken away meanwhile stays away.
     pub(super) fn put_back(&self, assigned: Assigned) {
-        lock(&self.ready).push_front(Ok(assigned));
+        let mut ready = lock(&self.ready);
+        if assigned.cell.is_revoked() {
+            return;
+        }
+        ready.push_front(Ok(assigned));
+        drop(ready);
         self.arrived.notify_one();
     }
 

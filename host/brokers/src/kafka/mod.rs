@@ -5,6 +5,7 @@
 //! when, and how often.
 
 mod acks;
+mod assigned;
 mod book;
 mod broker;
 mod browse;
@@ -13,7 +14,9 @@ mod check;
 mod config;
 mod dead;
 mod departures;
+mod gather;
 mod groups;
+mod keep;
 mod lanes;
 mod making;
 mod member;
@@ -35,6 +38,7 @@ mod starts;
 mod topics;
 mod trouble;
 mod watch;
+mod watchdog;
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 //! Only what was handed over exists here: transaction markers, compaction and aborted records leave holes, which are not waited for. The
 //! mark never passes an open message. What earlier owners finished above it is known from what was committed.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 
 use longshore_core::Ranges;
 
@@ -24,8 +24,10 @@ pub(super) type Lost = Vec<(i64, u32)>;
 pub(super) struct Progress {
     /// Everything below it is finished.
     mark: i64,
-    /// Handed over from the mark on, ascending: offset, and whether it is open.
-    handed: VecDeque<(i64, bool)>,
+    /// Handed over and not ended.
+    open: BTreeSet<i64>,
+    /// Ended above the mark. A hole between two that ended is of the same range: it is never waited for.
+    ended: Ranges,
     /// Behind the last that was handed over.
     end: i64,
     /// What earlier owners finished at or above `end`.
@@ -36,7 +38,7 @@ pub(super) struct Progress {
 impl Progress {
     /// Begins at a mark, with what was finished above it and the ends of what was lost.
     pub(super) fn new(mark: i64, inherited: Ranges, lost: Lost) -> Self {
-        Progress { mark, handed: VecDeque::new(), end: mark, inherited, lost }
+        Progress { mark, end: mark, inherited, lost, ..Progress::default() }
     }
 
     /// The offset of the next message that is not finished: what is committed.
@@ -44,9 +46,14 @@ impl Progress {
         self.mark
     }
 
+    /// Behind the last message that came.
+    pub(super) fn end(&self) -> i64 {
+        self.end
+    }
+
     /// Whether anything that was handed over is open.
     pub(super) fn is_open(&self) -> bool {
-        !self.handed.is_empty()
+        !self.open.is_empty()
     }
 
     /// What earlier owners finished above the mark, as far as it was not met again.
@@ -62,33 +69,42 @@ impl Progress {
         self.end = offset + 1;
         let finished = self.inherited.contains(offset.cast_unsigned());
         self.inherited.remove_up_to(offset.cast_unsigned());
-        self.handed.push_back((offset, !finished));
         if finished {
-            self.advance();
+            self.enter(offset);
             return Seen::Over;
         }
+        self.open.insert(offset);
         let unanswered = self.lost.iter().filter(|(end, _)| offset < *end).map(|(_, times)| times).sum();
         Seen::Fresh { unanswered }
     }
 
     /// The message at that offset ended. `false`: it had ended before, or never was handed over.
     pub(super) fn finish(&mut self, offset: i64) -> bool {
-        let Ok(at) = self.handed.binary_search_by_key(&offset, |(offset, _)| *offset) else { return false };
-        if !std::mem::replace(&mut self.handed[at].1, false) {
-            return false;
+        let was_open = self.open.remove(&offset);
+        if was_open {
+            self.enter(offset);
         }
+        was_open
+    }
+
+    /// Enters what ended, and moves the mark up to what is open.
+    fn enter(&mut self, offset: i64) {
+        // From the nearest that ended, unless an open one is between.
+        let below = self.open.range(..offset).next_back().map_or(self.mark, |open| open + 1).cast_unsigned();
+        let above = self.open.range(offset..).next().map_or(u64::MAX, |open| open.cast_unsigned());
+        let at = offset.cast_unsigned();
+        let from = self.ended.last_below(at).filter(|last| *last >= below).unwrap_or(at);
+        let to = self.ended.first_above(at).filter(|first| *first < above).unwrap_or(at);
+        self.ended.insert_range(from, to);
         self.advance();
-        true
     }
 
     fn advance(&mut self) {
-        while self.handed.front().is_some_and(|(_, open)| !open) {
-            self.handed.pop_front();
-        }
-        if self.handed.is_empty() {
+        if self.open.is_empty() {
             self.skip_inherited();
         }
-        self.mark = self.handed.front().map_or(self.end, |(offset, _)| *offset);
+        self.mark = self.open.first().copied().unwrap_or(self.end);
+        self.ended.remove_up_to(self.mark.cast_unsigned().saturating_sub(1));
         self.lost.retain(|(end, _)| *end > self.mark);
     }
 
@@ -103,24 +119,14 @@ impl Progress {
 
     /// What is finished above the mark.
     pub(super) fn above(&self) -> Ranges {
-        let mut above = Ranges::default();
-        let mut run: Option<(i64, i64)> = None;
-        let mut close = |run: &mut Option<(i64, i64)>| {
-            if let Some((from, to)) = run.take() {
-                above.insert_range(from.cast_unsigned(), to.cast_unsigned());
-            }
-        };
-        for (offset, open) in &self.handed {
-            match (&mut run, open) {
-                (_, true) => close(&mut run),
-                // A hole between two that are finished is never waited for.
-                (Some((_, to)), false) => *to = *offset,
-                (None, false) => run = Some((*offset, *offset)),
-            }
-        }
-        close(&mut run);
+        let mut above = self.ended.clone();
         self.inherited.iter().for_each(|(from, to)| above.insert_range(from, to));
         above
+    }
+
+    /// How many ranges that is at most.
+    pub(super) fn gaps(&self) -> usize {
+        self.ended.iter().len() + self.inherited.iter().len()
     }
 
     /// The ends of what was lost, with what is in hand now if `in_hand`: as the next owner finds them should nobody take them back.
@@ -171,6 +177,17 @@ mod tests {
         assert_eq!(progress.mark(), 12);
         progress.finish(12);
         assert_eq!(progress.mark(), 13);
+    }
+
+    #[test]
+    fn what_ends_behind_a_slow_message_is_kept_as_one_range() {
+        let every_third: Vec<i64> = (1..100_000).map(|i| i * 3).collect();
+        let mut progress = seen(&every_third);
+        every_third[1..].iter().for_each(|offset| assert!(progress.finish(*offset)));
+        assert_eq!((progress.mark(), progress.gaps()), (3, 1));
+        assert_eq!(progress.above().iter().collect::<Vec<_>>(), [(6, 299_997)]);
+        assert!(progress.finish(3));
+        assert_eq!((progress.mark(), progress.gaps()), (299_998, 0));
     }
 
     #[test]

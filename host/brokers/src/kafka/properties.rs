@@ -108,7 +108,9 @@ fn unless_told(client: &mut ClientConfig, key: &str, value: &str) {
 /// What a producer is told besides.
 pub(super) fn producer(common: &ClientConfig, config: &Config) -> ClientConfig {
     let mut all = common.clone();
-    all.set("enable.idempotence", "true")
+    // With `declare = "none"` whoever publishes first has the brokers make a topic, if they do.
+    all.set("allow.auto.create.topics", (config.declare == crate::declare::Declare::None).to_string())
+        .set("enable.idempotence", "true")
         .set("acks", "all")
         .set("partitioner", "murmur2_random")
         .set("message.timeout.ms", config.request_timeout.get().as_millis().to_string())

@@ -40,10 +40,14 @@ impl ConsumerContext for Incoming {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
         let done = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            if let Err(error) = self.0.begin(consumer, list) {
+            match self.0.begin(consumer, list) {
+                Ok(()) if list.count() > 0 => self.0.broker.let_in(&self.0.group),
+                Ok(()) => {}
                 // The partitions are ours, and have no lanes: only another assignment brings some.
-                let fix = if error.fix == Fix::GiveUp { Fix::GiveUp } else { Fix::Reconnect };
-                self.0.fail(BrokerError { fix, ..error });
+                Err(error) => {
+                    let fix = if error.fix == Fix::GiveUp { Fix::GiveUp } else { Fix::Reconnect };
+                    self.0.fail(BrokerError { fix, ..error });
+                }
             }
             let done = if cooperative { consumer.incremental_assign(list) } else { consumer.assign(list) };
             self.0.joined.send_replace(true);
@@ -69,6 +73,7 @@ impl Membership {
             return Ok(());
         }
         let committed = self.where_it_stands(consumer, list)?;
+        let ids = self.broker.topic_ids(committed.iter().map(|(topic, _, _)| topic.clone()))?;
         let mut begun = Vec::new();
         for (topic, partition, stands) in committed {
             let (low, high) = self.broker.watermarks(&topic, partition)?;
@@ -82,6 +87,7 @@ impl Membership {
                 None => (starts::of(self, &topic, partition, (low, high))?, String::new(), true),
             };
             let mut book = Book::new(&topic, partition, progress_of(&topic, partition, mark, &note));
+            book.topic_id = ids.get(&topic).copied().unwrap_or_default();
             if !new {
                 book.committed(None, mark, note);
             }

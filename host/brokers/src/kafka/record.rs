@@ -20,6 +20,8 @@ pub(super) struct Journey {
     /// Where the message was published, and for whom it comes again.
     pub(super) topic: String,
     pub(super) group: String,
+    /// The topic's own id, which one that is made anew does not share; 0 where that is not known.
+    pub(super) topic_id: u128,
     /// 0: redriven, and not yet handed over.
     pub(super) position: u64,
     pub(super) attempt: u32,
@@ -105,6 +107,7 @@ impl Journey {
         let number = |name: &str, value: u64| (format!("{JOURNEY}{name}"), value.to_string());
         vec![
             (format!("{JOURNEY}topic"), self.topic.clone()),
+            (format!("{JOURNEY}topic-id"), format!("{:032x}", self.topic_id)),
             (format!("{JOURNEY}group"), self.group.clone()),
             number("position", self.position),
             number("attempt", self.attempt.into()),
@@ -122,6 +125,7 @@ impl Journey {
         let small = u32::try_from(number).unwrap_or(u32::MAX);
         match what {
             "topic" => self.topic = text.to_owned(),
+            "topic-id" => self.topic_id = u128::from_str_radix(text, 16).unwrap_or(0),
             "group" => self.group = text.to_owned(),
             "position" => self.position = number,
             "attempt" => self.attempt = small.max(1),
@@ -154,6 +158,7 @@ mod tests {
     fn headers_come_back_as_they_were_written() {
         let journey = Journey {
             topic: "t".into(),
+            topic_id: 1 << 100,
             group: "g".into(),
             position: 7,
             attempt: 3,

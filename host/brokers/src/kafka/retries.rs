@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{BrokerError, Waiting};
+use longshore_core::{BrokerError, Fix, Waiting};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -22,9 +22,11 @@ use super::{reading, trouble};
 /// How long looking for what may be there may take.
 const LOOKING: Duration = Duration::from_secs(2);
 
-/// The position of a copy.
-pub(super) fn position(journey: &Journey, tier: Tier, offset: i64) -> u64 {
-    if journey.position > 0 { journey.position } else { redriven(tier, offset) }
+/// The position of a copy: its message's, unless that has none here. A topic that was made anew has other messages at the places of those
+/// before, and what is left of them must not pass for these.
+pub(super) fn position(journey: &Journey, topic_id: u128, tier: Tier, offset: i64) -> u64 {
+    let is_of_another = journey.topic_id != 0 && topic_id != 0 && journey.topic_id != topic_id;
+    if journey.position == 0 || is_of_another { redriven(tier, offset) } else { journey.position }
 }
 
 /// The tiers of which a topic is there for that partition of the group's. Blocks.
@@ -40,14 +42,14 @@ fn tiers_there(broker: &Broker, topic: &str, group: &str, partition: i32) -> Res
 
 /// Has a lane that begins read all tiers that are there, and tells the retries that wait. Blocks.
 pub(super) fn begin(member: &Membership, cell: &Arc<Cell>) -> Result<Vec<Waiting>, BrokerError> {
-    let (topic, partition) = {
+    let (topic, partition, id) = {
         let book = cell.book();
-        (book.topic.clone(), book.partition)
+        (book.topic.clone(), book.partition, book.topic_id)
     };
     let mut all = Vec::new();
     for tier in tiers_there(&member.broker, &topic, &member.group, partition)? {
         let log = log_of(member, &topic, partition, tier)?;
-        all.extend(waiting(&member.broker, &topic, &member.group, partition, tier, &log)?);
+        all.extend(waiting(&member.broker, (&topic, id), &member.group, partition, tier, &log)?);
         add(member, cell, tier, log)?;
     }
     cell.book().set_copied(all.iter().map(|waiting| waiting.position));
@@ -134,8 +136,10 @@ fn log_of(member: &Membership, topic: &str, partition: i32, tier: Tier) -> Resul
 fn add(member: &Membership, cell: &Arc<Cell>, tier: Tier, log: Log) -> Result<(), BrokerError> {
     let Some(retrier) = member.retrier() else { return Err(BrokerError::reconnect(format!("group {:?} was left", member.group))) };
     let (name, mark, partition) = (log.topic.clone(), log.progress.mark(), cell.book().partition);
-    // Else the client would find out who has the partition a second later, or two.
-    retrier.fetch_metadata(Some(&name), member.broker.patience()).map_err(|error| trouble::told(&format!("topic {name:?}"), &error))?;
+    // Else the client would find out who has the partition a second later, or two. One that lost its connections while it read nothing was seen
+    // that never makes another: so the member, and this client with it, is made anew, and not asked again.
+    let asked = retrier.fetch_metadata(Some(&name), member.broker.patience());
+    asked.map_err(|error| BrokerError { fix: Fix::Reconnect, ..trouble::told(&format!("the client of topic {name:?}"), &error) })?;
     let none = || BrokerError::reconnect(format!("no queue for partition {partition} of {name:?}"));
     let queue = retrier.split_partition_queue(&name, partition).ok_or_else(none)?;
     let mut list = TopicPartitionList::new();
@@ -155,7 +159,14 @@ fn add(member: &Membership, cell: &Arc<Cell>, tier: Tier, log: Log) -> Result<()
 }
 
 /// The retries of a group on one partition of a tier that are not finished.
-fn waiting(broker: &Broker, topic: &str, group: &str, partition: i32, tier: Tier, log: &Log) -> Result<Vec<Waiting>, BrokerError> {
+fn waiting(
+    broker: &Broker,
+    (topic, id): (&str, u128),
+    group: &str,
+    partition: i32,
+    tier: Tier,
+    log: &Log,
+) -> Result<Vec<Waiting>, BrokerError> {
     let mut all = Vec::new();
     if log.progress.mark() == log.known_end {
         return Ok(all);
@@ -164,7 +175,7 @@ fn waiting(broker: &Broker, topic: &str, group: &str, partition: i32, tier: Tier
         let journey = record::read(message).and_then(|sorted| sorted.journey).filter(|journey| is_ours(journey, topic, group));
         let finished = log.progress.inherited().contains(message.offset().cast_unsigned());
         if let (Some(journey), false) = (journey, finished) {
-            let position = position(&journey, tier, message.offset());
+            let position = position(&journey, id, tier, message.offset());
             all.push(Waiting { position, key: message.key().map(<[u8]>::to_vec) });
         }
         true
@@ -175,4 +186,25 @@ fn waiting(broker: &Broker, topic: &str, group: &str, partition: i32, tier: Tier
 /// Whether a copy is of that topic and group: two pairs may share the name of a topic of retries.
 pub(super) fn is_ours(journey: &Journey, topic: &str, group: &str) -> bool {
     journey.topic == topic && journey.group == group
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::place::Place;
+    use super::*;
+
+    #[test]
+    fn a_copy_stands_at_its_messages_place_unless_the_topic_is_another() {
+        let (message, own) = (Place::new(0, 7).position(), redriven(Tier::FIRST, 3));
+        let check = |position: u64, of: u128, now: u128, expected: u64| {
+            let journey = Journey { position, topic_id: of, ..Journey::default() };
+            assert_eq!(super::position(&journey, now, Tier::FIRST, 3), expected, "{position} of {of}, now {now}");
+        };
+        check(message, 5, 5, message);
+        check(message, 5, 6, own);
+        check(0, 5, 5, own);
+        // Who does not know takes it for the same.
+        check(message, 0, 6, message);
+        check(message, 5, 0, message);
+    }
 }

@@ -13,7 +13,8 @@ use rdkafka::bindings::{
     rd_kafka_ConsumerGroupDescription_authorized_operations, rd_kafka_ConsumerGroupDescription_error, rd_kafka_DescribeConsumerGroups,
     rd_kafka_DescribeConsumerGroups_result_groups, rd_kafka_DescribeTopics, rd_kafka_DescribeTopics_result_topics,
     rd_kafka_TopicCollection_destroy, rd_kafka_TopicCollection_of_topic_names, rd_kafka_TopicDescription_authorized_operations,
-    rd_kafka_TopicDescription_error, rd_kafka_admin_op_t, rd_kafka_error_code, rd_kafka_error_destroy, rd_kafka_error_t,
+    rd_kafka_TopicDescription_error, rd_kafka_TopicDescription_topic_id, rd_kafka_Uuid_least_significant_bits,
+    rd_kafka_Uuid_most_significant_bits, rd_kafka_admin_op_t, rd_kafka_error_code, rd_kafka_error_destroy, rd_kafka_error_t,
     rd_kafka_event_DescribeConsumerGroups_result, rd_kafka_event_DescribeTopics_result, rd_kafka_event_destroy, rd_kafka_event_error,
     rd_kafka_event_t, rd_kafka_queue_destroy, rd_kafka_queue_new, rd_kafka_queue_poll, rd_kafka_queue_t, rd_kafka_t,
 };
@@ -41,12 +42,20 @@ impl Rights {
     }
 }
 
+/// What brokers tell of a topic that is there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) rights: Rights,
+    /// What tells it from an earlier or later topic of that name; 0 where the brokers are too old to know.
+    pub(super) id: u128,
+}
+
 /// What may be done to each of these topics, or why that is not told: it is not there, or may not be looked at. Blocks.
 pub(super) fn of_topics<C: ClientContext>(
     client: &Client<C>,
     topics: &[String],
     patience: Duration,
-) -> Result<BTreeMap<String, Result<Rights, Code>>, Code> {
+) -> Result<BTreeMap<String, Result<Told, Code>>, Code> {
     let names = c_strings(topics)?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     let send = |client, options, queue| {
@@ -64,11 +73,16 @@ pub(super) fn of_topics<C: ClientContext>(
         let told = rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(answer.0), &raw mut count);
         list(told, count).into_iter().map(|topic| {
             if topic.is_null() {
-                return Ok(Rights::Untold);
+                return Ok(Told { rights: Rights::Untold, id: 0 });
             }
             let mut count = 0;
             let rights = rd_kafka_TopicDescription_authorized_operations(topic, &raw mut count);
-            told_of(rd_kafka_TopicDescription_error(topic), rights, count)
+            let rights = told_of(rd_kafka_TopicDescription_error(topic), rights, count)?;
+            let id = rd_kafka_TopicDescription_topic_id(topic);
+            let half = |bits: i64| u128::from(bits.cast_unsigned());
+            let halves = |id| (half(rd_kafka_Uuid_most_significant_bits(id)), half(rd_kafka_Uuid_least_significant_bits(id)));
+            let (high, low) = if id.is_null() { (0, 0) } else { halves(id) };
+            Ok(Told { rights, id: high << 64 | low })
         })
     };
     Ok(topics.iter().cloned().zip(all).collect())

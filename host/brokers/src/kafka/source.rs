@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::book::{Book, Which};
 use super::broker::blocking;
 use super::cell::{Cell, InUse};
+use super::gather::{Gathered, Head, Heads, gather};
 use super::member::Handle;
 use super::names::Tier;
 use super::place::{Place, token};
@@ -30,17 +31,10 @@ const YOUNG: Duration = Duration::from_secs(2);
 /// Longest wait for a retry before the clock is read again: it may be set.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// A message that was taken from its queue and has not found room, or is not due.
-struct Head {
-    row: Batch,
-    offset: i64,
-    /// Milliseconds since the Unix epoch.
-    due: u64,
-}
-
 /// One queue of messages.
 struct Reader<C: ConsumerContext> {
     queue: PartitionQueue<C>,
+    /// What has not found room, or is not due.
     head: Option<Head>,
     /// Its buffer when there is no head.
     spare: Batch,
@@ -59,6 +53,8 @@ pub(super) struct LaneSource {
     main: Reader<Incoming>,
     tiers: BTreeMap<Tier, Reader<Quiet>>,
     pending: Option<Pending>,
+    /// What came after the messages that are pending, and is told after them.
+    failed: Option<BrokerError>,
     retry_first: bool,
     young_until: Instant,
     topic: String,
@@ -81,6 +77,7 @@ impl LaneSource {
             main: Reader::new(queue),
             tiers: BTreeMap::new(),
             pending: None,
+            failed: None,
             retry_first: false,
             young_until: Instant::now() + YOUNG,
             topic,
@@ -103,11 +100,13 @@ impl Source for LaneSource {
                     self.pending = self.collect(room)?;
                 }
                 if self.pending.is_some() {
+                    self.cell.got();
                     self.seal().await?;
                     self.hand_over(room, into);
                     return Ok(());
                 }
                 let due = self.next_due();
+                let _waiting = self.cell.wait();
                 tokio::select! {
                     () = self.cell.came.notified() => {}
                     () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
@@ -120,45 +119,22 @@ impl Source for LaneSource {
 impl LaneSource {
     /// Takes what has come, as far as there is room, and enters it into the book. Waits for nothing.
     fn collect(&mut self, room: Room) -> Result<Option<Pending>, BrokerError> {
-        let (mut batch, mut places): (Batch, Vec<(Which, i64)>) = Default::default();
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let now = self.handle.0.broker.clock.now();
         let cell = Arc::clone(&self.cell);
         let mut book = cell.book();
         if book.ended {
             return Ok(None);
         }
-        let full = book.is_full();
-        let (mut main, mut retry) = (!full, true);
-        while batch.len() < room.messages && (main || retry) {
-            let wants_retry = retry && (self.retry_first || !main);
-            let (which, head) = match wants_retry {
-                true => match self.retry(&mut book, now)? {
-                    Some((tier, head)) => (Some(tier), head),
-                    None => {
-                        retry = false;
-                        continue;
-                    }
-                },
-                false => match self.fresh(&mut book)? {
-                    Some(head) => (None, head),
-                    None => {
-                        main = false;
-                        continue;
-                    }
-                },
-            };
-            if !batch.is_empty() && batch.bytes() + head.row.bytes() > room.bytes {
-                self.put_back(which, head);
-                break;
-            }
-            batch.push_from(&head.row, 0);
-            places.push((which, head.offset));
-            self.recycle(which, head);
-            self.retry_first = !wants_retry;
-        }
+        let is_full = book.is_full();
+        let Gathered { batch, places, failed } =
+            gather(room, &mut Turns { source: self, book: &mut book, now, main: !is_full, retry: true });
         if batch.is_empty() {
-            return Ok(None);
+            return failed.map_or(Ok(None), Err);
         }
+        self.failed = failed;
         let batch = Arc::new(batch);
         places.iter().enumerate().for_each(|(index, (which, offset))| book.hold(*which, *offset, &batch, index));
         Ok(Some(Pending { batch, next: 0, sealed: false }))
@@ -182,14 +158,14 @@ impl LaneSource {
 
     /// The next retry that is due, with its tier.
     fn retry(&mut self, book: &mut Book, now: u64) -> Result<Option<(Tier, Head)>, BrokerError> {
-        let group = &self.handle.0.group;
+        let (group, id) = (&self.handle.0.group, book.topic_id);
         for (tier, reader) in &mut self.tiers {
             while reader.head.is_none() {
                 let Some(polled) = reader.queue.poll(Duration::ZERO) else { break };
                 let Ok(message) = polled else { continue };
                 let Seen::Fresh { unanswered } = book.see(Some(*tier), message.offset()) else { continue };
                 let mut row = std::mem::take(&mut reader.spare);
-                match write_retry(&message, &self.topic, group, *tier, unanswered, &mut row) {
+                match write_retry(&message, (&self.topic, id), group, *tier, unanswered, &mut row) {
                     Some(due) => reader.head = Some(Head { row, offset: message.offset(), due }),
                     None => {
                         book.pass(Some(*tier), message.offset());
@@ -202,29 +178,6 @@ impl LaneSource {
             }
         }
         Ok(None)
-    }
-
-    fn put_back(&mut self, which: Which, head: Head) {
-        match which {
-            None => self.main.head = Some(head),
-            Some(tier) => {
-                if let Some(reader) = self.tiers.get_mut(&tier) {
-                    reader.head = Some(head);
-                }
-            }
-        }
-    }
-
-    fn recycle(&mut self, which: Which, mut head: Head) {
-        head.row.clear();
-        match which {
-            None => self.main.spare = head.row,
-            Some(tier) => {
-                if let Some(reader) = self.tiers.get_mut(&tier) {
-                    reader.spare = head.row;
-                }
-            }
-        }
     }
 
     /// In a young lane, commits what is in hand before it is handed over.
@@ -269,12 +222,65 @@ impl LaneSource {
 
     fn of_read(&self, error: &KafkaError) -> BrokerError {
         let doing = format!("reading partition {} of topic {:?}", self.partition, self.topic);
-        let mut said = trouble::told(&doing, error);
+        let mut said = trouble::once_in(trouble::told(&doing, error));
         if error.rdkafka_error_code() == Some(Code::AutoOffsetReset) {
             // What is read next is gone: where to go on is found when the lane begins anew.
             said.fix = Fix::Reconnect;
         }
         said
+    }
+}
+
+/// Messages of a lane, new ones and retries in turn.
+struct Turns<'a> {
+    source: &'a mut LaneSource,
+    book: &'a mut Book,
+    now: u64,
+    /// Whether there may be more of each.
+    main: bool,
+    retry: bool,
+}
+
+impl Heads for Turns<'_> {
+    fn next(&mut self) -> Result<Option<(Which, Head)>, BrokerError> {
+        while self.main || self.retry {
+            let wants_retry = self.retry && (self.source.retry_first || !self.main);
+            let next = if wants_retry {
+                self.source.retry(self.book, self.now)?.map(|(tier, head)| (Some(tier), head))
+            } else {
+                self.source.fresh(self.book)?.map(|head| (None, head))
+            };
+            if next.is_some() {
+                return Ok(next);
+            }
+            *(if wants_retry { &mut self.retry } else { &mut self.main }) = false;
+        }
+        Ok(None)
+    }
+
+    fn put_back(&mut self, which: Which, head: Head) {
+        match which {
+            None => self.source.main.head = Some(head),
+            Some(tier) => {
+                if let Some(reader) = self.source.tiers.get_mut(&tier) {
+                    reader.head = Some(head);
+                }
+            }
+        }
+    }
+
+    fn recycle(&mut self, which: Which, mut head: Head) {
+        // The other kind is next.
+        self.source.retry_first = which.is_none();
+        head.row.clear();
+        match which {
+            None => self.source.main.spare = head.row,
+            Some(tier) => {
+                if let Some(reader) = self.source.tiers.get_mut(&tier) {
+                    reader.spare = head.row;
+                }
+            }
+        }
     }
 }
 
@@ -310,7 +316,14 @@ fn write_fresh(message: &BorrowedMessage<'_>, topic: &str, partition: i32, unans
 }
 
 /// Makes the row of a copy, and tells when it is due; `None` where it is no copy of the lane's.
-fn write_retry(message: &BorrowedMessage<'_>, topic: &str, group: &str, tier: Tier, unanswered: u32, row: &mut Batch) -> Option<u64> {
+fn write_retry(
+    message: &BorrowedMessage<'_>,
+    (topic, topic_id): (&str, u128),
+    group: &str,
+    tier: Tier,
+    unanswered: u32,
+    row: &mut Batch,
+) -> Option<u64> {
     let sorted = record::read(message)?;
     let journey = sorted.journey.filter(|journey| is_ours(journey, topic, group))?;
     let facts = Facts {
@@ -323,7 +336,7 @@ fn write_retry(message: &BorrowedMessage<'_>, topic: &str, group: &str, tier: Ti
     let headers = sorted.list.iter().copied();
     let (key, payload, id) = (message.key(), message.payload(), sorted.id.unwrap_or_default());
     let token = token((Some(tier), message.offset()));
-    let receipt = Receipt { position: position(&journey, tier, message.offset()), token: &token };
+    let receipt = Receipt { position: position(&journey, topic_id, tier, message.offset()), token: &token };
     row.push(&Message { id, topic, key, payload, headers, timestamp: journey.timestamp, attempt: journey.attempt }, receipt, facts);
     Some(journey.not_before)
 }

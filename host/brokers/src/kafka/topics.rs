@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use longshore_core::{Batch, BoxFuture, BrokerError, Page, TopicInfo, TopicSettings, Topics};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::time::Instant;
 
 use super::broker::{Broker, blocking};
 use super::browse;
@@ -44,7 +45,12 @@ impl Topics for Catalog {
             }
             let removed = self.0.unmake(topic).await?;
             // Gone for everybody, not only for whoever was asked.
+            let until = Instant::now() + self.0.patience();
             while self.0.look(topic).await?.is_some() {
+                if Instant::now() > until {
+                    let who = "somebody makes it anew, such as a host that reads or writes it with declare = \"create\": stop that first";
+                    return Err(BrokerError::retry(format!("topic {topic:?} was deleted and is there again: {who}")));
+                }
                 tokio::time::sleep(LOOK).await;
             }
             Ok(removed)

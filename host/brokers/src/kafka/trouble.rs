@@ -32,6 +32,24 @@ pub(super) fn fix(code: Code) -> Fix {
     }
 }
 
+/// Whether it is about who we are and who they are. Whoever is connected was let in with the same words before: somebody changes them, or a
+/// broker that begins does not know all users yet, and either passes.
+fn is_of_getting_in(code: Code) -> bool {
+    matches!(code, Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism | Code::SSL)
+}
+
+/// What an error that came to the member of a group by itself means. `was_in`: the group gave it, or one before it, partitions; so whatever only
+/// a human mends is no mistake of the configuration, and is over once it is over.
+pub(super) fn of_member(doing: &str, code: Code, was_in: bool) -> BrokerError {
+    let said = of_code(doing, code);
+    if was_in || is_of_getting_in(code) { once_in(said) } else { said }
+}
+
+/// The error, of somebody who was in already.
+pub(super) fn once_in(error: BrokerError) -> BrokerError {
+    BrokerError { fix: if error.fix == Fix::GiveUp { Fix::Reconnect } else { error.fix }, ..error }
+}
+
 /// What a human has to do about it, where it is nobody else.
 fn advice(code: Code) -> &'static str {
     match code {
@@ -57,9 +75,12 @@ pub(super) fn is_moving(code: Code) -> bool {
 
 /// The error, as a sentence on what was being done.
 pub(super) fn told(doing: &str, error: &KafkaError) -> BrokerError {
-    match error.rdkafka_error_code() {
-        Some(code) => of_code(doing, code),
-        None => BrokerError::retry(format!("{doing}: {error}")),
+    match (error, error.rdkafka_error_code()) {
+        (KafkaError::ClientConfig(_, words, key, _), _) => BrokerError::give_up(format!("{doing}: properties: {key:?}: {words}")),
+        // The client judges by itself what cannot go together.
+        (KafkaError::ClientCreation(words), _) => BrokerError::give_up(format!("{doing}: no client of Kafka can be made: {words}")),
+        (_, Some(code)) => of_code(doing, code),
+        (_, None) => BrokerError::retry(format!("{doing}: {error}")),
     }
 }
 
@@ -92,5 +113,29 @@ pub(super) fn as_publish(error: BrokerError) -> PublishError {
     match error.fix {
         Fix::GiveUp => PublishError::Invalid(error.what),
         _ => PublishError::Unavailable(error.what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_once_we_are_in_ends_no_subscription() {
+        let check = |code: Code, first: Fix, later: Fix| {
+            assert_eq!((of_member("m", code, false).fix, of_member("m", code, true).fix), (first, later), "{code:?}");
+        };
+        check(Code::Authentication, Fix::Reconnect, Fix::Reconnect);
+        check(Code::SaslAuthenticationFailed, Fix::Reconnect, Fix::Reconnect);
+        check(Code::SSL, Fix::Reconnect, Fix::Reconnect);
+        check(Code::GroupAuthorizationFailed, Fix::GiveUp, Fix::Reconnect);
+        check(Code::InvalidSessionTimeout, Fix::GiveUp, Fix::Reconnect);
+        check(Code::BrokerTransportFailure, Fix::Retry, Fix::Retry);
+    }
+
+    #[test]
+    fn a_client_that_cannot_be_made_is_a_mistake_of_a_human() {
+        let error = told("a member", &KafkaError::ClientCreation("`max.poll.interval.ms` must be >= `session.timeout.ms`".into()));
+        assert!(error.fix == Fix::GiveUp && error.what.contains("session.timeout.ms"), "{error}");
     }
 }

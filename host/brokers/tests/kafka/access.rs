@@ -8,7 +8,7 @@ use longshore_testkit::servers::{self, Kafka, KafkaOptions};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::support::connect;
+use super::support::{connect, hand, make, subscribe, wish};
 use crate::work::publish;
 
 /// Connecting fails soon, for good, and says these words.
@@ -67,4 +67,68 @@ async fn a_topic_that_is_missing_is_told_where_it_must_not_be_made() {
     let roles = connect(config, Vec::new()).await.expect("there");
     let error = publish(&roles, "no-such-topic", &["a"]).await.expect_err("there is none").to_string();
     assert!(error.contains("no-such-topic") && error.contains("declare"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn times_that_cannot_be_end_a_subscription_with_words() {
+    let Some(kafka) = servers::kafka() else { return };
+    let check = async |config: Value, words: &[&str]| {
+        let roles = connect(config, Vec::new()).await.expect("there");
+        let topic = servers::unique("t");
+        let error = match subscribe(&roles, wish(&topic, "g")).await {
+            Err(error) => error,
+            Ok(_) => panic!("it is let in"),
+        };
+        assert_eq!(error.fix, Fix::GiveUp, "{error}");
+        words.iter().for_each(|word| assert!(error.what.contains(word), "{error}"));
+    };
+    let short = json!({ "bootstrap-servers": kafka.address(), "session-timeout": "300ms", "heartbeat-interval": "100ms" });
+    check(short, &["`session-timeout`", "group.min.session.timeout.ms"]).await;
+    let properties = json!({ "max.poll.interval.ms": "50000" });
+    let long = json!({ "bootstrap-servers": kafka.address(), "session-timeout": "60s", "properties": properties });
+    check(long, &["max.poll.interval.ms", "session.timeout.ms"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_whose_topic_only_a_human_makes_says_so_and_comes_once_it_is_there() {
+    let Some(kafka) = servers::kafka() else { return };
+    let ours = connect(json!({ "bootstrap-servers": kafka.address() }), Vec::new()).await.expect("there");
+    for declare in ["none", "passive"] {
+        let topic = servers::unique("t");
+        make(&ours, &topic, 2).await;
+        let config = json!({ "bootstrap-servers": kafka.address(), "declare": declare });
+        let roles = connect(config, Vec::new()).await.expect("there");
+        let partition = publish(&roles, &topic, &["a"]).await.expect("published")[0].split('/').nth(1).and_then(|p| p.parse::<u32>().ok());
+        let mut lanes = subscribe(&roles, wish(&topic, "g")).await.expect("subscribed");
+        let mut hand = hand_of(&mut lanes, partition).await;
+        hand.fetch(1).await;
+        let error = hand.again(0, Duration::ZERO, 2, 1).try_settle().await.expect_err("it cannot be kept").to_string();
+        let retries = format!("{topic}.g.retry.1s");
+        assert!(error.contains(&format!("kafka-topics.sh --create --topic {retries} --partitions 2")), "{error}");
+        make(&ours, &retries, 2).await;
+        hand.settle().await;
+        let again = hand.fetch(1).await;
+        assert_eq!((hand.payloads_from(again), hand.got.get(again).attempt), (vec!["a".into()], 2));
+    }
+}
+
+/// The lane of a partition.
+async fn hand_of(lanes: &mut longshore_core::Lanes, partition: Option<u32>) -> longshore_testkit::conformance::Hand {
+    loop {
+        let hand = super::support::lane(lanes).await;
+        if hand.lane.partition == partition {
+            return hand;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_declare_none_the_brokers_make_what_is_published_to() {
+    let Some(kafka) = servers::kafka() else { return };
+    let config = json!({ "bootstrap-servers": kafka.address(), "declare": "none" });
+    let (roles, topic) = (connect(config, Vec::new()).await.expect("there"), servers::unique("t"));
+    publish(&roles, &topic, &["a"]).await.expect("published");
+    let mut hand = hand(&roles, wish(&topic, "g")).await;
+    hand.fetch(1).await;
+    assert_eq!(hand.payloads(), ["a"]);
 }

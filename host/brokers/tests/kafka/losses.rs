@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use longshore_core::Clock;
+use longshore_core::{Clock, Page};
 use longshore_testkit::servers::{self, Kafka, KafkaOptions, unique};
+use tokio::time::Instant;
 
-use super::support::{connect_to, hand, lane, subscribe, wish};
+use super::support::{config, connect, connect_to, hand, lane, make, subscribe, wish};
 use crate::work::publish;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,28 +55,156 @@ async fn a_late_ack_after_revocation_does_nothing() {
     assert_eq!(last.payloads(), ["c"], "nobody has settled it");
 }
 
+/// Where the host that is killed is told what server to go to.
+const AT: &str = "LONGSHORE_TEST_KAFKA";
+
+/// The host that the test below kills: another process. It does nothing by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run by retry_count_and_due_time_survive_kill_9"]
+async fn a_host_that_is_killed() {
+    let Some((_, address)) = std::env::vars().find(|(name, _)| name == AT) else { return };
+    let roles = connect(config(&address), Vec::new()).await.expect("the server is there");
+    let mut hand = hand(&roles, wish("t", "g")).await;
+    hand.fetch(1).await;
+    hand.again(0, Duration::from_secs(10), 4, 77).settle().await;
+    println!("\nsettled at {}", Clock::system().now());
+    std::future::pending::<()>().await;
+}
+
+/// Host and server: at once, so nothing of the settlement is committed, and the message stands before its copy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn retry_count_and_due_time_survive_kill_9() {
     let Some(kafka) = Kafka::start(&KafkaOptions::default()) else { return };
     let roles = connect_to(&kafka).await;
     publish(&roles, "t", &["a"]).await.expect("published");
-    let mut first = hand(&roles, wish("t", "g")).await;
-    first.fetch(1).await;
-    let before = Clock::system().now();
-    first.again(0, Duration::from_secs(7), 4, 77).settle().await;
-    // At once: nothing of it is committed, and the message stands before its copy.
-    tokio::task::block_in_place(|| kafka.server.restart());
-    drop((first, roles));
-    let roles = connect_to(&kafka).await;
+    let mut other = std::process::Command::new(std::env::current_exe().expect("a path"))
+        .args(["--ignored", "--exact", "--nocapture", "kafka::losses::a_host_that_is_killed"])
+        .env(AT, kafka.address())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let settled_at = tokio::task::block_in_place(|| {
+        let lines = std::io::BufRead::lines(std::io::BufReader::new(other.stdout.take().expect("its output")));
+        let at = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("settled at ")?.parse::<u64>().ok());
+        other.kill().expect("it is there");
+        other.wait().expect("it is gone");
+        kafka.server.restart();
+        at.expect("it settled")
+    });
     let mut next = hand(&roles, wish("t", "g")).await;
     next.fetch(1).await;
-    let waited = Clock::system().now() - before;
-    assert!(waited >= 7_000, "it was to wait 7 s and came after {waited} ms");
+    let waited = Clock::system().now() - settled_at;
+    assert!(waited >= 10_000 - 100, "it was to wait 10 s and came after {waited} ms");
     assert_eq!((next.payloads(), next.got.get(0).attempt, next.got.facts(0).first_failed_at), (vec!["a".into()], 4, 77));
     next.done(0).settle().await;
     publish(&roles, "t", &["b"]).await.expect("published");
     next.fetch(1).await;
     assert_eq!(next.payloads(), ["a", "b"], "it came once");
+}
+
+/// Somebody deletes the topic and makes it anew, and leaves its retries.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_made_anew_loses_nothing_at_the_places_of_retries_that_wait() {
+    let Some(kafka) = servers::kafka() else { return };
+    let (roles, topic) = (connect_to(kafka).await, unique("t"));
+    publish(&roles, &topic, &["a", "b"]).await.expect("published");
+    let mut first = hand(&roles, wish(&topic, "g")).await;
+    first.fetch(2).await;
+    first.again(0, Duration::from_secs(8), 2, 1).done(1).settle().await;
+    first.close().await;
+    drop(roles);
+    let mut client = rdkafka::ClientConfig::new();
+    client.set("bootstrap.servers", kafka.address());
+    let admin: rdkafka::admin::AdminClient<rdkafka::client::DefaultClientContext> = client.create().expect("a client");
+    let deleted = admin.delete_topics(&[&topic], &rdkafka::admin::AdminOptions::new()).await.expect("it answers");
+    deleted.into_iter().for_each(|one| drop(one.expect("deleted")));
+    let roles = connect_to(kafka).await;
+    let groups = roles.groups.as_ref().expect("groups");
+    until(async || groups.list().await.expect("told").iter().all(|group| group.topic != topic)).await;
+    publish(&roles, &topic, &["x", "y"]).await.expect("published");
+    let mut next = hand(&roles, wish(&topic, "g")).await;
+    next.fetch(3).await;
+    let mut payloads = next.payloads();
+    payloads.sort();
+    assert_eq!(payloads, ["a", "x", "y"], "what is new, and the retry of what was before");
+    next.all_done(0).settle().await;
+    next.close().await;
+    publish(&roles, &topic, &["fence"]).await.expect("published");
+    let mut last = hand(&roles, wish(&topic, "g")).await;
+    last.fetch(1).await;
+    assert_eq!(last.payloads(), ["fence"]);
+}
+
+/// Brokers forget what a group committed of topics that it does not subscribe to. A group without members is how the test knows that they do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_finished_of_retries_and_dead_letters_outlives_the_brokers_memory() {
+    let options = KafkaOptions::default().set("offsets.retention.minutes", "1").set("offsets.retention.check.interval.ms", "1000");
+    let Some(kafka) = Kafka::start(&options) else { return };
+    let roles = connect_to(&kafka).await;
+    let ids = publish(&roles, "dead", &["p", "q"]).await.expect("published");
+    assert_eq!(ids.len(), 2);
+    let page = roles.topics.as_ref().expect("topics").browse("dead", Page::After(0, 9)).await.expect("browsed");
+    let letters = roles.dead_letters.as_ref().expect("letters");
+    assert_eq!(letters.remove("dead", &[page.receipt(1).position]).await.expect("removed"), 1);
+    publish(&roles, "t", &["a"]).await.expect("published");
+    let mut first = hand(&roles, wish("t", "g")).await;
+    first.fetch(1).await;
+    first.again(0, Duration::ZERO, 2, 1).settle().await;
+    let again = first.fetch(1).await;
+    first.done(again).settle().await;
+    let groups = roles.groups.as_ref().expect("groups");
+    let of = async |group: &str| groups.list().await.expect("told").into_iter().find(|found| found.group == group);
+    until(async || of("g").await.is_some_and(|group| group.lag == Some(0) && group.retries == 0)).await;
+    // Committed after all that.
+    let mut stranger = rdkafka::ClientConfig::new();
+    stranger.set("bootstrap.servers", kafka.address()).set("group.id", "stranger");
+    let stranger: rdkafka::consumer::BaseConsumer = stranger.create().expect("a consumer");
+    let mut list = rdkafka::TopicPartitionList::new();
+    list.add_partition_offset("t", 0, rdkafka::Offset::Offset(1)).expect("an offset");
+    rdkafka::consumer::Consumer::commit(&stranger, &list, rdkafka::consumer::CommitMode::Sync).expect("committed");
+    assert!(of("stranger").await.is_some());
+    let patience = Instant::now() + Duration::from_secs(180);
+    while of("stranger").await.is_some() {
+        assert!(Instant::now() < patience, "the brokers forget nothing");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(of("g").await.map(|group| (group.lag, group.retries)), Some((Some(0), 0)), "a retry that is finished waits again");
+    let page = roles.topics.as_ref().expect("topics").browse("dead", Page::After(0, 9)).await.expect("browsed");
+    assert_eq!(page.len(), 1, "a letter that was removed is back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleting_a_topic_that_somebody_makes_again_ends_with_words() {
+    let Some(kafka) = servers::kafka() else { return };
+    let mut quick = config(&kafka.address());
+    quick["request-timeout"] = "1s".into();
+    let (roles, other, topic) = (connect(quick, Vec::new()).await.expect("there"), connect_to(kafka).await, unique("t"));
+    let again = async {
+        loop {
+            make(&other, &topic, 1).await;
+        }
+    };
+    let delete = async {
+        let topics = roles.topics.as_ref().expect("topics");
+        until(async || match tokio::time::timeout(Duration::from_secs(10), topics.delete(&topic)).await.expect("it ends") {
+            Err(error) => error.what.contains("there again"),
+            Ok(_) => false,
+        })
+        .await;
+    };
+    tokio::select! {
+        () = delete => {}
+        () = again => {}
+    }
+}
+
+/// Waits until it is so.
+async fn until(mut what: impl AsyncFnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !what().await {
+        assert!(Instant::now() < until, "it does not become so");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,19 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longshore_core::{OwnKeys, Page, Start, Subscribe, TopicSettings};
+use longshore_core::{Page, Start, Subscribe};
 use longshore_testkit::conformance::Hand;
 use longshore_testkit::servers::{self, unique};
-use serde_json::json;
+use tokio::time::Instant;
 
-use super::support::{connect_to, lane, publish_keyed, subscribe, wish};
-
-/// Makes a topic of so many partitions.
-async fn make(roles: &longshore_core::Roles, topic: &str, partitions: u16) {
-    let serde_json::Value::Object(own) = json!({ "partitions": partitions }) else { panic!("a table") };
-    let settings = TopicSettings { own: OwnKeys::new(own), ..TopicSettings::default() };
-    roles.topics.as_ref().expect("topics").create(topic, &settings).await.expect("made");
-}
+use super::support::{connect_to, lane, make, publish_keyed, subscribe, wish};
 
 /// Partitions that Java's clients choose of 12: murmur2 of the key, positive, modulo.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,9 +55,23 @@ async fn a_partition_that_nobody_reads_stops_no_other_and_is_not_lost() {
         }
     }
     let slow = hands.get_mut(&0).expect("it is there");
-    let early = tokio::time::timeout(Duration::from_millis(10), &mut slow.lane.revoked).await;
-    assert!(early.is_err(), "it was taken away");
-    slow.fetch(counts[0]).await;
+    let first = slow.fetch(counts[0]).await;
+    slow.all_done(first).settle().await;
+    await_lag(&roles, &topic, 0).await;
+}
+
+/// Waits until that is left by what is committed: of a lane that was taken away nothing is.
+async fn await_lag(roles: &longshore_core::Roles, topic: &str, left: usize) {
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let groups = roles.groups.as_ref().expect("groups").list().await.expect("told");
+        let lag = groups.iter().find(|group| group.topic == topic).and_then(|group| group.lag);
+        if lag == Some(left as u64) {
+            return;
+        }
+        assert!(Instant::now() < until, "the lag is {lag:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,10 +100,11 @@ async fn partitions_are_divided_among_hosts_and_only_those_that_move_are_taken()
     assert_eq!(theirs.lane.partition, partition);
     theirs.fetch(open.len()).await;
     assert_eq!(theirs.payloads()[..open.len()], open, "what was given back comes to the next owner");
+    theirs.all_done(0).settle().await;
     let mut kept = kept;
-    let early = tokio::time::timeout(Duration::from_millis(10), &mut kept.lane.revoked).await;
-    assert!(early.is_err(), "the other stays");
+    // The other stays: what it settles now is committed.
     kept.all_done(0).settle().await;
+    await_lag(&roles, &topic, 8 - theirs.got.len() - kept.got.len()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

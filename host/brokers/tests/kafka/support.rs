@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use longshore_brokers::kafka::Kafka as Adapted;
 use longshore_core::{
-    Adapter, BoxFuture, BrokerError, Capabilities, Clock, Connect, Lanes, Message, Order, Outbox, Roles, Subscribe, TopicSettings,
+    Adapter, BoxFuture, BrokerError, Capabilities, Clock, Connect, Lanes, Message, Order, Outbox, OwnKeys, Roles, Subscribe, TopicSettings,
 };
 use longshore_testkit::conformance::{Hand, Subject};
 use longshore_testkit::servers::Kafka;
@@ -89,4 +89,11 @@ pub(crate) async fn publish_keyed(roles: &Roles, topic: &str, keys: &[&str]) -> 
     }
     let answers = roles.publisher.as_ref().expect("it publishes").publish(&outbox).await.expect("the broker is there");
     answers.into_iter().map(|answer| answer.expect("it is kept")).collect()
+}
+
+/// Makes a topic of so many partitions.
+pub(crate) async fn make(roles: &Roles, topic: &str, partitions: u16) {
+    let Value::Object(own) = json!({ "partitions": partitions }) else { panic!("a table") };
+    let settings = TopicSettings { own: OwnKeys::new(own), ..TopicSettings::default() };
+    roles.topics.as_ref().expect("topics").create(topic, &settings).await.expect("made");
 }
