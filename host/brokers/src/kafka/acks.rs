@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::blocked::Tried;
 use super::book::Copy;
 use super::broker::blocking;
 use super::cell::{Cell, InUse};
@@ -47,7 +48,8 @@ impl Acks for LaneAcks {
                 tracing::debug!(group = %self.handle.0.group, messages = round.finished.len() + round.again.len(), "a settlement came too late");
                 return Ok(());
             }
-            if let Err(error) = self.send_again(round).await {
+            let kept = if self.handle.0.in_place { self.block(round).await } else { self.send_again(round).await };
+            if let Err(error) = kept {
                 // Taken away meanwhile: that is no trouble of the other lanes, and what was copied is in the book.
                 return if self.cell.is_revoked() { Ok(()) } else { Err(error.into()) };
             }
@@ -67,6 +69,23 @@ impl Acks for LaneAcks {
 }
 
 impl LaneAcks {
+    /// What comes again stays in its place. How often it was tried is committed before anybody is told.
+    async fn block(&self, round: &Settled) -> Result<(), BrokerError> {
+        let waits = self.waits(round);
+        if round.again.is_empty() {
+            return Ok(());
+        }
+        for Waits { copy, how, not_before, .. } in &waits {
+            let tried = Tried { attempt: how.attempt, not_before: *not_before, first_failed_at: how.first_failed_at };
+            self.cell.book().block(copy, tried);
+        }
+        self.cell.came.notify_one();
+        let (member, cell) = (Arc::clone(&self.handle.0), Arc::clone(&self.cell));
+        let noted = blocking(move || member.commit_now(&[cell])).await;
+        // A rebalance may be in the way: it tells by itself should the lane be another's.
+        noted.map_err(|error| BrokerError { fix: Fix::Retry, ..error })
+    }
+
     /// Makes the copies that were not made before: each is finished where it was once its copy is kept, so a round that is settled again
     /// makes none twice.
     async fn send_again(&self, round: &Settled) -> Result<(), BrokerError> {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use longshore_core::{Batch, Receipt};
 
+use super::blocked::{self, Blocked, Tried};
 use super::names::Tier;
 use super::note;
 use super::place::{Delivered, Place, delivered};
-use super::progress::{Lost, Progress, Seen};
+use super::progress::{Lost, Progress, Seen, Tries};
 
 /// Which of a lane's partitions: `None` is the topic's own.
 pub(super) type Which = Option<Tier>;
@@ -50,6 +51,8 @@ pub(super) struct Book {
     main: Log,
     tiers: BTreeMap<Tier, Log>,
     held: HashMap<u64, Held, foldhash::fast::FixedState>,
+    /// What holds the lane until it is due.
+    pub(super) blocked: Blocked,
     /// Positions of which a copy waited when the lane began: word that they are settled was lost.
     copied: HashSet<u64>,
     /// Nothing is settled any more: the lane is another's.
@@ -85,6 +88,7 @@ impl Book {
             main: Log::new(topic.into(), progress),
             tiers: BTreeMap::new(),
             held: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(0)),
+            blocked: Blocked::default(),
             copied: HashSet::new(),
             ended: false,
             given_back: false,
@@ -190,6 +194,23 @@ impl Book {
         }
     }
 
+    /// A delivery failed and holds the lane in its place. The same message elsewhere is over.
+    pub(super) fn block(&mut self, copy: &Copy, tried: Tried) {
+        let Some(held) = self.take(copy.position, copy.of) else { return };
+        let others: Vec<Delivered> = held.places.iter().copied().filter(|place| *place != copy.of).collect();
+        self.close(&others);
+        let row = blocked::next_row(&held.batch, held.index, copy.of, tried);
+        if let Some(log) = self.log(copy.of.0) {
+            log.progress.set_tried(copy.of.1, tried);
+        }
+        self.blocked.put(copy.of, row, tried.not_before);
+    }
+
+    /// What an earlier owner, or this one, tried of a message.
+    pub(super) fn tried(&mut self, which: Which, offset: i64) -> Option<Tried> {
+        self.log(which)?.progress.tries().get(&offset).copied()
+    }
+
     /// The message of a delivery that has not ended.
     fn take(&mut self, position: u64, of: Delivered) -> Option<Held> {
         self.held.get(&position).filter(|held| held.places.contains(&of))?;
@@ -251,7 +272,7 @@ impl Book {
 
 /// A progress from what was committed; what is foreign or damaged is counted in the log, and what it may have said comes again.
 pub(super) fn progress_of(topic: &str, partition: i32, mark: i64, text: &str) -> Progress {
-    let (finished, lost): (_, Lost) = note::read(mark, text).unwrap_or_else(|| {
+    let (finished, lost, tries): (_, Lost, Tries) = note::read(mark, text).unwrap_or_else(|| {
         tracing::warn!(
             topic,
             partition,
@@ -259,7 +280,7 @@ pub(super) fn progress_of(topic: &str, partition: i32, mark: i64, text: &str) ->
         );
         Default::default()
     });
-    Progress::new(mark, finished, lost)
+    Progress::new(mark, finished, lost).with_tries(tries)
 }
 
 #[cfg(test)]

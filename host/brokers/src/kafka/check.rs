@@ -8,6 +8,7 @@ use longshore_core::{BrokerError, Finding, Intent, Start};
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::broker::{Broker, blocking};
+use super::config::{RetryMode, Subscription};
 use super::names::Tier;
 use super::rights::{self, DESCRIBE_CONFIGS, READ, Right, WRITE};
 use super::standing::LOOK;
@@ -118,6 +119,9 @@ impl<'a> Looking<'a> {
 
     /// The topics in which retries of these delays wait.
     async fn retries(&mut self, topic: &str, group: &str, intent: &Intent, source_is_there: bool) -> Result<()> {
+        if intent.subscribe.own.read::<Subscription>()?.retry_mode == RetryMode::Block {
+            return Ok(());
+        }
         let tiers: BTreeSet<Tier> = intent.delays.iter().flat_map(|(shortest, longest)| Tier::between(*shortest, *longest)).collect();
         let topics: Vec<String> = tiers.into_iter().map(|tier| tier.topic(topic, group)).collect();
         let missing = self.missing(&topics, &[READ, WRITE]).await?;

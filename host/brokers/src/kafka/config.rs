@@ -130,6 +130,26 @@ pub enum Compression {
     Zstd,
 }
 
+/// Keys of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Subscription {
+    /// Where a failed message waits for its next try: in a topic of the group's own (`topics`), while others go on; or in its place (`block`),
+    /// while its partition stands still.
+    pub retry_mode: RetryMode,
+}
+
+/// Where a failed message waits for its next try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RetryMode {
+    /// In a topic of the group's own.
+    #[default]
+    Topics,
+    /// In its place.
+    Block,
+}
+
 /// Keys of `[topics.<name>]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]

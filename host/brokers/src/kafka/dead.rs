@@ -197,7 +197,7 @@ fn take_out(
         let (low, _) = broker.watermarks(topic, *partition)?;
         let progress = without(removed.progress(*partition), more, low);
         let text = note::write(&progress, false);
-        if note::read(progress.mark(), &text).is_none_or(|(kept, _)| kept != *progress.inherited()) {
+        if note::read(progress.mark(), &text).is_none_or(|(kept, ..)| kept != *progress.inherited()) {
             let what = format!("more dead letters of {topic:?} were removed from the middle than can be kept in mind");
             return Err(BrokerError::give_up(format!("{what}: remove the oldest first")));
         }

@@ -8,6 +8,8 @@ use super::book::Which;
 pub(super) struct Head {
     pub(super) row: Batch,
     pub(super) offset: i64,
+    /// Whether it held the lane.
+    pub(super) blocked: bool,
     /// Milliseconds since the Unix epoch.
     pub(super) due: u64,
 }
@@ -74,7 +76,7 @@ mod tests {
             let message = Message { id: "", topic: "t", key: None, payload, headers, timestamp: 0, attempt: 1 };
             let mut row = Batch::default();
             row.push(&message, Receipt { position: 1, token: &[] }, Facts::default());
-            Ok(Some((None, Head { row, offset: 7, due: 0 })))
+            Ok(Some((None, Head { row, offset: 7, blocked: false, due: 0 })))
         }
 
         fn put_back(&mut self, _: Which, head: Head) {

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::broker::Broker;
 use super::cell::{Cell, InUse};
+use super::config::{RetryMode, Subscription};
 use super::keep::Keeping;
 use super::names::{Tier, is_retries};
 use super::rebalance::Incoming;
@@ -63,6 +64,8 @@ pub(super) struct Membership {
     pub(super) joined: watch::Sender<bool>,
     rejoin: AtomicBool,
     stop: AtomicBool,
+    /// Whether what fails waits in its place.
+    pub(super) in_place: bool,
     /// Between two times that what did not change is committed again.
     keep: Duration,
 }
@@ -85,6 +88,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Membership {
     /// Makes the clients and starts the thread, which joins the group. Blocks.
     pub(super) fn start(broker: Arc<Broker>, group: String, wish: Subscribe, keep: Duration) -> Result<Arc<Handle>, BrokerError> {
+        let in_place = wish.own.read::<Subscription>()?.retry_mode == RetryMode::Block;
         let config = properties::member(&broker.common, &broker.config, &wish, &group);
         let retrier = broker.reader(&group, false)?;
         let member = Arc::new(Membership {
@@ -103,6 +107,7 @@ impl Membership {
             joined: watch::Sender::new(false),
             rejoin: AtomicBool::new(false),
             stop: AtomicBool::new(false),
+            in_place,
             keep,
         });
         let doing = |error: &KafkaError| trouble::told(&format!("a member of group {:?}", member.group), error);

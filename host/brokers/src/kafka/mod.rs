@@ -6,6 +6,7 @@
 
 mod acks;
 mod assigned;
+mod blocked;
 mod book;
 mod broker;
 mod browse;
@@ -42,13 +43,13 @@ mod watchdog;
 
 use std::sync::Arc;
 
-use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, NoKeys, Refused, Roles, Start, Subscribe};
+use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, Refused, Roles, Start, Subscribe};
 
 use broker::Broker;
 
 pub use crate::declare::Declare;
 pub use crate::tls::Tls;
-pub use config::{Compression, Config, Mechanism, Producer, Protocol, Security, Servers, Topic};
+pub use config::{Compression, Config, Mechanism, Producer, Protocol, RetryMode, Security, Servers, Subscription, Topic};
 
 /// The adapter of `type = "kafka"`.
 #[derive(Debug)]
@@ -74,14 +75,14 @@ impl Adapter for Kafka {
     /// A commit may still be under way when a message is called, and a partition may be another's by then.
     const ACKS_BLINDLY: bool = true;
     type Config = Config;
-    type Subscription = NoKeys;
+    type Subscription = Subscription;
     type Topic = Topic;
 
     fn check_topic(name: &str) -> Result<(), String> {
         names::check_topic(name)
     }
 
-    fn check_subscription(subscribe: &Subscribe, _own: &NoKeys) -> Vec<Refused> {
+    fn check_subscription(subscribe: &Subscribe, _own: &Subscription) -> Vec<Refused> {
         let refused = |key, problem: String, help: &str| Refused { key, problem, help: help.into() };
         let mut all = Vec::new();
         if let Some(group) = &subscribe.group {

@@ -1,14 +1,15 @@
 //! What is written beside a committed offset: which messages above it are finished, and what owners had in hand that were lost.
 //!
-//! `L1.` and base64 of: a checksum, the ends of what was lost (count; distance and times of each), the finished ranges. All of it is
-//! relative to the offset, which the checksum covers: with another offset beside it, as a tool leaves it that moves the group, a note means
+//! `L1.` and base64 of: a checksum, the ends of what was lost (count; distance and times of each), the finished ranges; `L2.` where messages were
+//! tried in their places, which stand before the ranges (count; distance, attempt, due time and first failure of each). All of it is relative to the offset, which the checksum covers: with another offset beside it, as a tool leaves it that moves the group, a note means
 //! nothing. What is foreign or damaged means nothing either, so that messages come twice and none is lost.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use longshore_core::Ranges;
 
-use super::progress::{Lost, Progress};
+use super::blocked::Tried;
+use super::progress::{Lost, Progress, Tries};
 
 /// What a server takes: its `offset.metadata.max.bytes`, unless it is told otherwise.
 pub(super) const MOST: usize = 4096;
@@ -16,6 +17,10 @@ pub(super) const MOST: usize = 4096;
 pub(super) const FULL: usize = MOST / 4 * 3;
 /// Form and version.
 const PREFIX: &str = "L1.";
+/// The same, with what was tried.
+const TRIED: &str = "L2.";
+/// Messages that were tried and stand in a note, the lowest: so many hold their partition at once only where more run at once.
+const MOST_TRIED: usize = 100;
 /// Ends of what was lost that are kept, the newest.
 const MOST_LOST: usize = 32;
 
@@ -24,11 +29,12 @@ const MOST_LOST: usize = 32;
 pub(super) fn write(progress: &Progress, in_hand: bool) -> String {
     let above = progress.above();
     let lost = progress.lost(in_hand);
-    if above.is_empty() && lost.is_empty() {
+    let tries = progress.tries();
+    if above.is_empty() && lost.is_empty() && tries.is_empty() {
         return String::new();
     }
     let mark = progress.mark().cast_unsigned();
-    let note = encode(mark, &lost, &above.encode(mark));
+    let note = encode(mark, &lost, tries, &above.encode(mark));
     if note.len() <= MOST {
         return note;
     }
@@ -38,7 +44,7 @@ pub(super) fn write(progress: &Progress, in_hand: bool) -> String {
         let middle = usize::midpoint(fits, beyond);
         let mut some = Ranges::default();
         ranges[..middle].iter().for_each(|(from, to)| some.insert_range(*from, *to));
-        let note = encode(mark, &lost, &some.encode(mark));
+        let note = encode(mark, &lost, tries, &some.encode(mark));
         if note.len() <= MOST {
             (fits, best) = (middle, note);
         } else {
@@ -49,11 +55,15 @@ pub(super) fn write(progress: &Progress, in_hand: bool) -> String {
 }
 
 /// What a note beside the offset `mark` says; `None` where it is foreign or damaged.
-pub(super) fn read(mark: i64, note: &str) -> Option<(Ranges, Lost)> {
+pub(super) fn read(mark: i64, note: &str) -> Option<(Ranges, Lost, Tries)> {
     if note.is_empty() {
         return Some(Default::default());
     }
-    let bytes = BASE64.decode(note.strip_prefix(PREFIX)?).ok()?;
+    let (is_tried, text) = match note.strip_prefix(TRIED) {
+        Some(text) => (true, text),
+        None => (false, note.strip_prefix(PREFIX)?),
+    };
+    let bytes = BASE64.decode(text).ok()?;
     let (sum, mut rest) = bytes.split_first_chunk::<4>()?;
     let mark = u64::try_from(mark).ok()?;
     if u32::from_le_bytes(*sum) != checksum(mark, rest) {
@@ -66,11 +76,23 @@ pub(super) fn read(mark: i64, note: &str) -> Option<(Ranges, Lost)> {
         end = end.checked_add(read_number(&mut rest)?)?;
         lost.push((i64::try_from(end).ok()?, u32::try_from(read_number(&mut rest)?).ok()?));
     }
+    let tries = if is_tried { read_tries(&mut rest, mark)? } else { Tries::new() };
     // Ranges begin above a mark, and what is finished cannot be at it: so the gap is never nothing.
-    Some((Ranges::decode(rest, mark)?, lost))
+    Some((Ranges::decode(rest, mark)?, lost, tries))
 }
 
-fn encode(mark: u64, lost: &Lost, ranges: &[u8]) -> String {
+fn read_tries(rest: &mut &[u8], mark: u64) -> Option<Tries> {
+    let mut tries = Tries::new();
+    for _ in 0..read_number(rest)? {
+        let offset = mark.checked_add(read_number(rest)?)?;
+        let (attempt, not_before, first_failed_at) = (read_number(rest)?, read_number(rest)?, read_number(rest)?);
+        let tried = Tried { attempt: u32::try_from(attempt).ok()?, not_before, first_failed_at };
+        tries.insert(i64::try_from(offset).ok()?, tried);
+    }
+    Some(tries)
+}
+
+fn encode(mark: u64, lost: &Lost, tries: &Tries, ranges: &[u8]) -> String {
     let kept = &lost[lost.len().saturating_sub(MOST_LOST)..];
     let mut body = Vec::new();
     write_number(&mut body, kept.len() as u64);
@@ -81,10 +103,17 @@ fn encode(mark: u64, lost: &Lost, ranges: &[u8]) -> String {
         write_number(&mut body, u64::from(*times));
         before = end;
     }
+    if !tries.is_empty() {
+        write_number(&mut body, tries.len().min(MOST_TRIED) as u64);
+        for (offset, tried) in tries.iter().take(MOST_TRIED) {
+            write_number(&mut body, offset.cast_unsigned() - mark);
+            [u64::from(tried.attempt), tried.not_before, tried.first_failed_at].iter().for_each(|n| write_number(&mut body, *n));
+        }
+    }
     body.extend_from_slice(ranges);
     let mut bytes = checksum(mark, &body).to_le_bytes().to_vec();
     bytes.extend_from_slice(&body);
-    format!("{PREFIX}{}", BASE64.encode(bytes))
+    format!("{}{}", if tries.is_empty() { PREFIX } else { TRIED }, BASE64.encode(bytes))
 }
 
 /// FNV-1a: <http://www.isthe.com/chongo/tech/comp/fnv/>.
@@ -138,7 +167,7 @@ mod tests {
             let progress = comb(1 << 39, teeth);
             let note = write(&progress, true);
             assert!(note.is_ascii() && note.len() <= MOST, "{teeth}: {} bytes", note.len());
-            let (ranges, lost) = read(progress.mark(), &note).expect("it is read");
+            let (ranges, lost, _) = read(progress.mark(), &note).expect("it is read");
             let (all, kept) = (progress.above().iter().collect::<Vec<_>>(), ranges.iter().collect::<Vec<_>>());
             assert_eq!(kept, all[..kept.len()], "the lowest are kept");
             assert!(!kept.is_empty() && (kept.len() == all.len() || note.len() > MOST - 16), "{teeth}: no more fits");
@@ -147,11 +176,22 @@ mod tests {
     }
 
     #[test]
+    fn a_note_of_many_tries_keeps_the_lowest_and_finds_room_for_ranges() {
+        let mut progress = comb(1 << 39, 1_500);
+        let tried = Tried { attempt: 1_000_000, not_before: 1 << 41, first_failed_at: 1 << 41 };
+        (0..1_500).for_each(|i| progress.set_tried((1 << 39) + 2 * i, tried));
+        let note = write(&progress, true);
+        let (ranges, _, tries) = read(progress.mark(), &note).expect("it is read");
+        assert!(note.len() <= MOST && tries.len() == MOST_TRIED && ranges.iter().len() > 100, "{} bytes", note.len());
+        assert!(tries.iter().eq(progress.tries().iter().take(MOST_TRIED)));
+    }
+
+    #[test]
     fn nothing_is_written_where_there_is_nothing_to_say() {
         let mut progress = comb(7, 1);
         progress.finish(7);
         assert_eq!(write(&progress, true), "");
-        assert_eq!(read(9, ""), Some((Ranges::default(), Vec::new())));
+        assert_eq!(read(9, ""), Some(Default::default()));
     }
 
     #[test]
@@ -174,8 +214,10 @@ mod tests {
                     progress.finish(offset);
                 }
             }
+            let (times, far) = (u64::from(hand) * 1_800_000_000_000, progress.mark() + 70);
+            [progress.mark(), far].into_iter().for_each(|offset| progress.set_tried(offset, Tried { attempt: 3, not_before: times, first_failed_at: 9 }));
             let note = write(&progress, hand);
-            prop_assert_eq!(read(progress.mark(), &note), Some((progress.above(), progress.lost(hand))));
+            prop_assert_eq!(read(progress.mark(), &note), Some((progress.above(), progress.lost(hand), progress.tries().clone())));
         }
 
         #[test]

@@ -3,9 +3,11 @@
 //! Only what was handed over exists here: transaction markers, compaction and aborted records leave holes, which are not waited for. The
 //! mark never passes an open message. What earlier owners finished above it is known from what was committed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use longshore_core::Ranges;
+
+use super::blocked::Tried;
 
 /// What becomes of an offset that the partition brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +20,9 @@ pub(super) enum Seen {
 
 /// The ends of what owners had in hand when they were lost: the offset behind the last, and how many of them there were.
 pub(super) type Lost = Vec<(i64, u32)>;
+
+/// What is known of messages that were tried and stayed in their places.
+pub(super) type Tries = BTreeMap<i64, Tried>;
 
 /// The messages of one partition.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -33,12 +38,30 @@ pub(super) struct Progress {
     /// What earlier owners finished at or above `end`.
     inherited: Ranges,
     lost: Lost,
+    tries: Tries,
 }
 
 impl Progress {
     /// Begins at a mark, with what was finished above it and the ends of what was lost.
     pub(super) fn new(mark: i64, inherited: Ranges, lost: Lost) -> Self {
         Progress { mark, end: mark, inherited, lost, ..Progress::default() }
+    }
+
+    /// With what earlier owners tried.
+    pub(super) fn with_tries(self, tries: Tries) -> Self {
+        Progress { tries, ..self }
+    }
+
+    /// The message at that offset, which is open, was tried and stays in its place.
+    pub(super) fn set_tried(&mut self, offset: i64, tried: Tried) {
+        if self.open.contains(&offset) {
+            self.tries.insert(offset, tried);
+        }
+    }
+
+    /// What is known of messages that were tried.
+    pub(super) fn tries(&self) -> &Tries {
+        &self.tries
     }
 
     /// The offset of the next message that is not finished: what is committed.
@@ -82,6 +105,7 @@ impl Progress {
     pub(super) fn finish(&mut self, offset: i64) -> bool {
         let was_open = self.open.remove(&offset);
         if was_open {
+            self.tries.remove(&offset);
             self.enter(offset);
         }
         was_open
@@ -106,6 +130,10 @@ impl Progress {
         self.mark = self.open.first().copied().unwrap_or(self.end);
         self.ended.remove_up_to(self.mark.cast_unsigned().saturating_sub(1));
         self.lost.retain(|(end, _)| *end > self.mark);
+        // What was compacted away is not tried again.
+        while self.tries.first_key_value().is_some_and(|(offset, _)| *offset < self.mark) {
+            self.tries.pop_first();
+        }
     }
 
     /// Nothing is in hand: what an earlier owner finished next is behind us.

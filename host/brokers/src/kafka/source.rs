@@ -12,13 +12,14 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use tokio::time::Instant;
 
+use super::blocked::{Tried, next_row};
 use super::book::{Book, Which};
 use super::broker::blocking;
 use super::cell::{Cell, InUse};
 use super::gather::{Gathered, Head, Heads, gather};
 use super::member::Handle;
 use super::names::Tier;
-use super::place::{Place, token};
+use super::place::{Delivered, Place, token};
 use super::progress::Seen;
 use super::rebalance::Incoming;
 use super::record;
@@ -151,7 +152,13 @@ impl LaneSource {
             let Seen::Fresh { unanswered } = book.see(None, message.offset()) else { continue };
             let mut row = std::mem::take(&mut self.main.spare);
             write_fresh(&message, topic, partition, unanswered, &mut row);
-            return Ok(Some(Head { row, offset: message.offset(), due: 0 }));
+            match book.tried(None, message.offset()) {
+                Some(tried) => block(book, (None, message.offset()), &row, tried),
+                None => return Ok(Some(Head { row, offset: message.offset(), blocked: false, due: 0 })),
+            }
+            row.clear();
+            self.main.spare = row;
+            return Ok(None);
         }
         Ok(None)
     }
@@ -166,7 +173,10 @@ impl LaneSource {
                 let Seen::Fresh { unanswered } = book.see(Some(*tier), message.offset()) else { continue };
                 let mut row = std::mem::take(&mut reader.spare);
                 match write_retry(&message, (&self.topic, id), group, *tier, unanswered, &mut row) {
-                    Some(due) => reader.head = Some(Head { row, offset: message.offset(), due }),
+                    Some(due) => match book.tried(Some(*tier), message.offset()) {
+                        Some(tried) => block(book, (Some(*tier), message.offset()), &row, tried),
+                        None => reader.head = Some(Head { row, offset: message.offset(), blocked: false, due }),
+                    },
                     None => {
                         book.pass(Some(*tier), message.offset());
                         reader.spare = row;
@@ -216,7 +226,8 @@ impl LaneSource {
     /// How long until the first retry is due.
     fn next_due(&self) -> Option<Duration> {
         let now = self.handle.0.broker.clock.now();
-        let due = self.tiers.values().filter_map(|reader| reader.head.as_ref()).map(|head| head.due).min()?;
+        let blocked = self.cell.book().blocked.next_due();
+        let due = self.tiers.values().filter_map(|reader| reader.head.as_ref()).map(|head| head.due).chain(blocked).min()?;
         Some(Duration::from_millis(due.saturating_sub(now)).clamp(Duration::from_millis(1), LONGEST))
     }
 
@@ -243,7 +254,14 @@ struct Turns<'a> {
 
 impl Heads for Turns<'_> {
     fn next(&mut self) -> Result<Option<(Which, Head)>, BrokerError> {
-        while self.main || self.retry {
+        loop {
+            if let Some((which, offset, row)) = self.book.blocked.take_due(self.now) {
+                return Ok(Some((which, Head { row, offset, blocked: true, due: 0 })));
+            }
+            // What holds the lane holds all of it.
+            if !self.book.blocked.is_empty() || !(self.main || self.retry) {
+                return Ok(None);
+            }
             let wants_retry = self.retry && (self.source.retry_first || !self.main);
             let next = if wants_retry {
                 self.source.retry(self.book, self.now)?.map(|(tier, head)| (Some(tier), head))
@@ -255,11 +273,11 @@ impl Heads for Turns<'_> {
             }
             *(if wants_retry { &mut self.retry } else { &mut self.main }) = false;
         }
-        Ok(None)
     }
 
     fn put_back(&mut self, which: Which, head: Head) {
         match which {
+            _ if head.blocked => self.book.blocked.put((which, head.offset), head.row, head.due),
             None => self.source.main.head = Some(head),
             Some(tier) => {
                 if let Some(reader) = self.source.tiers.get_mut(&tier) {
@@ -292,6 +310,11 @@ impl<C: ConsumerContext> Reader<C> {
 
 fn timestamp(message: &BorrowedMessage<'_>) -> u64 {
     message.timestamp().to_millis().and_then(|millis| u64::try_from(millis).ok()).unwrap_or(0)
+}
+
+/// A message that an earlier owner tried holds the lane until it is due.
+fn block(book: &mut Book, of: Delivered, row: &Batch, tried: Tried) {
+    book.blocked.put(of, next_row(row, 0, of, tried), tried.not_before);
 }
 
 /// Makes the row of a message.

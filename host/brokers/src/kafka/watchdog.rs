@@ -99,8 +99,8 @@ fn owed_partitions(member: &Membership, topics: &BTreeSet<String>) -> Result<Opt
 fn is_owed_messages(broker: &Broker, cell: &Arc<Cell>) -> Result<bool, BrokerError> {
     let ((topic, partition), next) = {
         let book = cell.book();
-        // Behind a slow message it is the lane itself that takes no more.
-        if book.is_full() {
+        // Behind a slow message, or one that waits in its place, it is the lane itself that takes no more.
+        if book.is_full() || !book.blocked.is_empty() {
             return Ok(false);
         }
         (book.named(), book.progress().end())
