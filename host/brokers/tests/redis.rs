@@ -2,6 +2,8 @@
 
 #![cfg(all(feature = "redis-list", feature = "redis-pubsub", feature = "redis-streams"))]
 
+#[path = "redis/certain.rs"]
+mod certain;
 #[path = "redis/cluster.rs"]
 mod cluster;
 #[path = "redis/conformance.rs"]

@@ -17,7 +17,7 @@ pub struct Again {
     pub first_failed_at: u64,
 }
 
-/// One round of settlement. A transactional broker does all of it in one transaction.
+/// One round of settlement. A transactional broker does what is finished, with its outputs, in one transaction.
 #[derive(Debug, Clone, Default)]
 pub struct Settled {
     /// Deliveries that ended since the last round, whatever their end (done, discarded, dead-lettered).

@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+#[cfg(feature = "redis-streams")]
+use redis::Script;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, ScriptInvocation, Value};
 
@@ -57,6 +59,28 @@ impl Pool {
     pub(super) async fn pipeline(&self, pipeline: &Pipeline, count: usize) -> RedisResult<Vec<Value>> {
         let mut loan = self.borrow().await?;
         let answer = loan.connection.req_packed_commands(pipeline, 0, count).await;
+        self.give_back(loan, answer)
+    }
+
+    /// Sends a script for later.
+    #[cfg(feature = "redis-streams")]
+    pub(super) async fn load(&self, script: &Script) -> RedisResult<()> {
+        let mut loan = self.borrow().await?;
+        let answer = script.load_async(&mut loan.connection).await.map(drop);
+        self.give_back(loan, answer)
+    }
+
+    /// Runs commands in one transaction. Answers what each said, errors included.
+    #[cfg(feature = "redis-streams")]
+    pub(super) async fn transaction(&self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
+        let mut loan = self.borrow().await?;
+        // What is answered to MULTI, and to each command that is put into line, is passed over.
+        let answer = loan.connection.req_packed_commands(commands, commands.len() + 1, 1).await;
+        let answer = answer.and_then(|answers| match answers.into_iter().next() {
+            Some(Value::Array(answers)) => Ok(answers),
+            Some(Value::ServerError(error)) => Err(error.into()),
+            _ => Ok(Vec::new()),
+        });
         self.give_back(loan, answer)
     }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use longshore_core::{BoxFuture, BrokerError, Connect, Connection, Finding};
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation, Value, from_redis_value};
+#[cfg(feature = "redis-streams")]
+use redis::{ErrorKind, Pipeline, Script};
 
 use super::check;
 use super::cluster::{Cluster, Reading, Request};
@@ -106,6 +108,26 @@ impl Server {
         match pool.pipeline(&pipeline, count).await {
             Ok(values) => values.into_iter().map(Value::extract_error).collect(),
             Err(error) => vec![Err(error); count],
+        }
+    }
+
+    /// Lets a server that is no cluster know a script before it is named in a transaction.
+    #[cfg(feature = "redis-streams")]
+    pub(super) async fn load(&self, script: &Script) -> RedisResult<()> {
+        self.alone()?.load(script).await
+    }
+
+    /// Runs commands in one transaction, on a server that is no cluster. Answers what each said, errors included.
+    #[cfg(feature = "redis-streams")]
+    pub(super) async fn transaction(&self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
+        self.alone()?.transaction(commands).await
+    }
+
+    #[cfg(feature = "redis-streams")]
+    fn alone(&self) -> RedisResult<&Pool> {
+        match &self.nodes {
+            Nodes::One(pool) => Ok(pool),
+            Nodes::Cluster(_) => Err((ErrorKind::InvalidClientConfig, "a cluster has no one server").into()),
         }
     }
 

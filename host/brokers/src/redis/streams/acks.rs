@@ -31,17 +31,19 @@ pub(super) struct StreamAcks {
     pub(super) reader: AbortHandle,
     /// When everything that is held was ours for certain: the lane's beginning, or the last extension. `None`: something was lost since.
     pub(super) sure_at: Option<Instant>,
+    /// Whether it is unknown what became of the last round.
+    pub(super) in_doubt: bool,
 }
 
 /// Receipts, by what they name.
 #[derive(Default)]
-struct Sorted {
-    entries: Vec<(usize, EntryId)>,
-    retries: Vec<(usize, String, String)>,
+pub(super) struct Sorted {
+    pub(super) entries: Vec<(usize, EntryId)>,
+    pub(super) retries: Vec<(usize, String, String)>,
 }
 
 impl Sorted {
-    fn of(receipts: &Receipts) -> Self {
+    pub(super) fn of(receipts: &Receipts) -> Self {
         let mut sorted = Sorted::default();
         for (i, receipt) in receipts.iter().enumerate() {
             match named(receipt) {
@@ -54,60 +56,62 @@ impl Sorted {
     }
 }
 
+/// A part of a round.
+#[derive(Default)]
+pub(super) struct Part<'a> {
+    pub(super) finished: Sorted,
+    pub(super) again: Sorted,
+    pub(super) outputs: Option<&'a Outbox>,
+}
+
 impl StreamAcks {
-    fn keys(&self) -> &LaneKeys {
+    pub(super) fn keys(&self) -> &LaneKeys {
         &self.presence.keys
     }
 
-    async fn settle_round(&self, round: &Settled) -> Result<(), SettleError> {
-        match self.plain(round) {
-            Some(acknowledged) => self.acknowledge(&acknowledged).await.map_err(|e| self.error(&e).into()),
-            None => self.settle_each(round).await.map(drop),
+    async fn settle_round(&mut self, round: &Settled) -> Result<(), SettleError> {
+        let Some(certain) = self.certain(round) else {
+            self.settle_each(round).await?;
+            self.in_doubt = false;
+            return Ok(());
+        };
+        // Told once more, it is looked at one by one: what is finished by then is not ours any more, and is not published again.
+        self.in_doubt = true;
+        self.finish(certain, round).await?;
+        if !round.again.is_empty() {
+            self.run(round, &Part { again: Sorted::of(&round.again), ..Part::default() }).await?;
         }
+        self.in_doubt = false;
+        Ok(())
     }
 
     /// Settles what is ours. Answers what of `finished` is not, by index.
     async fn settle_each(&self, round: &Settled) -> Result<Vec<usize>, SettleError> {
         publishing::check(&round.outputs, publisher::admit)?;
-        let keys = self.keys();
-        let topics = topics_of(&round.outputs);
-        let script = settlement(keys, round, &topics);
+        let (finished, again) = (Sorted::of(&round.finished), Sorted::of(&round.again));
+        self.run(round, &Part { finished, again, outputs: Some(&round.outputs) }).await
+    }
+
+    /// Settles a part of a round.
+    pub(super) async fn run(&self, round: &Settled, part: &Part<'_>) -> Result<Vec<usize>, SettleError> {
+        let (keys, none) = (self.keys(), Outbox::default());
+        let outputs = part.outputs.unwrap_or(&none);
+        let topics = topics_of(outputs);
+        let script = settlement(keys, round, part, outputs, &topics);
         let answer: Value = self.server.call(&keys.topic, &script).await.map_err(|e| self.error(&e))?;
         match list(&answer) {
-            [Value::Int(-1), topic] => Err(wrong_type(&round.outputs, &topics, int(topic))),
+            [Value::Int(-1), topic] => Err(wrong_type(outputs, &topics, int(topic))),
             [stale, trimmed, soonest, lost] => {
                 tell_stale(&keys.topic, &keys.group, int(stale).unwrap_or(0));
                 self.presence.losses.add(keys, int(trimmed).unwrap_or(0), source::TRIMMED);
-                self.alarms.set_for(&keys.topic, int(soonest), &round.outputs);
-                Ok(lost_of(&round.finished, list(lost)))
+                self.alarms.set_for(&keys.topic, int(soonest), outputs);
+                Ok(lost_of(&part.finished, list(lost)))
             }
             _ => Err(foreign_answer().into()),
         }
     }
 
-    /// The entries of a round that does nothing but finish them, while no lease of them can be over. Nobody else can have them then, so
-    /// the server need not look at each. Whatever was handed over is younger than a third of its lease and extended every third of it.
-    fn plain(&self, round: &Settled) -> Option<Vec<EntryId>> {
-        let sure = self.sure_at.is_some_and(|at| at.elapsed() < self.keys().lease / 2);
-        if !sure || !round.again.is_empty() || !round.outputs.is_empty() {
-            return None;
-        }
-        let sorted = Sorted::of(&round.finished);
-        (sorted.retries.is_empty() && !sorted.entries.is_empty()).then(|| sorted.entries.into_iter().map(|(_, id)| id).collect())
-    }
-
-    async fn acknowledge(&self, ids: &[EntryId]) -> Result<(), RedisError> {
-        let mut command = redis::cmd("XACK");
-        command.arg(&self.keys().topic).arg(&self.keys().group);
-        ids.iter().for_each(|id| {
-            command.arg(id.to_string());
-        });
-        let acknowledged: usize = self.server.try_run(&self.keys().topic, &command).await?;
-        tell_stale(&self.keys().topic, &self.keys().group, ids.len().saturating_sub(acknowledged) as u64);
-        Ok(())
-    }
-
-    fn error(&self, error: &RedisError) -> BrokerError {
+    pub(super) fn error(&self, error: &RedisError) -> BrokerError {
         lane_error(&self.server, self.keys(), error)
     }
 }
@@ -175,9 +179,9 @@ pub(super) fn lane_error(server: &Server, keys: &LaneKeys, error: &RedisError) -
     if told.contains("NOGROUP") { error } else { stands(error) }
 }
 
-/// The script of a round.
-fn settlement<'s>(keys: &LaneKeys, round: &Settled, topics: &[&str]) -> ScriptInvocation<'s> {
-    let (finished, again) = (Sorted::of(&round.finished), Sorted::of(&round.again));
+/// The script of a part of a round.
+fn settlement<'s>(keys: &LaneKeys, round: &Settled, part: &Part<'_>, outputs: &Outbox, topics: &[&str]) -> ScriptInvocation<'s> {
+    let Part { finished, again, .. } = part;
     let mut script = keys.invoke(&scripts::SETTLE);
     for topic in topics {
         script.key(*topic).key(beside(topic, LATER)).key(beside(topic, LATER_KEPT));
@@ -202,7 +206,7 @@ fn settlement<'s>(keys: &LaneKeys, round: &Settled, topics: &[&str]) -> ScriptIn
         script.arg(id).arg(deliveries);
         add_again(&mut script, &round.again_how[*i]);
     }
-    add_outputs(&mut script, &round.outputs, topics, &origins(&finished, &round.finished));
+    add_outputs(&mut script, outputs, topics, &origins(finished, &round.finished));
     script
 }
 
@@ -216,11 +220,10 @@ fn bounds(script: &mut ScriptInvocation<'_>, ids: impl Iterator<Item = EntryId>)
 }
 
 /// Indices of the finished that the script says are another's: counted from 1, retries below 0.
-fn lost_of(finished: &Receipts, lost: &[Value]) -> Vec<usize> {
-    let sorted = Sorted::of(finished);
+fn lost_of(finished: &Sorted, lost: &[Value]) -> Vec<usize> {
     let index = |at: i64| {
         let place = usize::try_from(at.unsigned_abs()).ok()?.checked_sub(1)?;
-        if at > 0 { sorted.entries.get(place).map(|(i, _)| *i) } else { sorted.retries.get(place).map(|(i, ..)| *i) }
+        if at > 0 { finished.entries.get(place).map(|(i, _)| *i) } else { finished.retries.get(place).map(|(i, ..)| *i) }
     };
     let mut lost: Vec<usize> = lost.iter().filter_map(|at| if let Value::Int(at) = at { index(*at) } else { None }).collect();
     lost.sort_unstable();
@@ -256,7 +259,7 @@ fn add_outputs(script: &mut ScriptInvocation<'_>, outputs: &Outbox, topics: &[&s
     }
 }
 
-fn wrong_type(outputs: &Outbox, topics: &[&str], topic: Option<u64>) -> SettleError {
+pub(super) fn wrong_type(outputs: &Outbox, topics: &[&str], topic: Option<u64>) -> SettleError {
     let topic = topic.and_then(|topic| topics.get(usize::try_from(topic).ok()?)).copied().unwrap_or_default();
     let index = (0..outputs.len()).find(|i| outputs.row(*i).topic() == topic).unwrap_or(0);
     SettleError::Output { index, error: PublishError::Invalid(format!("topic {topic:?}: its key is no stream")) }

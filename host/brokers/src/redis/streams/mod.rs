@@ -5,6 +5,7 @@
 //! roles are administration. Not here: partitions; one stream is one order.
 
 mod acks;
+mod certain;
 mod check;
 mod consumer;
 mod dead;

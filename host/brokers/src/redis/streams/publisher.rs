@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use longshore_core::row::Row;
 use longshore_core::{BoxFuture, BrokerError, Finding, Outbox, PublishError, Publisher};
-use redis::{RedisResult, Value};
+use redis::{Cmd, RedisResult, Value};
 
 use super::keys::{LATER, LATER_KEPT};
 use super::{check, scripts};
@@ -50,11 +50,7 @@ impl Publisher for StreamPublisher {
 
 impl StreamPublisher {
     async fn publish_now(&self, outbox: &Outbox, step: &[usize], answers: &mut Answers) {
-        let append = |i: &usize| {
-            let (row, mut command) = (outbox.row(*i), redis::cmd("XADD"));
-            command.arg(row.topic()).arg("*").arg(Fields(row));
-            (row.topic(), command)
-        };
+        let append = |i: &usize| (outbox.row(*i).topic(), append(outbox.row(*i)));
         let got = self.server.pipeline(step.iter().map(append).collect()).await;
         for (n, i) in step.iter().enumerate() {
             answers[*i] = id_of(outbox.row(*i), got.get(n));
@@ -70,6 +66,13 @@ impl StreamPublisher {
         self.alarms.set(row.topic(), Duration::from_millis(outbox.delay(i)));
         Ok(id)
     }
+}
+
+/// The command that appends a message.
+pub(super) fn append(row: Row<'_>) -> Cmd {
+    let mut command = redis::cmd("XADD");
+    command.arg(row.topic()).arg("*").arg(Fields(row));
+    command
 }
 
 /// Refuses what no topic would take.

@@ -15,6 +15,7 @@ macro_rules! script {
 }
 
 script!(SETTLE, "One round of settlement.", "lua/settle.lua");
+script!(FINISH, "Finishes what is a consumer's for certain.", "lua/finish.lua");
 script!(
     RECOVER,
     "Delayed messages, retries that are due, entries of consumers that are gone.",

@@ -146,6 +146,9 @@ impl Subscription {
         if int(seated) != Some(1) {
             return Ok(None);
         }
+        if !server.is_cluster() {
+            server.load(&scripts::FINISH).await.map_err(|e| self.refused(topic, &e))?;
+        }
         self.joined.insert(topic.to_owned());
         let losses = Losses::default();
         losses.add(&keys, int(gone).unwrap_or(0), GONE_BACK);
@@ -177,7 +180,7 @@ impl Subscription {
             id: keys.topic.clone(),
             partition: None,
             source: Box::new(source.configured(self.subscribe.fetch.max_wait, self.own.lost_group)),
-            acks: Box::new(StreamAcks { server, alarms, presence, reader: abort, sure_at: Some(began) }),
+            acks: Box::new(StreamAcks { server, alarms, presence, reader: abort, sure_at: Some(began), in_doubt: false }),
             revoked: Box::pin(hold(shared.server.clone(), keys, era)),
             finished: Ranges::default(),
             waiting,

@@ -62,6 +62,11 @@ local function held(kept, id, deliveries, consumer)
     return facts
   end
 end
+-- Forgets a kept message.
+local function end_retry(due, kept, id)
+  redis.call('ZREM', due, id)
+  redis.call('HDEL', kept, 'f:' .. id, 'm:' .. id)
+end
 -- Gives a stream that has nothing in it yet.
 local function make_stream(stream)
   if redis.call('EXISTS', stream) == 0 then

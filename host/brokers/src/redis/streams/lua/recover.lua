@@ -31,8 +31,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT',
     redis.call('ZADD', due, text(now + tonumber(lease)), id)
     retries[#retries + 1] = { id, facts[1], facts[2], facts[3], facts[4], facts[5], facts[6], cmsgpack.unpack(packed) }
   else
-    redis.call('ZREM', due, id)
-    redis.call('HDEL', kept, 'f:' .. id, 'm:' .. id)
+    end_retry(due, kept, id)
   end
 end
 

@@ -94,8 +94,7 @@ for i, id in ipairs(finished) do
 end
 for i, retry in ipairs(ended) do
   if retry[2] then
-    redis.call('ZREM', due, retry[1])
-    redis.call('HDEL', kept, 'f:' .. retry[1], 'm:' .. retry[1])
+    end_retry(due, kept, retry[1])
   else
     lost[#lost + 1] = -i
   end
