@@ -1,5 +1,6 @@
 //! The settling half of a lane: what is to come again is copied first, then everything is acknowledged in one go.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,8 +74,12 @@ pub(super) fn nak(delay: Duration) -> String {
 
 impl Broker {
     /// Says something of a delivery.
-    pub(super) async fn send(&self, subject: &str, word: &str) -> Result<(), BrokerError> {
-        let sent = self.link.client.publish(subject.to_owned(), word.to_owned().into()).await;
+    pub(super) async fn send(&self, subject: &str, word: impl Into<Cow<'static, str>>) -> Result<(), BrokerError> {
+        let word = match word.into() {
+            Cow::Borrowed(word) => word.into(),
+            Cow::Owned(word) => word.into(),
+        };
+        let sent = self.link.client.publish(subject.to_owned(), word).await;
         sent.map_err(|error| BrokerError::retry(format!("broker {:?}: {error}", self.link.name)))
     }
 }

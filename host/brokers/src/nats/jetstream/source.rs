@@ -164,15 +164,12 @@ impl Source for LaneSource {
             loop {
                 self.collect(room).await?;
                 self.same_connection()?;
+                self.ask_ahead(room).await?;
                 if self.hand_over(room, into).await? {
                     return Ok(());
                 }
                 self.origin.broker.link.check()?;
-                // Each has a part of the room, so that together they bring no more; new messages are the many.
-                let copies = Room { messages: (room.messages / COPIES_SHARE).max(1), bytes: (room.bytes / COPIES_SHARE).max(1) };
-                let new = Room { messages: (room.messages - copies.messages).max(1), bytes: (room.bytes - copies.bytes).max(1) };
-                self.fresh.pull.ask(new.messages, new.bytes, self.terms.wait).await?;
-                self.retried.pull.ask(copies.messages, copies.bytes, self.terms.wait).await?;
+                self.ask(room).await?;
                 let came = tokio::select! {
                     came = self.fresh.pull.came() => self.fresh.keep(came),
                     came = self.retried.pull.came() => self.retried.keep(came),
@@ -198,6 +195,26 @@ impl Side {
 }
 
 impl LaneSource {
+    /// Asks for messages, unless that is under way. Each consumer has a part of the room, so that together they bring no more; new messages are
+    /// the many.
+    async fn ask(&mut self, room: Room) -> Result<(), BrokerError> {
+        let copies = Room { messages: (room.messages / COPIES_SHARE).max(1), bytes: (room.bytes / COPIES_SHARE).max(1) };
+        let new = Room { messages: (room.messages - copies.messages).max(1), bytes: (room.bytes - copies.bytes).max(1) };
+        self.fresh.pull.ask(new.messages, new.bytes, self.terms.wait).await?;
+        self.retried.pull.ask(copies.messages, copies.bytes, self.terms.wait).await
+    }
+
+    /// Asks for more while what is here is handed over, so that the server need not wait for the lane, if more than half of the room is free.
+    async fn ask_ahead(&mut self, room: Room) -> Result<(), BrokerError> {
+        let here = || self.fresh.here.iter().chain(&self.retried.here);
+        let messages = room.messages.saturating_sub(here().count());
+        if messages == room.messages || messages <= room.messages / 2 {
+            return Ok(());
+        }
+        let bytes = room.bytes.saturating_sub(here().map(|(message, _)| message.length).sum());
+        if bytes <= room.bytes / 2 { Ok(()) } else { self.ask(Room { messages, bytes }).await }
+    }
+
     /// Waits for what was lent before the lane began. Cancel-safe.
     async fn gather(&mut self, bytes: usize) -> Result<(), BrokerError> {
         let mut quiet = false;
@@ -225,7 +242,7 @@ impl LaneSource {
                     (self.rests_until, quiet) = (until, false);
                     let delay = until.saturating_duration_since(Instant::now());
                     for ack in early.iter().filter_map(|(message, _)| AckSubject::of(message)) {
-                        self.origin.broker.send(ack.subject, &nak(delay)).await?;
+                        self.origin.broker.send(ack.subject, nak(delay)).await?;
                     }
                 }
                 Next::Go(first) => {
@@ -365,7 +382,7 @@ impl LaneSource {
         };
         let now = self.origin.broker.clock.now();
         if journey.not_before > now {
-            self.origin.broker.send(ack.subject, &nak(Duration::from_millis(journey.not_before - now))).await?;
+            self.origin.broker.send(ack.subject, nak(Duration::from_millis(journey.not_before - now))).await?;
             // It was never due before, so no delivery of it counts.
             self.parked.insert(ack.stream_sequence, ack.delivered);
             return Ok(Step::Passed);
