@@ -112,7 +112,8 @@ impl Writer {
     }
 }
 
-/// Headers that go from a message to what is made of it, unless the handler set them itself: trace context, correlation, causation.
+/// Headers that go from a message to what is made of it, unless the handler set them itself: causation, correlation, trace context. By name: a
+/// broker whose headers have no order of their own need not be told it.
 fn carried<'a>(batch: &'a Batch, index: usize, output: Output<'a>) -> impl Iterator<Item = (&'a str, &'a [u8])> + Clone {
     let origin = batch.row(index);
     let trace = origin.header(headers::TRACEPARENT).map(|v| (headers::TRACEPARENT, v));
@@ -120,5 +121,5 @@ fn carried<'a>(batch: &'a Batch, index: usize, output: Output<'a>) -> impl Itera
     let correlation = origin.header(headers::CORRELATION_ID).or(own).map(|v| (headers::CORRELATION_ID, v));
     let causation = own.map(|v| (headers::CAUSATION_ID, v));
     let set = move |name: &str| output.headers().any(|(n, _)| n == name);
-    [trace, correlation, causation].into_iter().flatten().filter(move |(name, _)| !set(name))
+    [causation, correlation, trace].into_iter().flatten().filter(move |(name, _)| !set(name))
 }
