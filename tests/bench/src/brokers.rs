@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use futures::future::BoxFuture;
-use longshore_core::{Call, Crash, Done, Failure, Handler, TopicSettings};
+use longshore_core::{Call, Clock, Crash, Done, Failure, Handler, TopicSettings};
 use longshore_runtime::Reuse;
 use longshore_testkit::guests::Guest;
 
@@ -28,6 +28,32 @@ const PACE: u64 = 5000;
 const WARM_UP: u64 = 20;
 /// Of so many messages one waits for a retry, in the rows with retries.
 const RETRIED: u64 = 100;
+
+/// What Longshore tells of a message besides its payload; the client alone does so too.
+struct Told {
+    /// When it was published; milliseconds since the Unix epoch.
+    timestamp: String,
+    /// Of what was made from a message that has an id.
+    made: Option<Made>,
+}
+
+/// What is told of a message that was made from another.
+struct Made {
+    /// From that one's, so that it is the same if it is made again.
+    id: String,
+    /// That one's id: headers [`headers::CORRELATION_ID`] and [`headers::CAUSATION_ID`].
+    origin: String,
+}
+
+impl Told {
+    fn now() -> Told {
+        Told { timestamp: Clock::system().now().to_string(), made: None }
+    }
+
+    fn from(origin: String) -> Told {
+        Told { made: Some(Made { id: format!("{origin}/0"), origin }), ..Told::now() }
+    }
+}
 
 /// A client alone.
 trait Raw: Send + Sync + Sized + 'static {

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use async_nats::HeaderMap;
+use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::jetstream::{self, Context, Message};
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
+use longshore_core::headers::{CAUSATION_ID, CORRELATION_ID};
 
-use super::Raw;
+use super::{Made, Raw, Told};
 use crate::host::{IN, OUT};
 
 /// Messages on their way at once.
@@ -19,10 +22,25 @@ pub(super) struct Client {
     messages: Option<pull::Stream>,
 }
 
+fn headers(told: &Told) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("longshore-timestamp", told.timestamp.as_str());
+    if let Some(Made { id, origin }) = &told.made {
+        headers.insert(NATS_MESSAGE_ID, id.as_str());
+        headers.insert(CAUSATION_ID, origin.as_str());
+        headers.insert(CORRELATION_ID, origin.as_str());
+    }
+    headers
+}
+
+fn sequence(message: &Message) -> Result<u64> {
+    Ok(message.info().map_err(|error| anyhow::anyhow!("{error}"))?.stream_sequence)
+}
+
 impl Client {
-    async fn send(&self, topic: &'static str, payloads: impl Iterator<Item = bytes::Bytes>) -> Result<()> {
-        let sending = payloads.map(|payload| async move {
-            self.context.publish(topic, payload).await?.await?;
+    async fn send(&self, topic: &'static str, messages: impl Iterator<Item = (bytes::Bytes, Told)>) -> Result<()> {
+        let sending = messages.map(|(payload, told)| async move {
+            self.context.publish_with_headers(topic, headers(&told), payload).await?.await?;
             anyhow::Ok(())
         });
         stream::iter(sending).buffered(WINDOW).try_collect().await
@@ -36,11 +54,11 @@ impl Raw for Client {
 
     async fn publish(&self, count: u64, payload: &[u8]) -> Result<()> {
         let payload = bytes::Bytes::copy_from_slice(payload);
-        self.send(IN, (0..count).map(|_| payload.clone())).await
+        self.send(IN, (0..count).map(|_| (payload.clone(), Told::now()))).await
     }
 
     fn publish_one(self: Arc<Self>, payload: Vec<u8>) -> BoxFuture<'static, Result<()>> {
-        Box::pin(async move { self.send(IN, std::iter::once(payload.into())).await })
+        Box::pin(async move { self.send(IN, std::iter::once((payload.into(), Told::now()))).await })
     }
 
     async fn subscribe(&mut self) -> Result<()> {
@@ -72,7 +90,8 @@ impl Raw for Client {
             }
             step.iter().for_each(|message| seen(&message.payload));
             if forward {
-                self.send(OUT, step.iter().map(|message| message.payload.clone())).await?;
+                let told = |message: &Message| Ok((message.payload.clone(), Told::from(format!("{IN}/{}", sequence(message)?))));
+                self.send(OUT, step.iter().map(told).collect::<Result<Vec<_>>>()?.into_iter()).await?;
             }
             done += step.len() as u64;
             for message in &step {

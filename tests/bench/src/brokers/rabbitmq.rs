@@ -10,7 +10,7 @@ use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, 
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 
-use super::Raw;
+use super::{Raw, Told};
 use crate::host::{IN, OUT};
 
 /// Messages that wait for their confirms, or their acknowledgement, at once.
@@ -30,7 +30,11 @@ impl Client {
 
     async fn send_one(&self, topic: &'static str, payload: &[u8]) -> Result<()> {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let properties = BasicProperties::default().with_delivery_mode(2);
+        let timestamp = Told::now().timestamp.parse::<i64>()?;
+        let mut headers = FieldTable::default();
+        headers.insert("longshore-timestamp".into(), timestamp.into());
+        let seconds = timestamp.unsigned_abs() / 1000;
+        let properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers).with_timestamp(seconds);
         let confirm = self.publishing.basic_publish("".into(), topic.into(), options, payload, properties).await?.await?;
         ensure!(confirm.is_ack(), "the server refuses a message");
         Ok(())

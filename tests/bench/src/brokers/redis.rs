@@ -5,9 +5,9 @@ use std::sync::Arc;
 use anyhow::Result;
 use futures::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Value};
+use redis::{AsyncConnectionConfig, Cmd, Value};
 
-use super::Raw;
+use super::{Made, Raw, Told};
 use crate::host::{IN, OUT};
 
 /// Entries of one pipeline or read.
@@ -22,6 +22,16 @@ pub(super) struct Client {
 
 /// Streams with entries: the id, and fields.
 type Read = Option<Vec<(String, Vec<(String, Vec<Vec<u8>>)>)>>;
+
+/// The command that appends a message.
+fn append(topic: &str, payload: &[u8], told: &Told) -> Cmd {
+    let mut command = redis::cmd("XADD");
+    command.arg(topic).arg("*").arg("payload").arg(payload).arg("timestamp").arg(&told.timestamp);
+    if let Some(Made { id, origin }) = &told.made {
+        command.arg("id").arg(id).arg("h.longshore-causation-id").arg(origin).arg("h.longshore-correlation-id").arg(origin);
+    }
+    command
+}
 
 impl Raw for Client {
     async fn connect(url: &str) -> Result<Self> {
@@ -38,7 +48,7 @@ impl Raw for Client {
         for _ in 0..count / STEP as u64 {
             let mut pipeline = redis::pipe();
             for _ in 0..STEP {
-                pipeline.cmd("XADD").arg(IN).arg("*").arg("payload").arg(payload);
+                pipeline.add_command(append(IN, payload, &Told::now()));
             }
             pipeline.query_async::<Vec<Value>>(&mut connection).await?;
         }
@@ -48,7 +58,7 @@ impl Raw for Client {
     fn publish_one(self: Arc<Self>, payload: Vec<u8>) -> BoxFuture<'static, Result<()>> {
         Box::pin(async move {
             let mut connection = self.other.clone();
-            Ok(redis::cmd("XADD").arg(IN).arg("*").arg("payload").arg(payload).query_async(&mut connection).await?)
+            Ok(append(IN, &payload, &Told::now()).query_async(&mut connection).await?)
         })
     }
 
@@ -77,10 +87,10 @@ impl Raw for Client {
                 continue;
             }
             done += entries.len() as u64;
-            for payload in entries.iter().filter_map(|(_, fields)| fields.last()) {
+            for (id, payload) in entries.iter().filter_map(|(id, fields)| Some((id, fields.get(1)?))) {
                 seen(payload);
                 if forward {
-                    acks.cmd("XADD").arg(OUT).arg("*").arg("payload").arg(payload).ignore();
+                    acks.add_command(append(OUT, payload, &Told::from(id.clone()))).ignore();
                 }
             }
             acks.cmd("XACK").arg(IN).arg(GROUP).arg(entries.iter().map(|(id, _)| id).collect::<Vec<_>>()).ignore();
