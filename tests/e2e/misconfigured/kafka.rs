@@ -169,7 +169,7 @@ fn what_is_missing(kafka: &Kafka) -> Vec<Row<'static>> {
             "",
             &[
                 waiting,
-                "make them with the partitions of their source, or write declare = \"create\"",
+                "kafka-topics.sh --create --topic TOPIC --partitions 1, for each, or write declare = \"create\"",
                 "handlers.billing.publish[0].topic: there is no topic \"payments\" on Kafka",
                 "kafka-topics.sh --create --topic payments, or write declare = \"create\"",
             ],
