@@ -27,7 +27,7 @@ mod transactions;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt, stream};
 use longshore_core::{BoxFuture, Capabilities, Flag, OwnKeys, Roles, TopicSettings};
 
 pub use bench::Bench;
@@ -74,6 +74,11 @@ pub trait Subject: Send + Sync {
     /// Whether it keeps nothing: what is published goes to who listens then, once at most.
     fn forgets(&self) -> bool {
         false
+    }
+
+    /// How many tests may run side by side: more than one where tests wait for the broker more than they work.
+    fn at_once(&self) -> usize {
+        1
     }
 
     /// Ends everything behind `roles` as a crash would, and connects again to what outlives it. `None` where nothing does; a durable broker
@@ -171,20 +176,35 @@ pub fn tests() -> Vec<Test> {
 
 /// Runs the suite.
 pub async fn run(subject: &dyn Subject) -> Matrix {
-    let (declared, roles) = (subject.capabilities(), subject.connect().await);
-    let mut entries = Vec::new();
-    for test in tests() {
-        let missing = std::iter::once(test.flag).chain(test.also).find(|flag| !declared.has(*flag));
-        let habit = test.not_of.filter(|habit| habit.is_of(subject));
-        let verdict = match (missing, (test.has_role)(&roles), habit) {
+    let roles = subject.connect().await;
+    // What crashes the broker does so to all who use it.
+    let (alone, together): (Vec<_>, Vec<_>) = tests().into_iter().enumerate().partition(|(_, test)| test.crashes_the_broker());
+    let run = async |(at, test): (usize, Test)| (at, test.entry(subject, &roles).await);
+    let mut entries: Vec<(usize, Entry)> = stream::iter(together).map(run).buffer_unordered(subject.at_once()).collect().await;
+    for test in alone {
+        entries.push(run(test).await);
+    }
+    entries.sort_by_key(|(at, _)| *at);
+    Matrix { entries: entries.into_iter().map(|(_, entry)| entry).collect() }
+}
+
+impl Test {
+    fn crashes_the_broker(&self) -> bool {
+        self.flag == Flag::Durable || self.also == Some(Flag::Durable)
+    }
+
+    async fn entry(&self, subject: &dyn Subject, roles: &Roles) -> Entry {
+        let declared = subject.capabilities();
+        let missing = std::iter::once(self.flag).chain(self.also).find(|flag| !declared.has(*flag));
+        let habit = self.not_of.filter(|habit| habit.is_of(subject));
+        let verdict = match (missing, (self.has_role)(roles), habit) {
             (None, true, Some(habit)) => verdict(habit.instead(subject), Verdict::Unsupported).await,
-            (None, true, None) => verdict((test.run)(subject), Verdict::Passed).await,
+            (None, true, None) => verdict((self.run)(subject), Verdict::Passed).await,
             (None, false, _) => Verdict::Unsupported,
             (Some(flag), ..) => verdict(refusals::check(subject, flag), Verdict::Unsupported).await,
         };
-        entries.push(Entry { test: test.name, flag: test.flag, verdict });
+        Entry { test: self.name, flag: self.flag, verdict }
     }
-    Matrix { entries }
 }
 
 async fn verdict(test: BoxFuture<'_, ()>, good: Verdict) -> Verdict {

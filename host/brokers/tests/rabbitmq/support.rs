@@ -92,6 +92,11 @@ impl Subject for RabbitMqSubject {
         false
     }
 
+    /// Each new queue is waited for.
+    fn at_once(&self) -> usize {
+        8
+    }
+
     fn restart(&self, roles: Roles) -> BoxFuture<'_, Option<Roles>> {
         drop(roles);
         Box::pin(async move {
