@@ -212,3 +212,26 @@ async fn hosts_of_a_group_without_order_divide_a_topic_and_one_with_order_waits_
     let (next, ()) = futures::join!(next, sits.close());
     drop(next.expect("the seat is free"));
 }
+
+#[tokio::test]
+async fn what_a_dead_host_had_comes_before_all_that_is_new_where_order_is_kept() {
+    let Some(redis) = servers::redis() else { return };
+    let (dies, lives, topic) = (streams(redis.port()).await, streams(redis.port()).await, unique("inherited"));
+    let keyed = || longshore_core::Subscribe { order: longshore_core::Order::Key, ..wish(&topic, json!({ "lease": "1s" })) };
+    let mut held = hand(&dies, keyed()).await;
+    let payloads: Vec<String> = (0..300).map(|n| n.to_string()).collect();
+    let numbers: Vec<&str> = payloads.iter().map(String::as_str).collect();
+    publish(&dies, &topic, &numbers[..250]).await.expect("published");
+    held.fetch(250).await;
+    // It dies: nothing of it is dropped, so nothing is given back.
+    std::mem::forget(held);
+    publish(&lives, &topic, &numbers[250..]).await.expect("published");
+    let mut heir = hand(&lives, keyed()).await;
+    // More than there is room for at once.
+    for _ in 0..3 {
+        heir.fetch(100).await;
+    }
+    assert_eq!(heir.payloads(), payloads);
+    let unanswered: Vec<u32> = [0, 249, 250].into_iter().map(|at| heir.got.facts(at).unanswered).collect();
+    assert_eq!(unanswered, [1, 1, 0], "a host died over what it had");
+}

@@ -55,6 +55,8 @@ pub(super) struct StreamSource {
     alarm: Alarm,
     look_at: Instant,
     claim_at: Instant,
+    /// What others left is still to be taken over, in a lane that sits alone: it stands before all that is new.
+    inherits: bool,
     watch_at: Instant,
     /// A look under way, at most one. It is kept between fetches, so that a dropped fetch loses nothing.
     looking: JoinSet<std::result::Result<Value, RedisError>>,
@@ -67,7 +69,7 @@ pub(super) struct StreamSource {
 
 impl StreamSource {
     pub(super) fn new(server: Arc<Server>, presence: Arc<Presence>, seen: Arc<Seen>, reader: Reader, alarm: Alarm) -> Self {
-        let now = Instant::now();
+        let (now, inherits) = (Instant::now(), presence.keys.exclusive);
         StreamSource {
             server,
             keys: presence.keys.clone(),
@@ -79,6 +81,7 @@ impl StreamSource {
             alarm,
             look_at: now,
             claim_at: now,
+            inherits,
             watch_at: now,
             looking: JoinSet::new(),
             retries_first: true,
@@ -95,6 +98,9 @@ impl StreamSource {
 
     /// Brings something into the chunk, or nothing after a while.
     async fn bring(&mut self, room: Room) -> Result<()> {
+        if self.inherits {
+            return self.look(room).await;
+        }
         if let Some(at) = self.alarm.heard() {
             self.look_at = self.look_at.min(at);
         }
@@ -126,8 +132,13 @@ impl StreamSource {
     async fn look(&mut self, room: Room) -> Result<()> {
         if self.looking.is_empty() {
             let (server, keys, room) = (self.server.clone(), self.keys.clone(), self.sizes.fit(room));
-            let (claim, watch) = (Instant::now() >= self.claim_at, Instant::now() >= self.watch_at);
-            if claim {
+            let (is_old_due, watch) = (Instant::now() >= self.claim_at, Instant::now() >= self.watch_at);
+            let claim = match (self.inherits, is_old_due) {
+                (true, _) => "all",
+                (false, true) => "old",
+                (false, false) => "none",
+            };
+            if is_old_due {
                 self.claim_at = Instant::now() + (self.keys.lease / 3).min(CLAIM);
             }
             if watch {
@@ -137,7 +148,7 @@ impl StreamSource {
                 let mut script = keys.invoke(&scripts::RECOVER);
                 script.key(&keys.later).key(&keys.later_kept);
                 keys.who(&mut script);
-                server.call(&keys.topic, script.arg(room).arg(u8::from(claim)).arg(u8::from(watch))).await
+                server.call(&keys.topic, script.arg(room).arg(claim).arg(u8::from(watch))).await
             });
         }
         let joined = self.looking.join_next().await.expect("it was begun above");
@@ -150,7 +161,9 @@ impl StreamSource {
         let wait = int(next).map_or(longest, |millis| longest.min(Duration::from_millis(millis)));
         // What was moved into the stream is read next, and more of it may wait.
         self.look_at = Instant::now() + wait;
-        self.presence.losses.add(&self.keys, int(trimmed).unwrap_or(0), TRIMMED);
+        let trimmed = int(trimmed).unwrap_or(0);
+        self.inherits &= trimmed > 0 || !list(claimed).is_empty();
+        self.presence.losses.add(&self.keys, trimmed, TRIMMED);
         self.presence.losses.add(&self.keys, int(unread).unwrap_or(0), UNREAD);
         if let Some(last) = text(last).filter(|last| !last.is_empty()) {
             self.seen.note(&self.keys.topic, last, int(added).unwrap_or(0));
@@ -176,9 +189,9 @@ impl StreamSource {
         Ok(())
     }
 
-    /// What was brought so long ago that others may have it now is theirs.
+    /// What was brought so long ago that others may have it now is theirs. Beside who sits alone nobody has anything.
     fn forget_lost(&mut self) {
-        if !self.chunk.is_used_up() && self.brought_at.elapsed() > self.keys.lease / 3 {
+        if !self.keys.exclusive && !self.chunk.is_used_up() && self.brought_at.elapsed() > self.keys.lease / 3 {
             self.chunk.anew();
         }
     }

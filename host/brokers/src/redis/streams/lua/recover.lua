@@ -36,16 +36,31 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT',
 end
 
 local claimed = {}
-if claim == '1' and room > #retries then
-  for _, pending in ipairs(redis.call('XPENDING', stream, group, 'IDLE', lease, '-', '+', room - #retries)) do
-    local id = pending[1]
-    local entry = redis.call('XCLAIM', stream, group, consumer, lease, id)[1]
-    if entry then
-      claimed[#claimed + 1] = { id, pending[4] + 1, entry[2] }
-    else
-      redis.call('XACK', stream, group, id)
-      trimmed = trimmed + 1
+local function take_over(pending, idle)
+  local id = pending[1]
+  local entry = redis.call('XCLAIM', stream, group, consumer, idle, id)[1]
+  if entry then
+    claimed[#claimed + 1] = { id, pending[4] + 1, entry[2] }
+  else
+    redis.call('XACK', stream, group, id)
+    trimmed = trimmed + 1
+  end
+end
+if claim == 'all' then
+  -- Who sits alone has what others left, however short ago: without the seat they can settle nothing.
+  local PAGE, from = 100, '-'
+  repeat
+    local page = redis.call('XPENDING', stream, group, from, '+', PAGE)
+    for _, pending in ipairs(page) do
+      if pending[2] ~= consumer and #claimed < room then
+        take_over(pending, 0)
+      end
+      from = '(' .. pending[1]
     end
+  until #page < PAGE or #claimed >= room
+elseif claim == 'old' and room > #retries then
+  for _, pending in ipairs(redis.call('XPENDING', stream, group, 'IDLE', lease, '-', '+', room - #retries)) do
+    take_over(pending, lease)
   end
 end
 
