@@ -61,6 +61,9 @@ pub enum RunError {
     /// The configuration, or what it names, is wrong.
     #[error("{0}")]
     Mistakes(Mistakes),
+    /// A broker refuses what is configured.
+    #[error("{0}")]
+    Refused(Mistakes),
     /// A broker cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -161,7 +164,11 @@ async fn live(
 /// Opens all brokers at once, however long that takes.
 async fn open(config: &Config, admin: &str) -> Result<Brokers, RunError> {
     let opening = config.brokers.values().map(|b| opened::open_patiently(config, b, Some(admin.to_owned()), Clock::system()));
-    let opened = futures::future::try_join_all(opening).await?;
+    let refused = |error: OpenError| match error.as_mistake(config) {
+        Some(mistake) => RunError::Refused(config.mistakes(vec![mistake])),
+        None => RunError::Open(error),
+    };
+    let opened = futures::future::try_join_all(opening).await.map_err(refused)?;
     Ok(opened.into_iter().map(|o| (o.config.name.clone(), o)).collect())
 }
 

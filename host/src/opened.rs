@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use longshore_core::{BrokerError, Capabilities, Clock, Connect, Fix, Outlet, Roles};
 
-use crate::config::{BrokerConfig, Config};
+use crate::config::{BrokerConfig, Config, KeyPath, Mistake};
 use crate::patient::Patient;
 
 /// One open broker.
@@ -33,6 +33,19 @@ pub struct OpenError {
     pub kind: &'static str,
     /// Why.
     pub error: BrokerError,
+}
+
+impl OpenError {
+    /// The same as a mistake in the file, where a server refuses what is configured, such as a password. `None`: it may be right another
+    /// time, or another process has the broker for itself.
+    pub fn as_mistake(&self, config: &Config) -> Option<Mistake> {
+        let broker = config.brokers.get(&self.name)?;
+        let held = || (broker.registration.holder)(broker.settings.clone(), &config.folder).is_some();
+        if self.error.fix != Fix::GiveUp || held() {
+            return None;
+        }
+        Some(config.mistake(&KeyPath::of(["brokers", &self.name]), self.error.what.clone(), ""))
+    }
 }
 
 impl Opened {

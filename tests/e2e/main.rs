@@ -16,6 +16,7 @@ mod poison;
 mod queues;
 mod rabbit;
 mod redrive;
+mod refused;
 mod rights;
 mod running;
 mod shutdown;

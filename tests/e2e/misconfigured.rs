@@ -68,6 +68,6 @@ fn check(rows: &[Row<'_>]) {
 }
 
 /// Text without white space and frames: a picture breaks its lines anywhere.
-fn squeeze(text: &str) -> String {
+pub(crate) fn squeeze(text: &str) -> String {
     text.lines().map(|line| line.trim_start_matches([' ', '|', 'x'])).flat_map(str::chars).filter(|c| !c.is_whitespace()).collect()
 }

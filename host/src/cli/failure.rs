@@ -71,6 +71,7 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Mistakes(mistakes) => Failure::usage(mistakes.render(super::look())),
+            RunError::Refused(mistakes) => Failure::usage(mistakes.pictures(super::look())),
             RunError::Open(error) => error.into(),
             RunError::Listen(_) | RunError::Unknown { .. } => Failure::usage(error.to_string()),
             RunError::Failed(_) | RunError::System(_) => Failure::failed(error.to_string()),

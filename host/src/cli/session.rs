@@ -59,7 +59,7 @@ impl Session {
         let (mut own, mut failed) = (Brokers::new(), Vec::new());
         match need {
             Need::One(name) => {
-                let opened = open_one(&config, named(&config, name)?).await?;
+                let opened = open_one(&config, named(&config, name)?).await.map_err(|error| refused(&config, error))?;
                 own.insert(opened.config.name.clone(), opened);
             }
             Need::All => {
@@ -99,6 +99,14 @@ fn named<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a BrokerConfig,
         let names: Vec<&str> = config.brokers.keys().map(String::as_str).collect();
         Failure::not_found(format!("there is no broker {name:?} in the configuration; it has {}", names.join(", ")))
     })
+}
+
+/// A broker that does not open: what a server refuses is told where it is configured.
+fn refused(config: &Config, error: OpenError) -> Failure {
+    match error.as_mistake(config) {
+        Some(mistake) => Failure::usage(config.mistakes(vec![mistake]).pictures(super::look())),
+        None => error.into(),
+    }
 }
 
 /// Opens one broker, once.
