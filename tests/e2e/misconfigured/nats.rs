@@ -235,3 +235,25 @@ fn a_nats_without_jetstream_and_foreign_certificates_are_told() {
         ),
     ]);
 }
+
+#[test]
+fn every_misconfiguration_of_core_nats_is_told() {
+    let options = NatsOptions::default().user("all", "secret", "");
+    let options = options.user("deaf", "secret", "subscribe: [\"_INBOX.>\", \"payments\"]");
+    let Some(nats) = Nats::start(&options.user("mute", "secret", "publish: [\"$SYS.REQ.USER.INFO\", \"orders\"]")) else { return };
+    let at = |port: u16, user: &str, password: &str| {
+        format!("type = \"nats\"\nurl = \"nats://127.0.0.1:{port}\"\nuser = \"{user}\"\npassword = \"{password}\"")
+    };
+    let (port, nobody) = (nats.port(), servers::free_port());
+    let no_hearing = "handlers.billing.subscribe[0]: the user of NATS has no right to subscribe to orders";
+    let no_speaking = "handlers.billing.publish[0]: the user of NATS has no right to publish to payments";
+    let refused = format!("brokers.default: NATS at nats://127.0.0.1:{port} does not let us in: ");
+    let unreachable = format!("brokers.default: NATS at nats://127.0.0.1:{nobody} cannot be reached: ");
+    check(&[
+        broker("everything is right", 0, at(port, "all", "secret"), &["broker default (nats): healthy", "no mistakes found"]),
+        broker("a wrong password", 2, at(port, "all", "wrong"), &[&refused]),
+        broker("a port on which nobody listens", 3, at(nobody, "all", "secret"), &[&unreachable]),
+        broker("a user who may not hear", 2, at(port, "deaf", "secret"), &[no_hearing, GRANT]),
+        broker("a user who may not publish", 2, at(port, "mute", "secret"), &[no_speaking, GRANT]),
+    ]);
+}

@@ -205,3 +205,37 @@ fn a_node_of_a_cluster_and_a_replica_are_told() {
     ];
     check(&rows);
 }
+
+#[test]
+fn every_misconfiguration_of_channels_is_told() {
+    let least = "resetkeys +@connection +publish +subscribe +psubscribe +ping";
+    let options = RedisOptions::default().password("secret");
+    let options = options.user("deaf", "secret", &format!("resetchannels &payments {least} +@scripting"));
+    let options = options.user("mute", "secret", &format!("resetchannels &orders {least} +@scripting"));
+    let Some(redis) = Redis::start(&options.user("least", "secret", &format!("resetchannels &orders &payments {least}"))) else { return };
+    let at = |more: &str| format!("type = \"redis-pubsub\"\nhost = \"127.0.0.1\"\nport = {}\n{more}", redis.port());
+    let user = |name: &str| at(&format!("username = \"{name}\"\npassword = \"secret\""));
+    let healthy = "broker default (redis-pubsub): healthy";
+    check(&[
+        broker("everything is right", 0, at("password = \"secret\""), &[healthy, "no mistakes found"]),
+        broker("a wrong password", 2, at("password = \"wrong\""), &["check username and password"]),
+        broker(
+            "a user who may not listen",
+            2,
+            user("deaf"),
+            &["handlers.billing.subscribe[0]: listening to \"orders\": ", "give the user the rights"],
+        ),
+        broker(
+            "a user who may not publish",
+            2,
+            user("mute"),
+            &["handlers.billing.publish[0]: the user has no right on Redis to PUBLISH on \"payments\"", GRANT],
+        ),
+        broker(
+            "a user with the least rights",
+            0,
+            user("least"),
+            &[healthy, "Redis does not tell whether the user may publish to \"payments\""],
+        ),
+    ]);
+}

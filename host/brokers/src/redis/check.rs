@@ -33,21 +33,22 @@ impl Commands {
         }
     }
 
-    /// What the user may not run of them.
+    /// What the user may not run of them, where scripts are needed anyhow.
+    #[cfg(any(feature = "redis-list", feature = "redis-streams"))]
     pub(super) async fn denied(&self, server: &Server) -> Result<Option<Finding>> {
+        let no_scripts = "the user may run no scripts on Redis, which all of Longshore's work is done by";
+        Ok(self.ask(server).await?.unwrap_or_else(|| Some(Finding::mistake("", no_scripts, GRANT))))
+    }
+
+    /// What the user may not run of them; `None`: nobody tells, as the user may run no scripts.
+    pub(super) async fn ask(&self, server: &Server) -> Result<Option<Option<Finding>>> {
         let mut script = MAY.prepare_invoke();
         for (words, _) in &self.0 {
             script.arg(words.len()).arg(words);
         }
         let places: Vec<usize> = match server.call("", &script).await {
             Ok(places) => places,
-            Err(error) if error.code() == Some("NOPERM") => {
-                return Ok(Some(Finding::mistake(
-                    "",
-                    "the user may run no scripts on Redis, which all of Longshore's work is done by",
-                    GRANT,
-                )));
-            }
+            Err(error) if error.code() == Some("NOPERM") => return Ok(None),
             Err(error) => return Err(server.error(&error)),
         };
         let mut by_key: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -58,14 +59,14 @@ impl Commands {
             }
         }
         if by_key.is_empty() {
-            return Ok(None);
+            return Ok(Some(None));
         }
         let list = by_key.into_iter().map(|(key, names)| match key {
             "" => names.join(", "),
             key => format!("{} on {key:?}", names.join(", ")),
         });
         let problem = format!("the user has no right on Redis to {}", list.collect::<Vec<_>>().join("; "));
-        Ok(Some(Finding::mistake("", problem, GRANT)))
+        Ok(Some(Some(Finding::mistake("", problem, GRANT))))
     }
 }
 

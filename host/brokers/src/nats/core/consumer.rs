@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_nats::Subscriber;
 use futures::{StreamExt, stream};
-use longshore_core::{BoxFuture, BrokerError, Connection, Consumer, Lane, Lanes, Pattern, Ranges, Subscribe};
+use longshore_core::{BoxFuture, BrokerError, Connection, Consumer, Finding, Intent, Lane, Lanes, Pattern, Ranges, Subscribe};
 
 use super::acks::CoreAcks;
 use super::listening::listening;
@@ -23,6 +23,13 @@ impl Consumer for Broker {
             let lane = self.listen(&subscribe, own).await?;
             // The lane is there for as long as somebody has it: the client makes its subscriptions again after a loss.
             Ok(Box::pin(stream::once(std::future::ready(Ok(lane))).chain(stream::pending())) as Lanes)
+        })
+    }
+
+    fn check<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(async move {
+            self.link.check()?;
+            Ok(self.check_subscription(intent).await)
         })
     }
 }

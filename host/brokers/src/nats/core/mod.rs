@@ -5,6 +5,7 @@
 //! nothing, and there are no retries and no dead letters. Not here: copying messages into the log (`persist`), which is the host's.
 
 mod acks;
+mod check;
 mod config;
 mod consumer;
 mod listening;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_nats::{HeaderMap, PublishErrorKind};
 use longshore_core::row::Row;
-use longshore_core::{Batch, BoxFuture, BrokerError, Connection, Outbox, PublishError, Publisher};
+use longshore_core::{Batch, BoxFuture, BrokerError, Connection, Finding, Outbox, PublishError, Publisher};
 
 use super::Broker;
 use crate::nats::headers::{MESSAGE_ID, encode, is_plain};
@@ -46,6 +46,13 @@ impl Publisher for Broker {
 
     fn is_reply_address(&self, topic: &str) -> bool {
         is_inbox(topic)
+    }
+
+    fn check<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(async move {
+            self.link.check()?;
+            Ok(self.check_publishing(topic).await)
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
-use longshore_core::{BoxFuture, BrokerError, Consumer, Lane, Lanes, Pattern, Ranges, Subscribe};
+use longshore_core::{BoxFuture, BrokerError, Consumer, Finding, Intent, Lane, Lanes, Pattern, Ranges, Subscribe};
 
 use super::acks::PubSubAcks;
 use super::ear::Ear;
@@ -25,6 +25,10 @@ impl Consumer for Broker {
             let lane = self.listen(&subscribe, own).await?;
             Ok(Box::pin(stream::once(std::future::ready(Ok(lane))).chain(stream::pending())) as Lanes)
         })
+    }
+
+    fn check<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(self.check_subscription(intent))
     }
 }
 

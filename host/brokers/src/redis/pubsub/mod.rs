@@ -5,6 +5,7 @@
 //! has room. Nothing is kept, so nothing comes again. Not here: copying messages into the log (`persist`), which is the host's.
 
 mod acks;
+mod check;
 mod config;
 mod consumer;
 mod ear;

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use longshore_core::row::Row;
-use longshore_core::{BoxFuture, BrokerError, Outbox, PublishError, Publisher};
+use longshore_core::{BoxFuture, BrokerError, Finding, Outbox, PublishError, Publisher};
 
 use super::{Broker, element};
 use crate::redis::errors::refusal;
@@ -23,6 +23,10 @@ impl Publisher for Broker {
             }
             Ok(answers)
         })
+    }
+
+    fn check<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Finding>, BrokerError>> {
+        Box::pin(self.check_publishing(topic))
     }
 }
 
