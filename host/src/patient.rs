@@ -36,6 +36,7 @@ impl Patient {
     }
 
     async fn try_once(&self, outbox: &Outbox) -> Answers {
+        self.inner.prepare(outbox).await;
         match timeout(self.timeout, self.inner.publish(outbox)).await {
             Ok(answer) => answer,
             Err(_) => Ok(vec![Err(PublishError::Timeout); outbox.len()]),
@@ -103,10 +104,17 @@ mod tests {
 
     use super::*;
 
+    /// Longer than the timeout.
+    const PREPARATION: Duration = Duration::from_secs(11);
+
     /// Answers from a list, and counts what it was asked.
     struct Scripted(Mutex<Vec<Answers>>, Mutex<Vec<usize>>);
 
     impl Publisher for Scripted {
+        fn prepare<'a>(&'a self, _: &'a Outbox) -> BoxFuture<'a, ()> {
+            Box::pin(sleep(PREPARATION))
+        }
+
         fn publish<'a>(&'a self, outbox: &'a Outbox) -> BoxFuture<'a, Answers> {
             self.1.lock().unwrap().push(outbox.len());
             Box::pin(std::future::ready(self.0.lock().unwrap().remove(0)))
@@ -147,7 +155,15 @@ mod tests {
         let began = Instant::now();
         let answers = patient.publish(&outbox(3)).await.unwrap();
         assert_eq!(answers, [Ok("1".to_owned()), Ok("2".to_owned()), refused()]);
-        assert_eq!((began.elapsed().as_secs(), inner.1.lock().unwrap().clone()), (3, vec![3, 1, 1]));
+        let waited = began.elapsed() - 3 * PREPARATION;
+        assert_eq!((waited.as_secs(), inner.1.lock().unwrap().clone()), (3, vec![3, 1, 1]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_broker_has_to_make_first_does_not_count_against_the_timeout() {
+        let (inner, _) = patient(vec![Ok(vec![Ok("1".to_owned())])]);
+        let lane = Patient::bounded(inner, Duration::from_secs(1));
+        assert_eq!(lane.publish(&outbox(1)).await, Ok(vec![Ok("1".to_owned())]));
     }
 
     #[tokio::test(start_paused = true)]

@@ -38,6 +38,7 @@ async fn read(
         order: Order::None,
         fetch: Fetch { max_messages: ROOM.messages, max_wait: Duration::from_millis(200) },
         max_in_flight: ROOM.messages,
+        delays: Vec::new(),
         own: OwnKeys::default(),
     };
     let mut lanes = roles.consumer.as_ref().unwrap().subscribe(subscribe).await?;

@@ -115,6 +115,7 @@ impl Bench {
             order: Order::None,
             fetch: Fetch { max_messages: WINDOW, max_wait: Duration::from_secs(1) },
             max_in_flight: WINDOW,
+            delays: Vec::new(),
             own: OwnKeys::default(),
         };
         let began = Instant::now();

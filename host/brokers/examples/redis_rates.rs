@@ -101,6 +101,7 @@ impl Bench {
             order: Order::None,
             fetch: Fetch { max_messages: STEP, max_wait: Duration::from_secs(1) },
             max_in_flight: 10 * STEP,
+            delays: Vec::new(),
             own: OwnKeys::default(),
         };
         let mut lanes = self.roles.consumer.as_ref().expect("it consumes").subscribe(subscribe).await.expect("joined");

@@ -69,6 +69,9 @@ pub struct Subscribe {
     pub fetch: Fetch,
     /// Most messages that will be held, over all lanes.
     pub max_in_flight: usize,
+    /// Waits before a failed message comes again, each from its shortest to its longest, for a broker that has to get ready for them. Others
+    /// may be asked for all the same.
+    pub delays: Vec<(Duration, Duration)>,
     /// Keys that only this kind of broker knows: an [`Adapter::Subscription`](crate::Adapter::Subscription).
     pub own: OwnKeys,
 }
@@ -90,6 +93,14 @@ pub trait Consumer: Send + Sync {
 
 /// The publishing side.
 pub trait Publisher: Send + Sync {
+    /// Makes what these messages need at the broker and what may take longer than a confirm, such as a topic that is not there yet. Who waits
+    /// for a confirm no longer than some time calls it first, and does not count this. It answers in a bounded time of its own; what fails
+    /// of it, `publish` tells.
+    fn prepare<'a>(&'a self, outbox: &'a Outbox) -> BoxFuture<'a, ()> {
+        let _ = outbox;
+        Box::pin(std::future::ready(()))
+    }
+
     /// Publishes all, waits for every confirm, and answers for each: the id that its readers will see, or why not.
     fn publish<'a>(&'a self, outbox: &'a Outbox) -> BoxFuture<'a, Result<Vec<Result<String, PublishError>>, BrokerError>>;
 

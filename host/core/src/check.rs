@@ -11,8 +11,6 @@ pub struct Intent {
     pub subscribe: Subscribe,
     /// How long the handler may take for a call.
     pub deadline: Duration,
-    /// Waits before a failed message comes again, each from its shortest to its longest.
-    pub delays: Vec<(Duration, Duration)>,
 }
 
 /// Something that a person should know.

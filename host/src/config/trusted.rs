@@ -10,7 +10,7 @@ use longshore_core::{
     Batching, Breaker, DeadLetterPolicy, Delivery, Fetch, Limits, Order, OwnKeys, Pattern, Registration, RetryPolicy, Start, Subscribe,
     TopicSettings,
 };
-use longshore_engine::Reconnect;
+use longshore_engine::{Reconnect, retry_delay};
 use serde_json::Value as Json;
 
 use super::elements::Restart;
@@ -21,6 +21,9 @@ use super::node::{Node, Value};
 use super::path::{KeyPath, Step};
 use super::secret::Secret;
 use super::source::Place;
+
+/// Tries of a message whose waits are told to its broker; later ones are as long as the longest.
+const TRIES: u32 = 64;
 
 /// A checked configuration.
 #[derive(Debug)]
@@ -249,13 +252,16 @@ impl SubscriptionConfig {
             order: self.order,
             fetch: self.fetch,
             max_in_flight: self.max_in_flight,
+            delays: delays(&self.retry),
             own: self.own.clone(),
         }
     }
 
     /// What is asked of the broker that its messages are copied from.
     pub fn subscribe_to_copy(&self, copied: &Copied) -> Subscribe {
-        Subscribe { group: copied.group.clone(), start: Start::Latest, order: Order::None, own: copied.own.clone(), ..self.subscribe() }
+        let (group, own) = (copied.group.clone(), copied.own.clone());
+        // What was not copied is the broker's no more: there is nothing to wait for.
+        Subscribe { group, start: Start::Latest, order: Order::None, delays: Vec::new(), own, ..self.subscribe() }
     }
 
     /// The broker that its entry names.
@@ -388,6 +394,11 @@ impl Origins {
         }
         (node, true)
     }
+}
+
+/// The waits of a policy, from each one's shortest to its longest.
+fn delays(policy: &RetryPolicy) -> Vec<(Duration, Duration)> {
+    (1..policy.max_attempts.min(TRIES)).map(|n| (retry_delay(policy, n, 0.0), retry_delay(policy, n, 1.0))).collect()
 }
 
 impl fmt::Debug for Origins {

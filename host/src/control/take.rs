@@ -78,6 +78,7 @@ fn subscribe(take: &Take, limit: usize, wait: Duration) -> Result<Subscribe, Con
         order: Order::None,
         fetch: Fetch { max_messages: limit, max_wait: wait.max(LEAST_WAIT) },
         max_in_flight: limit,
+        delays: Vec::new(),
         own: OwnKeys::default(),
     })
 }

@@ -231,6 +231,7 @@ impl<'a> Consume<'a> {
                 order: self.order,
                 fetch: Fetch { max_messages: IN_FLIGHT, max_wait: Duration::from_secs(1) },
                 max_in_flight: IN_FLIGHT,
+                delays: Vec::new(),
                 own: OwnKeys::default(),
             },
             delivery: Delivery::AtLeastOnce,

@@ -145,8 +145,8 @@ fn what_does_not_fit(rabbit: &RabbitMq) -> Vec<Row<'static>> {
 
 fn what_is_missing(rabbit: &RabbitMq) -> Vec<Row<'static>> {
     let (passive, none) = (at(rabbit, "declare = \"passive\""), at(rabbit, "declare = \"none\""));
-    let waiting = "handlers.billing.subscribe[0].retry: retries wait in queues that are not there on RabbitMQ: orders.retry.1s, \
-                   orders.retry.200ms, orders.retry.2s, orders.retry.500ms";
+    let waiting = "handlers.billing.subscribe[0].retry: retries wait in queues that are not there on RabbitMQ: orders.retry.200ms, \
+                   orders.retry.500ms, orders.retry.1s, orders.retry.2s";
     let must =
         "handlers.billing.subscribe[0].start: the queue \"orders.billing\" is not there on RabbitMQ, and start = \"none\" makes none";
     vec![

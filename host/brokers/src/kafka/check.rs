@@ -122,7 +122,8 @@ impl<'a> Looking<'a> {
         if intent.subscribe.own.read::<Subscription>()?.retry_mode == RetryMode::Block {
             return Ok(());
         }
-        let tiers: BTreeSet<Tier> = intent.delays.iter().flat_map(|(shortest, longest)| Tier::between(*shortest, *longest)).collect();
+        let tiers: BTreeSet<Tier> =
+            intent.subscribe.delays.iter().flat_map(|(shortest, longest)| Tier::between(*shortest, *longest)).collect();
         let topics: Vec<String> = tiers.into_iter().map(|tier| tier.topic(topic, group)).collect();
         let missing = self.missing(&topics, &[READ, WRITE]).await?;
         if missing.is_empty() {

@@ -166,6 +166,7 @@ mod tests {
             order: Order::Key,
             fetch: Fetch { max_messages: 9, max_wait: JOINING },
             max_in_flight: 9,
+            delays: Vec::new(),
             own: OwnKeys::default(),
         };
         let handle = blocking(move || Membership::start(broker, "g".into(), wish, JOINING)).await.expect("a member");

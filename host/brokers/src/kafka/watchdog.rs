@@ -148,6 +148,7 @@ mod tests {
             order: Order::Key,
             fetch: Fetch { max_messages: 9, max_wait: SESSION },
             max_in_flight: 9,
+            delays: Vec::new(),
             own: OwnKeys::default(),
         };
         Consuming(Arc::clone(broker)).subscribe(wish).await.expect("subscribed")

@@ -2,6 +2,7 @@
 //! the server refuses for a missing right first, and else for what is wrong with it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions, ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -91,7 +92,7 @@ impl<'a> Looking<'a> {
         {
             self.bind(queue, &binding.exchange.name).await?;
         }
-        self.waits(queue, intent).await
+        self.waits(queue, &intent.subscribe.delays).await
     }
 
     /// Whether a queue is there, as it is to be. `must`: it is not made.
@@ -136,15 +137,13 @@ impl<'a> Looking<'a> {
     }
 
     /// The queues in which retries wait.
-    async fn waits(&mut self, queue: &Queue, intent: &Intent) -> Result<()> {
-        if queue.exclusive || intent.delays.is_empty() {
+    async fn waits(&mut self, queue: &Queue, delays: &[(Duration, Duration)]) -> Result<()> {
+        if queue.exclusive || delays.is_empty() {
             return Ok(());
         }
         self.write("", &queue.name).await?;
-        let tiers = intent.delays.iter().flat_map(|(shortest, longest)| Tier::between(*shortest, *longest));
-        let names: BTreeSet<String> = tiers.map(|tier| tier.queue(&queue.name)).collect();
         let mut missing = Vec::new();
-        for name in names {
+        for name in Tier::of_all(delays).into_iter().map(|tier| tier.queue(&queue.name)) {
             match self.declare {
                 Declare::Create => drop(self.configure(&name).await?),
                 Declare::Passive | Declare::None if look(self.open, &name).await?.is_none() => missing.push(name),

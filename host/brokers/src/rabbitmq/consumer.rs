@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use futures::future::try_join_all;
 use futures::{Stream, StreamExt, stream};
 use lapin::Channel;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
@@ -14,10 +15,10 @@ use super::config::Subscription;
 use super::held::Held;
 use super::lane::{self, Epoch, Incoming};
 use super::link::Open;
-use super::names;
+use super::names::{self, Tier};
 use super::server::{Home, Server, random};
 use super::settling::Settling;
-use super::topology::{Binding, Queue, binding, look, short};
+use super::topology::{Binding, Queue, Waits, binding, look, short};
 use super::trouble;
 use super::waiting::waiting;
 use crate::declare::Declare;
@@ -78,6 +79,9 @@ impl Consuming {
         // It may have been deleted since it was declared.
         open.is_gone(&queue.name);
         queue.declare(&open, self.0.declare).await?;
+        // All at once, as a queue that was just made is to be waited for: no retry waits for it later, nor one tier after another.
+        let (waits, tiers) = (Waits::before(&queue), Tier::of_all(&subscribe.delays).into_iter());
+        try_join_all(tiers.map(|tier| waits.declare(&open, self.0.declare, tier))).await?;
         // Before others' messages are routed into it.
         open.until_kept([queue.name.as_str()]).await;
         if let Some(binding) = &binding {

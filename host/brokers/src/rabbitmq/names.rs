@@ -1,10 +1,12 @@
 //! Names of queues, and the tiers in which retries and delayed messages wait. Pure.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Longest name of a topic or group, bytes: what is put behind it has to fit into the 255 that AMQP allows.
 pub(super) const LONGEST: usize = 100;
-/// Times to live of the queues in which messages wait, milliseconds. A delay is rounded up to one of them; each is made when it is needed.
+/// Times to live of the queues in which messages wait, milliseconds. A delay is rounded up to one of them; those that a retry policy
+/// can need are made with its subscription, others when they are needed.
 const TIERS: [(u64, &str); 26] = [
     (10, "10ms"),
     (20, "20ms"),
@@ -37,7 +39,7 @@ const TIERS: [(u64, &str); 26] = [
 pub(super) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
 /// A time that messages wait in a queue of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Tier(usize);
 
 impl Tier {
@@ -47,10 +49,13 @@ impl Tier {
         (wanted > 0).then(|| Tier(TIERS.iter().position(|(millis, _)| *millis >= wanted).unwrap_or(TIERS.len() - 1)))
     }
 
-    /// The tiers of all delays from `shortest` to `longest`.
-    pub(super) fn between(shortest: Duration, longest: Duration) -> impl Iterator<Item = Tier> {
-        let last = Tier::of(longest).map_or(0, |tier| tier.0 + 1);
-        (Tier::of(shortest).map_or(0, |tier| tier.0)..last).map(Tier)
+    /// The tiers of all delays that are each between a shortest and a longest.
+    pub(super) fn of_all(delays: &[(Duration, Duration)]) -> BTreeSet<Tier> {
+        let between = |(shortest, longest): &(Duration, Duration)| {
+            let last = Tier::of(*longest).map_or(0, |tier| tier.0 + 1);
+            Tier::of(*shortest).map_or(0, |tier| tier.0)..last
+        };
+        delays.iter().flat_map(between).map(Tier).collect()
     }
 
     pub(super) fn all() -> impl Iterator<Item = Tier> {
@@ -113,7 +118,8 @@ mod tests {
             assert!(tier.millis() * 1000 >= micros, "{micros} us became {} ms", tier.millis());
         }
         let between = |from: u64, to: u64| {
-            Tier::between(Duration::from_millis(from), Duration::from_millis(to)).map(Tier::millis).collect::<Vec<_>>()
+            let delay = (Duration::from_millis(from), Duration::from_millis(to));
+            Tier::of_all(&[delay, delay]).into_iter().map(Tier::millis).collect::<Vec<_>>()
         };
         assert_eq!((between(0, 0), between(200, 220), between(60, 90)), (vec![], vec![200, 500], vec![100]));
         assert_eq!(Tier::of(Duration::from_secs(3)).map(|tier| tier.queue("q")), Some("q.retry.5s".into()));

@@ -33,6 +33,24 @@ pub(super) enum Route {
 pub(super) struct Publishing(pub(super) Arc<Server>);
 
 impl Publisher for Publishing {
+    fn prepare<'a>(&'a self, outbox: &'a Outbox) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let Ok(open) = self.0.publishing.get().await else { return };
+            let (mut routes, mut last) = (Routes::new(&self.0, &open), None);
+            for at in 0..outbox.len() {
+                let way = (outbox.row(at).topic(), outbox.delay(at));
+                if last == Some(way) || is_reply_address(way.0) {
+                    continue;
+                }
+                if open.is_blocked() || routes.way(way.0, way.1).await.is_err() {
+                    return;
+                }
+                last = Some(way);
+            }
+            open.until_kept(&routes.queues).await;
+        })
+    }
+
     fn publish<'a>(&'a self, outbox: &'a Outbox) -> BoxFuture<'a, Result<Vec<Result<String, PublishError>>, BrokerError>> {
         Box::pin(async move {
             let mut answers = self.try_publish(outbox, &(0..outbox.len()).collect::<Vec<_>>()).await?;
@@ -168,12 +186,12 @@ impl<'a> Routes<'a> {
     pub(super) async fn letter<'o>(&mut self, outbox: &'o Outbox, at: usize) -> Result<Letter<'o>, Refusal> {
         let (row, delay) = (outbox.row(at), outbox.delay(at));
         let payload = row.payload().ok_or_else(|| unsupported("RabbitMQ has no tombstones: publish a payload, which may be empty"))?;
-        let route = self.route(row.topic()).await?;
-        let (exchange, key) = match &route {
-            _ if delay > 0 => (String::new(), self.delayed(&route, row.topic(), delay).await?),
-            Route::Queue(queue) => (String::new(), queue.name.clone()),
-            Route::Exchange(exchange, key) => (exchange.name.clone(), key.clone()),
-            Route::Reply(address) => (String::new(), address.clone()),
+        let (route, waits) = self.way(row.topic(), delay).await?;
+        let (exchange, key) = match (waits, &route) {
+            (Some(waits), _) => (String::new(), waits),
+            (None, Route::Queue(queue)) => (String::new(), queue.name.clone()),
+            (None, Route::Exchange(exchange, key)) => (exchange.name.clone(), key.clone()),
+            (None, Route::Reply(address)) => (String::new(), address.clone()),
         };
         let id = if row.id().is_empty() { self.server.next_id() } else { row.id().to_owned() };
         let routed_by = match &route {
@@ -187,6 +205,13 @@ impl<'a> Routes<'a> {
         // An address for an answer counts as not routed, whoever listens there.
         let mandatory = !matches!(route, Route::Reply(_));
         Ok(Letter { exchange: short(exchange)?, key: short(key)?, id, properties, payload, mandatory })
+    }
+
+    /// How a message goes, and the queue in which it waits before it does. Both are there then.
+    async fn way(&mut self, topic: &str, delay: u64) -> Result<(Route, Option<String>), Refusal> {
+        let route = self.route(topic).await?;
+        let waits = if delay > 0 { Some(self.delayed(&route, topic, delay).await?) } else { None };
+        Ok((route, waits))
     }
 
     async fn route(&mut self, topic: &str) -> Result<Route, Refusal> {

@@ -7,6 +7,7 @@ use longshore_core::{Fix, Message, Order, Outbox, PublishError, Subscribe};
 use longshore_testkit::conformance::Hand;
 use longshore_testkit::servers::{self, unique};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::support::{connect, connect_to, create, hand, subscribe, topic, until, wish};
 use crate::work::publish;
@@ -121,4 +122,47 @@ async fn passive_and_none_make_nothing() {
     // A retry needs a queue to wait in, which nobody made: it is told, and nothing is lost.
     let told = reader.again(0, Duration::from_secs(1), 2, 1).try_settle().await.expect_err("there is none");
     assert!(told.to_string().contains(&format!("{name}.retry.1s")), "{told}");
+}
+
+#[tokio::test]
+async fn a_retry_waits_for_no_queue_that_its_policy_could_tell_before() {
+    let Some(server) = servers::rabbitmq() else { return };
+    let (roles, name) = (connect_to(server).await, unique("t"));
+    let millis = Duration::from_millis;
+    let delays = vec![(millis(200), millis(220)), (millis(1_000), millis(1_100)), (millis(60_000), millis(66_000))];
+    // The queue is new, so that this waits until a crash could not take it; and nothing after it does.
+    let mut reader = hand(&roles, Subscribe { delays, ..wish(&name, Some("g"), json!({})) }).await;
+    publish(&roles, &name, &["a", "b", "c", "d"]).await.expect("published");
+    reader.fetch(4).await;
+    let began = Instant::now();
+    for (at, delay) in [(0, 200), (1, 1_000), (2, 1_100), (3, 66_000)] {
+        reader.again(at, millis(delay), 2, 1).settle().await;
+    }
+    assert!(began.elapsed() < millis(2_000), "a new queue is waited for 3.1 s each: {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn once_a_publish_is_prepared_it_waits_for_no_new_queue() {
+    let Some(server) = servers::rabbitmq() else { return };
+    let (roles, name) = (connect_to(server).await, unique("t"));
+    let publisher = roles.publisher.as_ref().expect("it publishes");
+    let mut outbox = Outbox::default();
+    for delay in [0, 5_000] {
+        let headers: [(&str, &[u8]); 0] = [];
+        let message = Message {
+            id: "",
+            topic: &name,
+            key: None,
+            payload: Some(b"a".as_slice()),
+            headers: headers.into_iter(),
+            timestamp: 0,
+            attempt: 1,
+        };
+        outbox.push(&message, delay, 0);
+    }
+    publisher.prepare(&outbox).await;
+    let began = Instant::now();
+    let answers = publisher.publish(&outbox).await.expect("there");
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert!(began.elapsed() < Duration::from_secs(2), "a new queue is waited for 3.1 s: {:?}", began.elapsed());
 }

@@ -37,6 +37,7 @@ pub(crate) fn wish(topic: &str, own: Value) -> Subscribe {
         order: Order::None,
         fetch: Fetch { max_messages: 100, max_wait: Duration::from_millis(200) },
         max_in_flight: 100,
+        delays: Vec::new(),
         own: OwnKeys::new(own),
     }
 }

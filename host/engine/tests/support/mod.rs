@@ -45,6 +45,7 @@ pub(crate) fn policy(broker: &Broker, far: Option<&Broker>, order: Order) -> Pol
             order,
             fetch: Fetch { max_messages: 100, max_wait: Duration::from_secs(1) },
             max_in_flight: 100,
+            delays: Vec::new(),
             own: OwnKeys::default(),
         },
         delivery: Delivery::AtLeastOnce,

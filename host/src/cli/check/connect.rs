@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::join_all;
-use longshore_core::{BrokerError, Finding, Fix, Intent, RetryPolicy};
-use longshore_engine::retry_delay;
+use longshore_core::{BrokerError, Finding, Fix, Intent};
 
 use crate::cli::failure::Failure;
 use crate::cli::output::line;
@@ -17,8 +16,6 @@ use crate::opened::{Opened, close};
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long a broker may take to close.
 const CLOSE: Duration = Duration::from_secs(5);
-/// Tries of a message whose waits are looked at; later ones are as long as the longest.
-const TRIES: u32 = 64;
 
 /// What was found, told like mistakes in the file.
 #[derive(Default)]
@@ -114,11 +111,11 @@ impl Asking<'_> {
         let intent = |s: &SubscriptionConfig| {
             let handler = self.config.handlers.get(&s.handler).map(|handler| handler.limits);
             let deadline = handler.or_else(|| Some(self.config.jobs.get(&s.handler)?.limits)).unwrap_or_default().deadline;
-            let (subscribe, delays) = match &s.copied {
-                Some(copied) if copied.broker == self.broker.name => (s.subscribe_to_copy(copied), Vec::new()),
-                _ => (s.subscribe(), delays(&s.retry)),
+            let subscribe = match &s.copied {
+                Some(copied) if copied.broker == self.broker.name => s.subscribe_to_copy(copied),
+                _ => s.subscribe(),
             };
-            Intent { subscribe, deadline, delays }
+            Intent { subscribe, deadline }
         };
         let of = |s: &&SubscriptionConfig| s.broker == self.broker.name || s.named_broker() == self.broker.name;
         self.config.subscriptions().filter(of).map(|s| (s.path.clone(), intent(s))).collect()
@@ -167,9 +164,4 @@ async fn within(answer: impl Future<Output = Result<Vec<Finding>, BrokerError>>)
         Ok(answer) => answer,
         Err(_) => Err(BrokerError::retry(format!("no answer within {ANSWER:?}"))),
     }
-}
-
-/// The waits of a policy, from each one's shortest to its longest.
-fn delays(policy: &RetryPolicy) -> Vec<(Duration, Duration)> {
-    (1..policy.max_attempts.min(TRIES)).map(|n| (retry_delay(policy, n, 0.0), retry_delay(policy, n, 1.0))).collect()
 }

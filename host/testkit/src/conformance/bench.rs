@@ -163,6 +163,7 @@ pub(super) fn wish(topics: &[&str], group: Option<&str>) -> Subscribe {
         order: Order::Key,
         fetch: Fetch { max_messages: 500, max_wait: Duration::from_secs(1) },
         max_in_flight: 1000,
+        delays: Vec::new(),
         own: OwnKeys::default(),
     }
 }

@@ -120,6 +120,7 @@ mod tests {
             order: Order::None,
             fetch: Fetch { max_messages: 1, max_wait: Duration::from_secs(1) },
             max_in_flight: 1,
+            delays: Vec::new(),
             own: OwnKeys::default(),
         };
         let keys = |subscribe: &Subscribe, own: Subscription| refused(subscribe, own).iter().map(|r| r.key).collect::<Vec<_>>();

@@ -113,6 +113,7 @@ mod tests {
             order: Order::None,
             fetch: Fetch { max_messages: 1, max_wait: Duration::from_secs(10) },
             max_in_flight: 1,
+            delays: Vec::new(),
             own: OwnKeys::default(),
         };
         let own = Subscription::default();
