@@ -33,6 +33,8 @@ pub(crate) use brokers::capabilities;
 pub trait Running: Send + Sync {
     /// Every handler with its subscriptions. Guarantee, lag and retries may be left out: they are filled in.
     fn handlers(&self) -> Vec<HandlerStatus>;
+    /// Messages of that broker that came to an outcome here since the start: done, given back for a retry, dead or discarded.
+    fn consumed(&self, broker: &str) -> u64;
     /// Pauses or resumes the subscriptions of the handler of that name, or the one subscription of that name; says which.
     fn set_paused(&self, name: &str, paused: bool) -> Vec<String>;
 }

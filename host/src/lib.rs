@@ -16,6 +16,7 @@ pub mod config;
 pub mod control;
 pub mod opened;
 mod patient;
+pub mod traffic;
 
 use std::process::ExitCode;
 

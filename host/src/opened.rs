@@ -8,6 +8,7 @@ use longshore_core::{BrokerError, Capabilities, Clock, Connect, Fix, Outlet, Rol
 
 use crate::config::{BrokerConfig, Config, KeyPath, Mistake};
 use crate::patient::Patient;
+use crate::traffic::Traffic;
 
 /// One open broker.
 #[derive(Clone)]
@@ -18,6 +19,8 @@ pub struct Opened {
     pub roles: Roles,
     /// When it was opened.
     pub since: SystemTime,
+    /// What goes through it.
+    pub traffic: Arc<Traffic>,
 }
 
 /// All open brokers by name.
@@ -67,7 +70,8 @@ impl Opened {
     /// Its publishing side with `publish-timeout` and `publish-retry`.
     pub(crate) fn patient(&self) -> Option<Patient> {
         let publisher = Arc::clone(self.roles.publisher.as_ref()?);
-        Some(Patient::new(publisher, self.config.publish_timeout, self.config.publish_retry.clone()))
+        let published = Arc::clone(&self.traffic.published);
+        Some(Patient::new(publisher, self.config.publish_timeout, self.config.publish_retry.clone(), published))
     }
 
     fn outlet_of(&self, patient: Patient) -> Outlet {
@@ -76,6 +80,7 @@ impl Opened {
             publisher: Arc::new(patient),
             capabilities: self.capabilities(),
             max_message_size: self.config.max_message_size,
+            published: Arc::clone(&self.traffic.published),
         }
     }
 }
@@ -83,12 +88,13 @@ impl Opened {
 /// Opens one broker, once. `admin` is where this process can be asked, for a broker that only one process can hold.
 pub async fn open(config: &Config, broker: &BrokerConfig, admin: Option<String>, clock: Clock) -> Result<Opened, OpenError> {
     let fail = |error| OpenError { name: broker.name.clone(), kind: broker.registration.name, error };
+    let traffic = Arc::new(Traffic::new(clock.now()));
     let connect =
         Connect { name: broker.name.clone(), folder: config.folder.clone(), clock, admin, topics: config.topics_of(&broker.name) };
     let connecting = (broker.registration.connect)(broker.settings.clone(), connect)
         .map_err(|error| fail(BrokerError::give_up(format!("its configuration does not fit: {error}"))))?;
     let roles = connecting.await.map_err(fail)?;
-    Ok(Opened { config: broker.clone(), roles, since: SystemTime::now() })
+    Ok(Opened { config: broker.clone(), roles, since: SystemTime::now(), traffic })
 }
 
 /// Opens one broker, however long it takes, as long as trying again can help.

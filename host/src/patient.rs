@@ -4,6 +4,7 @@
 //! have nobody else who would try again: they get both.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use longshore_core::{Batch, BoxFuture, BrokerError, Fix, Outbox, PublishError, Publisher, RetryPolicy};
@@ -18,17 +19,25 @@ pub(crate) struct Patient {
     inner: Arc<dyn Publisher>,
     timeout: Duration,
     retry: Option<RetryPolicy>,
+    /// Counts what left, where nobody else does.
+    published: Option<Arc<AtomicU64>>,
 }
 
 impl Patient {
-    /// With the timeout alone.
+    /// With the timeout alone, for a lane, which counts what left.
     pub(crate) fn bounded(inner: Arc<dyn Publisher>, timeout: Duration) -> Self {
-        Patient { inner, timeout, retry: None }
+        Patient { inner, timeout, retry: None, published: None }
     }
 
     /// With both.
-    pub(crate) fn new(inner: Arc<dyn Publisher>, timeout: Duration, retry: RetryPolicy) -> Self {
-        Patient { inner, timeout, retry: Some(retry) }
+    pub(crate) fn new(inner: Arc<dyn Publisher>, timeout: Duration, retry: RetryPolicy, published: Arc<AtomicU64>) -> Self {
+        Patient { inner, timeout, retry: Some(retry), published: Some(published) }
+    }
+
+    fn count(&self, messages: usize) {
+        if let Some(published) = &self.published {
+            published.fetch_add(messages as u64, Ordering::Relaxed);
+        }
     }
 
     fn attempts(&self) -> u32 {
@@ -57,13 +66,19 @@ impl Publisher for Patient {
                 open.iter().for_each(|i| rest.push(&outbox.get(*i), outbox.delay(*i), outbox.origin(*i)));
                 merge(&mut answer, &open, self.try_once(&rest).await, outbox.len());
             }
+            self.count(answer.iter().flatten().filter(|one| one.is_ok()).count());
             answer
         })
     }
 
     /// Not tried again: a request that was answered too late may have been carried out.
     fn request<'a>(&'a self, outbox: &'a Outbox, timeout: Duration) -> BoxFuture<'a, Result<Batch, PublishError>> {
-        self.inner.request(outbox, timeout)
+        Box::pin(async move {
+            let answer = self.inner.request(outbox, timeout).await;
+            // What nobody answered in time has been published all the same.
+            self.count(usize::from(matches!(answer, Ok(_) | Err(PublishError::Timeout))));
+            answer
+        })
     }
 
     fn is_reply_address(&self, topic: &str) -> bool {
@@ -131,6 +146,7 @@ mod tests {
     }
 
     fn patient(answers: Vec<Answers>) -> (Arc<Scripted>, Patient) {
+        let published = Arc::default();
         let inner = Arc::new(Scripted(Mutex::new(answers), Mutex::default()));
         let retry = RetryPolicy {
             max_attempts: 3,
@@ -140,7 +156,7 @@ mod tests {
             jitter: 0.0,
             ..RetryPolicy::default()
         };
-        (inner.clone(), Patient::new(inner, Duration::from_secs(10), retry))
+        (inner.clone(), Patient::new(inner, Duration::from_secs(10), retry, published))
     }
 
     fn busy() -> Result<String, PublishError> {
@@ -157,6 +173,7 @@ mod tests {
         assert_eq!(answers, [Ok("1".to_owned()), Ok("2".to_owned()), refused()]);
         let waited = began.elapsed() - 3 * PREPARATION;
         assert_eq!((waited.as_secs(), inner.1.lock().unwrap().clone()), (3, vec![3, 1, 1]));
+        assert_eq!(patient.published.map(|n| n.load(Ordering::Relaxed)), Some(2), "those that were confirmed count, once");
     }
 
     #[tokio::test(start_paused = true)]

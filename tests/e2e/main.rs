@@ -22,3 +22,4 @@ mod running;
 mod shutdown;
 mod story;
 mod tls;
+mod traffic;

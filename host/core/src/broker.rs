@@ -23,6 +23,11 @@ pub trait Connection: Send + Sync {
     /// Flushes what was published and ends.
     fn close(&self) -> BoxFuture<'_, Result<(), BrokerError>>;
 
+    /// Connections that are open now; `None`: this broker has none, or does not count them.
+    fn connections(&self) -> Option<u64> {
+        None
+    }
+
     /// What of the server is in the way of every use of it, or worth knowing. Changes nothing.
     fn check_server(&self) -> BoxFuture<'_, Result<Vec<Finding>, BrokerError>> {
         Box::pin(std::future::ready(Ok(Vec::new())))

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::broker::Publisher;
 use crate::capabilities::Capabilities;
@@ -19,6 +20,8 @@ pub struct Outlet {
     pub capabilities: Capabilities,
     /// Bytes of payload, key and headers that one message may have.
     pub max_message_size: usize,
+    /// Messages that left through it, confirmed. All outlets of one broker share it.
+    pub published: Arc<AtomicU64>,
 }
 
 /// One entry of `publish`: topics that the handler may publish to.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longshore_core::headers::DEAD_REASON;
-use longshore_core::{GroupInfo, Page, TopicInfo, Topics};
+use longshore_core::{Clock, GroupInfo, Page, TopicInfo, Topics};
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::{HostMetrics, Sample};
@@ -20,8 +20,13 @@ pub(super) async fn run(
     metrics: HostMetrics,
     stop: CancellationToken,
 ) -> Result<(), String> {
+    let clock = Clock::system();
     loop {
         let mut samples = Vec::new();
+        let now = clock.now();
+        for opened in brokers.values() {
+            opened.traffic.read(now, running.consumed(&opened.config.name));
+        }
         for opened in brokers.values() {
             ask(opened, &running, &mut samples).await;
         }
@@ -38,6 +43,9 @@ async fn ask(opened: &Opened, running: &Running, samples: &mut Vec<Sample>) {
     let pinged = tokio::time::timeout(bound, opened.roles.connection.ping()).await;
     let healthy = matches!(pinged, Ok(Ok(())));
     samples.push(Sample::new("messaging_broker_health", &[("broker", name)], if healthy { 1.0 } else { 0.0 }));
+    if let Some(open) = opened.roles.connection.connections() {
+        samples.push(Sample::new("longshore_broker_connections", &[("broker", name), ("state", "open")], open as f64));
+    }
     // What a broker does not tell in time is absent, not 0.
     if let Some(groups) = &opened.roles.groups
         && let Ok(Ok(groups)) = tokio::time::timeout(bound, groups.list()).await

@@ -28,8 +28,9 @@ impl Sample {
 }
 
 /// Gauges that samples speak of, and what they mean. All are named from the start, with values or without.
-const SAMPLED: [(&str, &str); 4] = [
+const SAMPLED: [(&str, &str); 5] = [
     ("messaging_broker_health", "1 when the broker answered its last ping, else 0"),
+    ("longshore_broker_connections", "Connections to a broker"),
     ("longshore_lag", "Messages of a subscription that were never finished"),
     ("longshore_topic_depth", "Messages kept by topic"),
     ("longshore_dead_letter_depth", "Dead letters kept by topic"),

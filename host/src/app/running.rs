@@ -98,6 +98,11 @@ impl Running {
         self.handlers.iter().flat_map(|h| &h.subscriptions).chain(&self.copied).chain(&self.pulled)
     }
 
+    /// Messages of a broker that came to an outcome since the start.
+    pub fn consumed(&self, broker: &str) -> u64 {
+        self.subscriptions().filter(|s| s.broker == broker).map(|s| s.status.ended()).sum()
+    }
+
     /// Those that somebody still handles: not of a job that ended, and not paused.
     pub(super) fn served(&self) -> impl Iterator<Item = &RunningSubscription> {
         let over = |s: &&RunningSubscription| self.jobs.iter().any(|j| j.name == s.handler && j.has_ended());

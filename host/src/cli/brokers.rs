@@ -28,11 +28,15 @@ pub(super) struct Named {
     output: Output,
 }
 
-const COLUMNS: [Column<BrokerStatus>; 8] = [
+const COLUMNS: [Column<BrokerStatus>; 12] = [
     ("broker", |b| b.name.clone()),
     ("type", |b| b.kind.clone()),
     ("status", |b| b.status.name().into()),
     ("ping ms#", |b| b.ping_ms.map_or_else(|| "–".into(), |ms| format!("{ms:.1}"))),
+    ("connections#", |b| number(b.connections)),
+    ("published#", |b| number(b.published)),
+    ("consumed#", |b| number(b.consumed)),
+    ("msg/s#", |b| b.request_rate.map_or_else(|| "–".into(), |rate| format!("{rate:.1}"))),
     ("topics#", |b| number(b.topics)),
     ("messages#", |b| number(b.messages)),
     ("groups#", |b| number(b.groups)),

@@ -15,10 +15,12 @@ pub(super) struct Args {
     output: Output,
 }
 
-const BROKERS: [Column<BrokerStatus>; 6] = [
+const BROKERS: [Column<BrokerStatus>; 8] = [
     ("broker", |b| b.name.clone()),
     ("type", |b| b.kind.clone()),
     ("status", |b| b.status.name().into()),
+    ("published#", |b| number(b.published)),
+    ("consumed#", |b| number(b.consumed)),
     ("messages#", |b| number(b.messages)),
     ("groups#", |b| number(b.groups)),
     ("error", |b| text(b.error.as_deref())),

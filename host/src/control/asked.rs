@@ -10,11 +10,13 @@ use longshore_core::{BrokerError, Connection, Consumer, DeadLetters, Groups, Pub
 use crate::config::BrokerConfig;
 use crate::opened::Opened;
 use crate::patient::Patient;
+use crate::traffic::Traffic;
 
 /// A configured broker.
 pub(super) struct Asked {
     pub(super) config: BrokerConfig,
     roles: Result<Roles, BrokerError>,
+    pub(super) traffic: Arc<Traffic>,
     /// Milliseconds since the Unix epoch.
     pub(super) opened_at: u64,
     /// When it last answered a ping; 0 = never.
@@ -23,11 +25,17 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn opened(opened: Opened) -> Self {
-        Asked { config: opened.config, roles: Ok(opened.roles), opened_at: millis(opened.since), last_ping: AtomicU64::new(0) }
+        Asked {
+            config: opened.config,
+            roles: Ok(opened.roles),
+            traffic: opened.traffic,
+            opened_at: millis(opened.since),
+            last_ping: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn failed(config: BrokerConfig, error: BrokerError) -> Self {
-        Asked { config, roles: Err(error), opened_at: 0, last_ping: AtomicU64::new(0) }
+        Asked { config, roles: Err(error), traffic: Arc::new(Traffic::new(0)), opened_at: 0, last_ping: AtomicU64::new(0) }
     }
 
     /// What went wrong, with the broker's name before it.
@@ -49,7 +57,8 @@ impl Asked {
 
     /// The publisher for whoever has nobody else that tries again.
     pub(super) fn patient(&self) -> Result<Patient, ControlError> {
-        Ok(Patient::new(self.publisher()?, self.config.publish_timeout, self.config.publish_retry.clone()))
+        let published = Arc::clone(&self.traffic.published);
+        Ok(Patient::new(self.publisher()?, self.config.publish_timeout, self.config.publish_retry.clone(), published))
     }
 
     pub(super) fn consumer(&self) -> Result<Arc<dyn Consumer>, ControlError> {

@@ -65,6 +65,7 @@ impl HostControl {
                 (false, _) => Health::Unhealthy,
             };
             let now = self.clock.now();
+            let consumed = self.running.as_ref().map(|running| running.consumed(&broker.config.name));
             if ping.up {
                 broker.last_ping.store(now, Ordering::Relaxed);
             }
@@ -77,10 +78,10 @@ impl HostControl {
                 last_ping_at: Some(broker.last_ping.load(Ordering::Relaxed)).filter(|at| *at > 0),
                 ping_ms: ping.up.then_some(ping.took_ms),
                 uptime_ms: ping.up.then(|| now.saturating_sub(broker.opened_at)),
-                connections: None,
-                request_rate: None,
-                published: None,
-                consumed: None,
+                connections: broker.roles().ok().and_then(|roles| roles.connection.connections()),
+                request_rate: consumed.and_then(|consumed| broker.traffic.rate(now, consumed)),
+                published: consumed.map(|_| broker.traffic.published()),
+                consumed,
                 topics,
                 messages,
                 groups,

@@ -25,6 +25,10 @@ impl Running for Runs {
         of_handlers.chain(of_jobs).collect()
     }
 
+    fn consumed(&self, broker: &str) -> u64 {
+        Runs::consumed(self, broker)
+    }
+
     fn set_paused(&self, name: &str, paused: bool) -> Vec<String> {
         let meant = self.subscriptions().filter(|s| s.name == name || s.handler == name);
         let switched = meant.map(|s| {

@@ -126,6 +126,7 @@ impl Broker {
             publisher: Arc::new(publisher::ScriptedPublisher { broker: self.clone() }),
             capabilities: self.capabilities(),
             max_message_size: MAX_MESSAGE_SIZE,
+            published: Arc::default(),
         }
     }
 

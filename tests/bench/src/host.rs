@@ -213,6 +213,7 @@ impl<'a> Consume<'a> {
             publisher: self.roles.publisher.clone().expect("all of them publish"),
             capabilities: self.kind.capabilities(),
             max_message_size: 1 << 20,
+            published: Arc::default(),
         };
         let topic = |name: &str| Pattern::new(name).expect("a plain name");
         Policy {

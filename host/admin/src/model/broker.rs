@@ -46,13 +46,14 @@ pub struct BrokerStatus {
     pub ping_ms: Option<f64>,
     /// Milliseconds since it was opened.
     pub uptime_ms: Option<u64>,
-    /// Connections, where the adapter counts them.
+    /// Connections that are open, where the adapter counts them.
     pub connections: Option<u64>,
-    /// Requests a second over the last minute, where the adapter counts them.
+    /// Messages published and consumed a second, over the last minute or since it was opened; `null` where no host runs.
     pub request_rate: Option<f64>,
-    /// Messages published by this host since its start, where it counts them.
+    /// Messages published by this host since its start, confirmed: outputs, dead letters, and what was sent at once or by a command; `null`
+    /// where no host runs.
     pub published: Option<u64>,
-    /// Messages consumed by this host since its start, where it counts them.
+    /// Messages consumed by this host's subscriptions since its start, each time one came to an outcome; `null` where no host runs.
     pub consumed: Option<u64>,
     /// Topics.
     pub topics: Option<u64>,

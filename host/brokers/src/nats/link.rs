@@ -116,6 +116,10 @@ impl Connection for Link {
         })
     }
 
+    fn connections(&self) -> Option<u64> {
+        Some(u64::from(self.is_up()))
+    }
+
     fn check_server(&self) -> BoxFuture<'_, Result<Vec<Finding>, BrokerError>> {
         Box::pin(async move {
             self.check()?;

@@ -43,7 +43,7 @@ impl Consumer for Consuming {
             let open = match subscribe.group {
                 Some(_) => self.0.consuming.get().await?,
                 // What belongs to this subscriber alone goes with its connection, however that ends.
-                None => Arc::new(self.0.address.open("broadcast").await?),
+                None => self.0.address.open("broadcast").await?,
             };
             let mut streams = Vec::with_capacity(subscribe.topics.len());
             for topic in &subscribe.topics {

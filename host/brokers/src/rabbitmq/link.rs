@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use lapin::options::ConfirmSelectOptions;
@@ -35,6 +35,8 @@ pub(super) struct Address {
     pub(super) name: String,
     /// Durable queues that were made over any connection, and from when on a crash of the server cannot take them.
     pub(super) made: Made,
+    /// Connections that were opened, as long as somebody uses them.
+    pub(super) opened: Mutex<Vec<Weak<Open>>>,
 }
 
 /// See [`Address::made`]. Those are taken out that are kept.
@@ -67,8 +69,13 @@ impl Address {
         format!("{}:{}", self.uri.authority.host, self.uri.authority.port)
     }
 
+    /// Connections that are open.
+    pub(super) fn connections(&self) -> usize {
+        lock(&self.opened).iter().filter_map(Weak::upgrade).filter(|open| open.is_usable()).count()
+    }
+
     /// Connects, within the connect timeout.
-    pub(super) async fn open(&self, purpose: &str) -> Result<Open, BrokerError> {
+    pub(super) async fn open(&self, purpose: &str) -> Result<Arc<Open>, BrokerError> {
         let doing = format!("RabbitMQ at {}, vhost {:?}, user {:?}", self.server(), self.uri.vhost, self.uri.authority.userinfo.username);
         let properties = ConnectionProperties::default().with_connection_name(format!("longshore {} {purpose}", self.name).into());
         let runtime = lapin::runtime::default_runtime().map_err(|e| trouble::told(&doing, &e))?;
@@ -91,7 +98,11 @@ impl Address {
             Ok(Ok(connection)) => {
                 let (patience, is_silent) = (self.patience, AtomicBool::new(false));
                 let (spare, declared, made) = (Mutex::default(), Mutex::default(), Arc::clone(&self.made));
-                Ok(Open { connection, spare, patience, is_silent, declared, made })
+                let open = Arc::new(Open { connection, spare, patience, is_silent, declared, made });
+                let mut opened = lock(&self.opened);
+                opened.retain(|other| other.strong_count() > 0);
+                opened.push(Arc::downgrade(&open));
+                Ok(open)
             }
             Ok(Err(error)) => Err(trouble::told(&doing, &error)),
             Err(_) => Err(BrokerError::reconnect(format!("{doing}: no answer within {:?}", self.connect_timeout))),
@@ -110,7 +121,7 @@ impl Link {
         if let Some(open) = slot.as_ref().filter(|open| open.is_usable()) {
             return Ok(Arc::clone(open));
         }
-        let open = Arc::new(self.address.open(self.purpose).await?);
+        let open = self.address.open(self.purpose).await?;
         *slot = Some(Arc::clone(&open));
         Ok(open)
     }

@@ -24,7 +24,7 @@ mod trouble;
 mod waiting;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, Order, Refused, Roles, Start, Subscribe};
 
@@ -99,6 +99,7 @@ impl Adapter for RabbitMq {
                 patience: config.confirm_timeout.get(),
                 name: connect.name,
                 made: Made::default(),
+                opened: Mutex::default(),
             };
             let server = Arc::new(Server::new(address, config.declare, config.confirm_timeout.get(), connect.clock, kept));
             server.publishing.get().await?;

@@ -148,6 +148,10 @@ impl Connection for Server {
         })
     }
 
+    fn connections(&self) -> Option<u64> {
+        Some(self.address.connections() as u64)
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
         Box::pin(async move {
             // Everything that was published was confirmed before its publisher was answered.

@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use longshore_core::BrokerError;
-use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ConnectionInfo, RedisError, RedisResult, ScriptInvocation, TlsCertificates, Value};
 use tokio::time::Instant;
 
 use super::place::{Patience, Place, gone};
-use super::pool::{Pool, ask, is_loss};
+use super::pool::{Apart, Pool, ask, is_loss};
 use super::slots::{Address, Slots, slot};
 
 /// How often one request is sent on. Nodes that disagree for longer are the next attempt's.
@@ -66,15 +65,15 @@ struct Way {
 
 /// A connection for reads that wait.
 pub(super) struct Reading {
-    pub(super) connection: MultiplexedConnection,
+    pub(super) to: Apart,
     /// The node of a cluster that it goes to.
     at: Option<Address>,
 }
 
 impl Reading {
     /// One that goes to the only server.
-    pub(super) fn fixed(connection: MultiplexedConnection) -> Self {
-        Reading { connection, at: None }
+    pub(super) fn fixed(to: Apart) -> Self {
+        Reading { to, at: None }
     }
 }
 
@@ -169,7 +168,7 @@ impl Cluster {
     pub(super) async fn connect_for_reading(&self, key: &str) -> RedisResult<Reading> {
         let way = self.way(key).await?;
         match way.pool.connect_for_reading().await {
-            Ok(connection) => Ok(Reading { connection, at: Some(way.address) }),
+            Ok(to) => Ok(Reading { to, at: Some(way.address) }),
             Err(error) => {
                 self.elsewhere(&way.address, &error);
                 Err(error)
@@ -179,12 +178,12 @@ impl Cluster {
 
     /// Runs a read that waits over its connection, which is another once the key is elsewhere.
     pub(super) async fn read(&self, reading: &mut Reading, command: &Cmd) -> RedisResult<Value> {
-        let mut answer = command.query_async(&mut reading.connection).await;
+        let mut answer = command.query_async(&mut reading.to.connection).await;
         for _ in 0..HOPS {
             let (Err(error), Some(at)) = (&answer, &reading.at) else { break };
             let Some(way) = self.elsewhere(at, error) else { break };
-            *reading = Reading { connection: way.pool.connect_for_reading().await?, at: Some(way.address) };
-            let connection = &mut reading.connection;
+            *reading = Reading { to: way.pool.connect_for_reading().await?, at: Some(way.address) };
+            let connection = &mut reading.to.connection;
             answer = if way.asking { ask(connection, command).await } else { command.query_async(connection).await };
         }
         answer
@@ -192,7 +191,7 @@ impl Cluster {
 
     /// A connection for messages that any node sends by itself.
     #[cfg(feature = "redis-pubsub")]
-    pub(super) async fn listen(&self, pushed: impl redis::aio::AsyncPushSender) -> RedisResult<MultiplexedConnection> {
+    pub(super) async fn listen(&self, pushed: impl redis::aio::AsyncPushSender) -> RedisResult<Apart> {
         let way = self.way("").await?;
         let connection = way.pool.listen(pushed).await;
         if let Err(error) = &connection {
@@ -211,6 +210,11 @@ impl Cluster {
         self.learn().await?;
         let masters = self.known().slots.masters();
         masters.iter().map(|address| self.pool(address)).collect()
+    }
+
+    /// Connections that are open, to all nodes.
+    pub(super) fn connections(&self) -> usize {
+        self.known().pools.values().map(|pool| pool.connections()).sum()
     }
 
     /// The table may be old, and connections too.

@@ -2,7 +2,7 @@
 //! connection broke is not repeated here: it may have been executed.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 #[cfg(feature = "redis-streams")]
 use redis::Script;
@@ -17,6 +17,14 @@ pub(super) struct Pool {
     slots: Vec<Slot>,
     next: AtomicUsize,
     patience: Patience,
+    /// Cloned into each connection besides those for commands.
+    apart: Arc<()>,
+}
+
+/// A connection for one purpose, counted as long as it is held.
+pub(super) struct Apart {
+    pub(super) connection: MultiplexedConnection,
+    _counted: Arc<()>,
 }
 
 /// A place for one connection.
@@ -37,7 +45,7 @@ struct Loan<'a> {
 impl Pool {
     /// At most so many connections, none of them open yet.
     pub(super) fn new(place: Place, size: usize, patience: Patience) -> Self {
-        Pool { place, slots: (0..size).map(|_| Slot::default()).collect(), next: AtomicUsize::new(0), patience }
+        Pool { place, slots: (0..size).map(|_| Slot::default()).collect(), next: AtomicUsize::new(0), patience, apart: Arc::default() }
     }
 
     /// Runs one command.
@@ -92,14 +100,22 @@ impl Pool {
     }
 
     /// A connection for reads that wait: no answer is late, and nobody else's command stands behind.
-    pub(super) async fn connect_for_reading(&self) -> RedisResult<MultiplexedConnection> {
-        self.place.connect(Patience { response: None, ..self.patience }).await
+    pub(super) async fn connect_for_reading(&self) -> RedisResult<Apart> {
+        let connection = self.place.connect(Patience { response: None, ..self.patience }).await?;
+        Ok(Apart { connection, _counted: Arc::clone(&self.apart) })
     }
 
     /// A connection for messages that the server sends by itself.
     #[cfg(feature = "redis-pubsub")]
-    pub(super) async fn listen(&self, pushed: impl redis::aio::AsyncPushSender) -> RedisResult<MultiplexedConnection> {
-        self.place.listen(self.patience, pushed).await
+    pub(super) async fn listen(&self, pushed: impl redis::aio::AsyncPushSender) -> RedisResult<Apart> {
+        let connection = self.place.listen(self.patience, pushed).await?;
+        Ok(Apart { connection, _counted: Arc::clone(&self.apart) })
+    }
+
+    /// Connections that are open.
+    pub(super) fn connections(&self) -> usize {
+        let open = |slot: &&Slot| slot.open.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        self.slots.iter().filter(open).count() + Arc::strong_count(&self.apart) - 1
     }
 
     async fn borrow(&self) -> RedisResult<Loan<'_>> {

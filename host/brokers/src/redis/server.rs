@@ -15,6 +15,8 @@ use super::cluster::{Cluster, Reading, Request};
 use super::config::{Config, Named};
 use super::errors::translate;
 use super::place::Patience;
+#[cfg(feature = "redis-pubsub")]
+use super::pool::Apart;
 use super::pool::{Pool, is_loss};
 use super::slots::slot;
 
@@ -143,14 +145,14 @@ impl Server {
     /// Runs a read that waits.
     pub(super) async fn read(&self, reading: &mut Reading, command: &Cmd) -> RedisResult<Value> {
         match &self.nodes {
-            Nodes::One(_) => command.query_async(&mut reading.connection).await,
+            Nodes::One(_) => command.query_async(&mut reading.to.connection).await,
             Nodes::Cluster(cluster) => cluster.read(reading, command).await,
         }
     }
 
     /// A connection for messages that the server sends by itself. In a cluster any node does: what is published goes to all.
     #[cfg(feature = "redis-pubsub")]
-    pub(super) async fn listen(&self, pushed: impl redis::aio::AsyncPushSender) -> Result<redis::aio::MultiplexedConnection, BrokerError> {
+    pub(super) async fn listen(&self, pushed: impl redis::aio::AsyncPushSender) -> Result<Apart, BrokerError> {
         let connection = match &self.nodes {
             Nodes::One(pool) => pool.listen(pushed).await,
             Nodes::Cluster(cluster) => cluster.listen(pushed).await,
@@ -221,6 +223,14 @@ impl Connection for Server {
         // Each publish waited for its answer: there is nothing to flush.
         self.forget();
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn connections(&self) -> Option<u64> {
+        let open = match &self.nodes {
+            Nodes::One(pool) => pool.connections(),
+            Nodes::Cluster(cluster) => cluster.connections(),
+        };
+        Some(open as u64)
     }
 
     fn check_server(&self) -> BoxFuture<'_, Result<Vec<Finding>, BrokerError>> {

@@ -1,6 +1,7 @@
 //! Settlements of a lane: one at a time, the next one made of everything that ended meanwhile.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use longshore_core::{Acks, Batch, BoxFuture, BrokerError, Fix, Handler, Outputs};
 use tokio::time::Instant;
@@ -163,6 +164,7 @@ impl<H: Handler> LaneTask<H> {
         let policy = &self.shared.policy;
         for (route, messages) in round.take_sent() {
             if let Some(outlet) = policy.outlet(route).filter(|_| messages > 0) {
+                outlet.published.fetch_add(messages, Ordering::Relaxed);
                 self.shared.metrics.published(&outlet.broker, "ok", messages);
             }
         }

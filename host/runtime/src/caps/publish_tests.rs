@@ -66,6 +66,7 @@ fn guest(broker: Broker) -> (State, Arc<Broker>, Arc<Broker>) {
         publisher: publisher.clone(),
         capabilities: Capabilities::of(flags),
         max_message_size: 100,
+        published: Arc::default(),
     };
     let grant = |topics, alias: Option<&str>, broker| Grant {
         topics: Pattern::new(topics).expect("a pattern"),

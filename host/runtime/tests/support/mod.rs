@@ -135,6 +135,7 @@ pub fn outlets(mood: Mood) -> (Outlets, Arc<Recorder>) {
         publisher: recorder.clone(),
         capabilities: Capabilities::of(&[Flag::Publish, Flag::RequestReply]),
         max_message_size: 1 << 20,
+        published: Arc::default(),
     };
     let grant = Grant { topics: Pattern::new("**").expect("a pattern"), alias: None, broker: 0 };
     (Outlets { brokers: vec![outlet], grants: vec![grant], output: Some("out".into()) }, recorder)

@@ -149,6 +149,7 @@ fn outlets(config: &Config, handler: &HandlerConfig, kept: &Kept) -> Outlets {
             publisher: Arc::new(kept.clone()),
             capabilities: broker.map_or(Capabilities::of(&[Flag::Publish]), |b| b.registration.capabilities),
             max_message_size: broker.map_or(usize::MAX, |b| b.max_message_size),
+            published: Arc::default(),
         });
     }
     outlets

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::wanted::Wanted;
 use crate::buffer::Buffer;
 use crate::redis::entry::bytes;
+use crate::redis::pool::Apart;
 use crate::redis::server::Server;
 
 /// How often a silent connection is asked whether it lives.
@@ -20,7 +21,7 @@ const PING: Duration = Duration::from_secs(5);
 
 /// A connection that hears.
 pub(super) struct Ear {
-    connection: MultiplexedConnection,
+    to: Apart,
     /// Turns true when the connection is lost.
     lost: watch::Receiver<bool>,
     ping_at: Instant,
@@ -38,10 +39,10 @@ impl Ear {
             }
             Ok(())
         };
-        let mut connection = server.listen(hear).await?;
-        let subscribed = subscribe(&mut connection, wanted).await;
+        let mut to = server.listen(hear).await?;
+        let subscribed = subscribe(&mut to.connection, wanted).await;
         subscribed.map_err(|error| server.error(&error))?;
-        Ok(Ear { connection, lost, ping_at: Instant::now() + PING })
+        Ok(Ear { to, lost, ping_at: Instant::now() + PING })
     }
 
     /// Ends when the connection is lost, or hangs. Cancel-safe.
@@ -53,7 +54,7 @@ impl Ear {
                 () = sleep_until(self.ping_at) => {}
             }
             let ping = redis::cmd("PING");
-            match timeout(patience, ping.query_async::<Value>(&mut self.connection)).await {
+            match timeout(patience, ping.query_async::<Value>(&mut self.to.connection)).await {
                 Ok(Ok(_)) => self.ping_at = Instant::now() + PING,
                 _ => return,
             }

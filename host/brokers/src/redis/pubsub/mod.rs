@@ -83,6 +83,10 @@ impl Connection for Broker {
     fn close(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
         self.server.close()
     }
+
+    fn connections(&self) -> Option<u64> {
+        self.server.connections()
+    }
 }
 
 /// What no channel can do. A host refuses it by the flags; whoever asks without one hears it here.
