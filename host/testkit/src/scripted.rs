@@ -12,6 +12,7 @@
 mod consumer;
 mod event;
 mod group;
+mod habits;
 mod history;
 mod log;
 mod personality;
@@ -26,7 +27,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use longshore_core::{Capabilities, Consumer, Flag, Outlet};
 use tokio::sync::Notify;
 
-pub use event::{Answer, Event, Stored};
+pub use event::{Answer, Event, Shows, Stored};
+pub use habits::{HABITS, Habits, Left};
 pub use history::{History, START};
 pub use personality::{Faults, Personality, Settling};
 pub use random::Random;
@@ -108,8 +110,9 @@ impl Broker {
         let mut state = self.state();
         let gap = state.personality.gaps && state.random.chance(20);
         let (number, partition, position) = state.log.append(message, now, gap);
-        drop(state);
         self.history.record(Event::Appended { message: number, partition, position, key: message.key.clone() });
+        self.forget_unheard(&mut state);
+        drop(state);
         self.changed.notify_waiters();
         number
     }
@@ -182,7 +185,9 @@ impl Broker {
 
     /// Numbers of the messages that are not finished: never settled, or waiting for a retry.
     pub fn unfinished(&self) -> Vec<u32> {
-        self.state().log.unfinished()
+        let mut state = self.state();
+        self.commit_due(&mut state, None);
+        state.log.unfinished()
     }
 
     /// Numbers of messages that a lane holds now.

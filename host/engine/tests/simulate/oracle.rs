@@ -46,6 +46,8 @@ pub(crate) struct Told {
     most_unanswered: u32,
     dead_letters: u32,
     ended: u32,
+    /// Its broker, which keeps nothing, let it go.
+    forgotten: bool,
     /// The host that it ended with.
     ended_by: Option<u32>,
 }
@@ -150,6 +152,15 @@ impl Oracle {
                 self.held.remove(message);
                 Ok(())
             }
+            Event::Noted { messages, .. } => {
+                self.held.retain(|message, _| !messages.contains(message));
+                Ok(())
+            }
+            Event::Forgotten { message } => {
+                self.held.remove(message);
+                self.told(*message)?.forgotten = true;
+                Ok(())
+            }
             Event::Fetched { .. } => self.fetched(event),
             Event::Called { host, call, messages } => self.called(now, *host, *call, messages),
             Event::Answered { call, answer, .. } => self.answered(now, *call, answer),
@@ -168,16 +179,19 @@ impl Oracle {
                 self.settled(now, ended, again, forgotten)?;
                 ended.iter().try_for_each(|message| self.told(*message).map(|told| told.ended_by = host))
             }
-            Event::Revoked { .. } | Event::FetchFailed { .. } | Event::SettleFailed { .. } | Event::Extended { .. } | Event::Note(_) => {
-                Ok(())
-            }
+            Event::Revoked { .. }
+            | Event::FetchFailed { .. }
+            | Event::SettleFailed { .. }
+            | Event::Extended { .. }
+            | Event::Shown { .. }
+            | Event::Note(_) => Ok(()),
         }
     }
 
     /// Whether everything ended as it must.
     pub(crate) fn at_the_end(&self) -> Result {
         for (number, told) in &self.messages {
-            if told.ended != 1 {
+            if told.ended + u32::from(told.forgotten) != 1 {
                 return Err(format!("message {number} ended {} times", told.ended));
             }
             if self.known().settling == Settling::Transaction && self.known().delivery == Delivery::AtLeastOnce {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use longshore_core::{Backoff, Batching, Breaker, DeadLetterPolicy, Delivery, Order, RetryPolicy};
 use longshore_engine::{Policy, Reconnect};
-use longshore_testkit::scripted::{Broker, Faults, NewMessage, Personality, Random, Settling};
+use longshore_testkit::scripted::{Broker, Faults, HABITS, Habits, NewMessage, Personality, Random, Settling};
 
 use crate::support;
 
@@ -26,31 +26,15 @@ pub(crate) const TRAP: u8 = b't';
 pub(crate) const RETRY: u8 = b'r';
 
 impl Plan {
-    pub(crate) fn draw(random: &mut Random) -> Self {
-        let lease = Duration::from_secs(3 + random.below(28));
-        let settling = match random.below(5) {
-            0 | 1 => Settling::Transaction,
-            2 | 3 => Settling::Mark,
-            _ => Settling::Lease { lease, copies: random.chance(50) },
+    /// Any kind of broker, or one with these habits.
+    pub(crate) fn draw(random: &mut Random, like: Option<Habits>) -> Self {
+        let like = like.or_else(|| random.chance(60).then(|| random.among(&HABITS)));
+        let Kind { personality, hosts, order, delivery } = match like {
+            Some(habits) => Kind::like(random, habits),
+            None => Kind::any(random),
         };
-        let (partitions, hosts) = match settling {
-            Settling::Transaction => (1 + random.below(2), 1),
-            Settling::Mark => (1 + random.below(4), 1 + random.below(2)),
-            Settling::Lease { .. } => (1, 1 + random.below(2)),
-        };
-        // Brokers that lend messages one by one keep no order over hosts and restarts: asking for one is refused at load.
-        let leases = matches!(settling, Settling::Lease { .. });
-        let order = if leases { Order::None } else { random.among(&[Order::None, Order::Key, Order::Key, Order::Lane]) };
-        let partitions = partitions as usize;
-        let messages = (0..5 + random.below(50)).map(|_| message(random, partitions)).collect();
-        Plan {
-            personality: Personality { settling, partitions, gaps: random.chance(30), instant: false },
-            hosts: hosts as u32,
-            order,
-            delivery: if random.chance(if leases { 30 } else { 10 }) { Delivery::AtMostOnce } else { Delivery::AtLeastOnce },
-            messages,
-            steps: 10 + random.below(30),
-        }
+        let messages = (0..5 + random.below(50)).map(|_| message(random, personality.partitions)).collect();
+        Plan { personality, hosts, order, delivery, messages, steps: 10 + random.below(30) }
     }
 
     /// The policy of its hosts.
@@ -77,6 +61,69 @@ impl Plan {
         policy.seed = random.number();
         policy
     }
+}
+
+/// A kind of broker, and what may be asked of it.
+struct Kind {
+    personality: Personality,
+    hosts: u32,
+    order: Order,
+    delivery: Delivery,
+}
+
+impl Kind {
+    /// The broker of an adapter.
+    fn like(random: &mut Random, habits: Habits) -> Self {
+        let (one, two) = (1, 1 + random.below(2));
+        let ordered = [Order::None, Order::Key, Order::Key, Order::Lane];
+        let (partitions, hosts, orders) = match habits.adapter {
+            "embedded" => (1 + random.below(2), one, &ordered[..]),
+            "kafka" => (1 + random.below(4), two, &ordered[..]),
+            "redis-streams" | "rabbitmq" => (1, two, &ordered[..]),
+            // Its order holds on one host.
+            "nats-jetstream" => (1, two, if two == 1 { &ordered[..] } else { &ordered[..1] }),
+            _ => (1, two, &ordered[..1]),
+        };
+        let order = random.among(orders);
+        // Kafka and JetStream cannot tell who has a message for good, so asking them for it is refused at load.
+        let once = match habits.adapter {
+            _ if habits.forgets => 100,
+            "kafka" | "nats-jetstream" => 0,
+            _ => 20,
+        };
+        let personality = habits.personality(lease(random), order != Order::None);
+        let personality = Personality { partitions: partitions as usize, gaps: random.chance(30), ..personality };
+        Kind { personality, hosts: hosts as u32, order, delivery: delivery(random, once) }
+    }
+
+    /// One that no adapter has today.
+    fn any(random: &mut Random) -> Self {
+        let lease = lease(random);
+        let settling = match random.below(5) {
+            0 | 1 => Settling::Transaction,
+            2 | 3 => Settling::Mark,
+            _ => Settling::Lease { lease, copies: random.chance(50) },
+        };
+        let (partitions, hosts) = match settling {
+            Settling::Transaction => (1 + random.below(2), 1),
+            Settling::Mark => (1 + random.below(4), 1 + random.below(2)),
+            Settling::Lease { .. } => (1, 1 + random.below(2)),
+        };
+        // Where messages are lent one by one to all members, none of them keeps an order.
+        let leases = matches!(settling, Settling::Lease { .. });
+        let order = if leases { Order::None } else { random.among(&[Order::None, Order::Key, Order::Key, Order::Lane]) };
+        let personality = Personality { instant: false, ..Personality::plain(settling) };
+        let personality = Personality { partitions: partitions as usize, gaps: random.chance(30), ..personality };
+        Kind { personality, hosts: hosts as u32, order, delivery: delivery(random, if leases { 30 } else { 10 }) }
+    }
+}
+
+fn lease(random: &mut Random) -> Duration {
+    Duration::from_secs(3 + random.below(28))
+}
+
+fn delivery(random: &mut Random, once: u64) -> Delivery {
+    if random.chance(once) { Delivery::AtMostOnce } else { Delivery::AtLeastOnce }
 }
 
 fn retry(random: &mut Random) -> RetryPolicy {

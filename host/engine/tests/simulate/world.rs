@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use longshore_core::Delivery;
 use longshore_engine::Policy;
-use longshore_testkit::scripted::{Broker, Event, Faults, History, Personality, Random, Settling};
+use longshore_testkit::scripted::{Broker, Event, Faults, Habits, History, Personality, Random, Settling};
 
 use crate::handler::Drawn;
 use crate::oracle::Oracle;
@@ -20,6 +20,8 @@ const LAST: u64 = 30;
 
 /// What became of a run.
 pub(crate) struct Run {
+    /// Of the topic: as many lanes has a host that is alone.
+    pub(crate) partitions: usize,
     pub(crate) history: History,
     pub(crate) result: Result<(), String>,
 }
@@ -36,12 +38,12 @@ struct World {
     appended: usize,
 }
 
-/// Runs one seed on a paused clock.
-pub(crate) fn run(seed: u64) -> Run {
+/// Runs one seed on a paused clock, on a broker with these habits if any are given.
+pub(crate) fn run(seed: u64, like: Option<Habits>) -> Run {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     runtime.block_on(async {
         let mut random = Random::new(seed);
-        let plan = Plan::draw(&mut random);
+        let plan = Plan::draw(&mut random, like);
         let oracle = Arc::new(Mutex::new(Oracle::default()));
         let watching = Arc::clone(&oracle);
         let history = History::checked(move |now, event| watching.lock().expect("the oracle does not panic").observe(now, event));
@@ -49,11 +51,12 @@ pub(crate) fn run(seed: u64) -> Run {
         let far = Broker::new("away", Personality::plain(Settling::Mark), &history, random.fork());
         let policy = plan.policy(&broker, &far, &mut random);
         oracle.lock().expect("nobody uses it yet").know(&plan, &policy);
+        let partitions = plan.personality.partitions;
         let mut world =
             World { plan, policy, random, history, broker, far, hosts: Vec::new(), chaos: Arc::new(AtomicBool::new(true)), appended: 0 };
         let result = world.play().await;
         let result = result.and_then(|()| oracle.lock().expect("the oracle does not panic").at_the_end());
-        Run { history: world.history.clone(), result }
+        Run { partitions, history: world.history.clone(), result }
     })
 }
 

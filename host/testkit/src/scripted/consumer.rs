@@ -7,8 +7,9 @@ use longshore_core::{
 };
 use tokio::time::Instant;
 
-use super::event::Event;
+use super::event::{Event, Shows};
 use super::group::Assignment;
+use super::habits::Left;
 use super::personality::{Faults, Settling};
 use super::{Broker, State};
 
@@ -69,6 +70,7 @@ impl Broker {
         let state = self.state();
         let lease = if let Settling::Lease { lease, .. } = state.personality.settling { Some(lease) } else { None };
         let leases = lease.is_some();
+        let lease = lease.filter(|_| state.personality.habits.left == Left::LeaseOver);
         let known = &state.log.partitions[partition];
         let (finished, waiting) = (if leases { Ranges::default() } else { known.above.clone() }, known.waiting());
         drop(state);
@@ -132,6 +134,7 @@ impl ScriptedSource {
         let now = self.broker.history.now();
         let mut state = self.broker.state();
         self.broker.expire_leases(&mut state, now);
+        self.broker.commit_due(&mut state, None);
         let Some(known) = state.group.lanes.get(&self.lane).filter(|l| l.current) else { return Looked::Nothing(None) };
         let (at, cursor) = (known.partition, known.cursor);
         let mut found = state.eligible(self.lane, at, cursor, now);
@@ -157,7 +160,11 @@ impl ScriptedSource {
     fn hand_over(&self, state: &mut State, at: usize, position: u64, room: Room, now: u64, into: &mut Batch) -> bool {
         state.log.tokens += 1;
         let (token, settling) = (state.log.tokens, state.personality.settling);
-        let lent_until = if let Settling::Lease { lease, .. } = settling { Some(now + lease.as_millis() as u64) } else { None };
+        let runs_out = !state.personality.keeps_with_lane();
+        let lent_until = match settling {
+            Settling::Lease { lease, .. } if runs_out => Some(now + lease.as_millis() as u64),
+            _ => None,
+        };
         let entry = state.log.partitions[at].entries.get_mut(&position).expect("it was just found");
         let bytes = entry.bytes();
         if !into.is_empty() && into.bytes() + bytes > room.bytes {
@@ -182,11 +189,14 @@ impl State {
         let pick = |wanted: &dyn Fn(u64, &super::log::Entry) -> bool| -> Vec<u64> {
             partition.entries.iter().filter(|(position, e)| !e.ended && wanted(**position, e)).map(|(position, _)| *position).collect()
         };
-        if leases {
-            return pick(&|_, e| e.held_by.is_none() && !e.lapsed.contains(&lane) && (e.due.is_none() || due(e.due)));
-        }
-        let retries = pick(&|_, e| due(e.due) && e.held_by != Some(lane));
-        let fresh = pick(&|position, e| e.due.is_none() && position > cursor && !partition.covers(position));
+        let is_free = |e: &super::log::Entry| e.held_by.is_none() && !e.lapsed.contains(&lane);
+        let (retries, fresh) = match leases {
+            true => (pick(&|_, e| is_free(e) && due(e.due)), pick(&|_, e| is_free(e) && e.due.is_none())),
+            false => (
+                pick(&|_, e| due(e.due) && e.held_by != Some(lane)),
+                pick(&|position, e| e.due.is_none() && position > cursor && !partition.covers(position)),
+            ),
+        };
         if self.random.chance(50) { [retries, fresh].concat() } else { [fresh, retries].concat() }
     }
 
@@ -250,15 +260,18 @@ impl Drop for ScriptedAcks {
 
 impl Broker {
     fn expire_leases(&self, state: &mut State, now: u64) {
+        let counts = state.personality.habits.counts;
         let lanes = &state.group.lanes;
         for entry in state.log.partitions.iter_mut().flat_map(|p| p.entries.values_mut()) {
             let Some(lane) = entry.held_by.filter(|_| entry.lent_until.is_some_and(|at| at <= now)) else { continue };
             (entry.held_by, entry.lent_until) = (None, None);
-            entry.unanswered += 1;
+            entry.unanswered += u32::from(counts);
+            // Whose lane is over has nothing to forget.
             if lanes.get(&lane).is_some_and(|l| !l.ended) {
                 entry.lapsed.push(lane);
             }
             self.history.record(Event::LeaseExpired { lane, message: entry.number });
+            self.history.record(Event::Shown { habit: Shows::LeaseOver });
         }
     }
 
@@ -269,10 +282,11 @@ impl Broker {
             return Err(state.error("the leases were not extended"));
         }
         let Settling::Lease { lease, .. } = state.personality.settling else { return Ok(()) };
+        let keeps = state.personality.keeps_with_lane();
         let mut messages = 0;
         for receipt in held.iter() {
             if let Some(entry) = state.held_entry(lane, 0, receipt.position, receipt.token) {
-                entry.lent_until = Some(now + lease.as_millis() as u64);
+                entry.lent_until = (!keeps).then(|| now + lease.as_millis() as u64);
                 messages += 1;
             }
         }
@@ -283,6 +297,7 @@ impl Broker {
     fn give_back(&self, lane: u32, open: &Receipts) {
         let mut state = self.state();
         let Some((partition, current)) = state.group.lanes.get(&lane).map(|l| (l.partition, l.current)) else { return };
+        self.commit_due(&mut state, Some(lane));
         for receipt in open.iter().filter(|_| current) {
             if let Some(entry) = state.held_entry(lane, partition, receipt.position, receipt.token) {
                 entry.answered();

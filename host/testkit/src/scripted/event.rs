@@ -36,6 +36,28 @@ impl Stored {
     }
 }
 
+/// A habit that showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shows {
+    /// What a lane had that ended without a word came again at once.
+    AtOnce,
+    /// A lease ran out.
+    LeaseOver,
+    /// Who reads alone got what another had left.
+    Inherited,
+    /// A retry waited longer than was asked.
+    RoundedUp,
+    /// What was finished came again, as that had not been kept yet.
+    Rewound,
+    /// A message went by unheard, or with the lane that had it.
+    Forgotten,
+}
+
+impl Shows {
+    /// All of them.
+    pub const ALL: [Shows; 6] = [Shows::AtOnce, Shows::LeaseOver, Shows::Inherited, Shows::RoundedUp, Shows::Rewound, Shows::Forgotten];
+}
+
 /// What a handler answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -78,12 +100,18 @@ pub enum Event {
     /// A settlement took effect: these messages ended, these come again (number, delay in milliseconds, attempt). `forgotten` were told as
     /// ended or sent away, and neither mark nor ranges cover them. `stale`: so many are not, or no more, the lane's.
     Settled { lane: u32, ended: Vec<u32>, again: Vec<(u32, u64, u32)>, forgotten: Vec<u32>, stale: usize },
+    /// These messages are finished, and that is kept only later: should the lane end before, they come again.
+    Noted { lane: u32, messages: Vec<u32> },
+    /// A message went by, as nobody listened, or with the lane that had it.
+    Forgotten { message: u32 },
     /// A settlement was answered with an error.
     SettleFailed { lane: u32, took_effect: bool },
     /// Leases were extended.
     Extended { lane: u32, messages: usize },
     /// A lease ran out.
     LeaseExpired { lane: u32, message: u32 },
+    /// The broker did something that is a habit of its kind.
+    Shown { habit: Shows },
     /// Something that the test itself did.
     Note(String),
 }

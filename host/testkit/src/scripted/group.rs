@@ -1,11 +1,13 @@
 //! Members of the group and their lanes: who has what, since when, and how it is taken away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::oneshot;
 
-use super::event::Event;
-use super::personality::Settling;
+use super::event::{Event, Shows};
+use super::habits::Left;
+use super::log::Entry;
+use super::personality::{Personality, Settling};
 use super::{Broker, State};
 
 /// How long a lane that is taken away with notice may still settle, milliseconds.
@@ -27,6 +29,10 @@ pub(crate) struct LaneState {
     pub(crate) cursor: u64,
     /// Whether what it held counts as unanswered, unless it was given back.
     pub(crate) ended: bool,
+    /// Positions that it has finished, which is not kept yet.
+    pub(crate) noted: BTreeSet<u64>,
+    /// When that is kept.
+    pub(crate) commits_at: u64,
 }
 
 /// A lane that a member is to be told of.
@@ -119,9 +125,17 @@ impl Broker {
         self.history.record(Event::Revoked { lane, lost });
         if lost {
             known.current = false;
+            if !std::mem::take(&mut known.noted).is_empty() {
+                self.history.record(Event::Shown { habit: Shows::Rewound });
+            }
             let partition = known.partition;
             state.group.held_until.insert(partition, now + 1);
-            state.forget_holder(lane, false);
+            if state.personality.habits.forgets {
+                self.forget_held(state, lane);
+            } else {
+                state.forget_holder(lane, false, now);
+            }
+            self.forget_unheard(state);
         } else {
             known.notice_ends = Some(now + NOTICE);
         }
@@ -136,9 +150,18 @@ impl Broker {
         }
         let (was_current, host, partition) = (std::mem::replace(&mut known.current, false), known.host, known.partition);
         known.revoke = None;
-        state.forget_holder(lane, !closed && was_current);
+        if !std::mem::take(&mut known.noted).is_empty() {
+            self.history.record(Event::Shown { habit: Shows::Rewound });
+        }
+        if state.personality.habits.forgets {
+            self.forget_held(state, lane);
+        } else if state.forget_holder(lane, !closed && was_current, now) && !closed {
+            self.history.record(Event::Shown { habit: Shows::AtOnce });
+        }
+        self.forget_unheard(state);
         if was_current && !closed {
-            state.group.held_until.insert(partition, now + SESSION);
+            let until = now + state.vacancy();
+            state.group.held_until.insert(partition, until);
         }
         self.history.record(Event::LaneEnded { lane, host, closed });
     }
@@ -149,8 +172,13 @@ impl Broker {
         let late: Vec<u32> =
             state.group.lanes.iter().filter(|(_, l)| l.current && l.notice_ends.is_some_and(|at| at <= now)).map(|(id, _)| *id).collect();
         for lane in late {
+            self.commit_due(state, Some(lane));
             state.group.lanes.get_mut(&lane).expect("just listed").current = false;
-            state.forget_holder(lane, false);
+            if state.personality.habits.forgets {
+                self.forget_held(state, lane);
+            } else {
+                state.forget_holder(lane, false, now);
+            }
         }
         state.group.held_until.retain(|_, until| *until > now);
         match state.personality.settling {
@@ -160,10 +188,50 @@ impl Broker {
     }
 
     fn assign_each(&self, state: &mut State) {
+        let one_reader = state.personality.habits.one_reader;
         for (member, host) in state.group.members.clone() {
-            if !state.group.lanes.values().any(|l| l.member == member && l.current) {
-                self.assign_one(state, member, host, 0);
+            let is_taken = state.group.lanes.values().any(|l| l.current && (one_reader || l.member == member));
+            if is_taken || (one_reader && state.group.held_until.contains_key(&0)) {
+                continue;
             }
+            if one_reader {
+                self.inherit(state);
+            }
+            self.assign_one(state, member, host, 0);
+        }
+    }
+
+    /// Where nothing is kept, what a lane had is gone with it.
+    fn forget_held(&self, state: &mut State, lane: u32) {
+        self.forget(state, |entry| entry.held_by == Some(lane));
+    }
+
+    /// Where nothing is kept, what nobody listens to is gone.
+    pub(crate) fn forget_unheard(&self, state: &mut State) {
+        if state.personality.habits.forgets && !state.group.lanes.values().any(|lane| lane.current) {
+            self.forget(state, |entry| entry.held_by.is_none());
+        }
+    }
+
+    fn forget(&self, state: &mut State, gone: impl Fn(&Entry) -> bool) {
+        for entry in state.log.entries_mut().filter(|entry| !entry.ended && gone(entry)) {
+            (entry.held_by, entry.ended) = (None, true);
+            self.history.record(Event::Forgotten { message: entry.number });
+            self.history.record(Event::Shown { habit: Shows::Forgotten });
+        }
+    }
+
+    /// Who reads alone has all that others left.
+    fn inherit(&self, state: &mut State) {
+        let counts = state.personality.habits.counts;
+        let mut inherited = 0;
+        for entry in state.log.entries_mut().filter(|entry| entry.held_by.is_some()) {
+            (entry.held_by, entry.lent_until) = (None, None);
+            entry.unanswered += u32::from(counts);
+            inherited += 1;
+        }
+        if inherited > 0 {
+            self.history.record(Event::Shown { habit: Shows::Inherited });
         }
     }
 
@@ -191,9 +259,21 @@ impl Broker {
 
     fn assign_one(&self, state: &mut State, member: u32, host: u32, partition: usize) {
         let lane = state.group.number();
+        let commits_at = self.history.now() + state.personality.habits.commit_every;
         let (revoke, revoked) = oneshot::channel();
         let cursor = if matches!(state.personality.settling, Settling::Lease { .. }) { 0 } else { state.log.partitions[partition].mark };
-        let known = LaneState { host, member, partition, current: true, revoke: Some(revoke), notice_ends: None, cursor, ended: false };
+        let known = LaneState {
+            host,
+            member,
+            partition,
+            current: true,
+            revoke: Some(revoke),
+            notice_ends: None,
+            cursor,
+            ended: false,
+            noted: BTreeSet::new(),
+            commits_at,
+        };
         state.group.lanes.insert(lane, known);
         state.group.assignments.push((member, Assignment { lane, partition, revoked }));
         let partition = u32::try_from(partition).expect("few partitions");
@@ -202,17 +282,41 @@ impl Broker {
 }
 
 impl State {
-    /// What `lane` has is nobody's any more. `unanswered`: its host died over it.
-    fn forget_holder(&mut self, lane: u32, unanswered: bool) {
-        let leases = matches!(self.personality.settling, Settling::Lease { .. });
-        let counts = unanswered && self.personality.settling == Settling::Transaction;
+    /// How long nobody reads a partition whose reader vanished, milliseconds.
+    fn vacancy(&mut self) -> u64 {
+        match (self.personality.settling, self.personality.habits.left) {
+            // A seat outlasts whoever sat there by what was left of its time.
+            (Settling::Lease { lease, .. }, Left::LeaseOver | Left::HostGone) => 1 + self.random.below(lease.as_millis() as u64),
+            (Settling::Lease { .. }, Left::AtOnce) => 1,
+            _ => SESSION,
+        }
+    }
+
+    /// What `lane` has is nobody's any more. `unanswered`: its host died over it. Answers whether it comes again at once.
+    fn forget_holder(&mut self, lane: u32, unanswered: bool, now: u64) -> bool {
+        let Personality { settling, habits, .. } = self.personality;
+        let counts = unanswered && (settling == Settling::Transaction || (habits.left == Left::AtOnce && habits.counts));
+        let lease = if let Settling::Lease { lease, .. } = settling { Some(lease.as_millis() as u64) } else { None };
+        let keeps = self.personality.keeps_with_lane();
+        let mut at_once = false;
         for entry in self.log.entries_mut() {
             entry.lapsed.retain(|l| *l != lane);
-            // A lease runs out by itself, whatever became of its lane.
-            if entry.held_by == Some(lane) && !leases {
-                entry.held_by = None;
-                entry.unanswered += u32::from(counts);
+            if entry.held_by != Some(lane) {
+                continue;
             }
+            match lease {
+                Some(_) if habits.left == Left::AtOnce => at_once = true,
+                Some(lease) if keeps => {
+                    entry.lent_until = Some(now + lease);
+                    continue;
+                }
+                // A lease runs out by itself, whatever became of its lane.
+                Some(_) => continue,
+                None => {}
+            }
+            entry.held_by = None;
+            entry.unanswered += u32::from(counts);
         }
+        at_once
     }
 }

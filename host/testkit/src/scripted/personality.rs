@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::habits::{Habits, Left};
+
 /// How settlements are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settling {
@@ -29,12 +31,19 @@ pub struct Personality {
     pub gaps: bool,
     /// Whether every answer comes at once. Else latencies are drawn.
     pub instant: bool,
+    /// What it does besides.
+    pub habits: Habits,
 }
 
 impl Personality {
+    /// Whether a lane that lives keeps what it has for as long as it wants.
+    pub(crate) fn keeps_with_lane(&self) -> bool {
+        self.habits.left != Left::LeaseOver || self.habits.one_reader
+    }
+
     /// One partition, no holes, every answer at once.
     pub fn plain(settling: Settling) -> Self {
-        Personality { settling, partitions: 1, gaps: false, instant: true }
+        Personality { settling, partitions: 1, gaps: false, instant: true, habits: Habits::NONE }
     }
 }
 

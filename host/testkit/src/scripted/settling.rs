@@ -2,7 +2,7 @@
 
 use longshore_core::{Message, Outbox, PublishError, Ranges, SettleError, Settled, row};
 
-use super::event::{Event, Stored};
+use super::event::{Event, Shows, Stored};
 use super::log::Entry;
 use super::personality::Settling;
 use super::{Broker, State};
@@ -16,6 +16,8 @@ struct Changed {
     stale: usize,
     /// Of what is finished, by index, what the lane does not have.
     lost: Vec<usize>,
+    /// Finished, and not kept yet.
+    noted: Vec<u32>,
 }
 
 impl Broker {
@@ -45,7 +47,14 @@ impl Broker {
             Settling::Lease { copies, .. } => state.settle_each(lane, round, now, copies),
             Settling::Mark | Settling::Transaction => state.settle_marked(lane, round, now),
         };
-        let Changed { ended, again, forgotten, stale, lost } = changed;
+        let Changed { ended, again, forgotten, stale, lost, noted } = changed;
+        if !noted.is_empty() {
+            self.history.record(Event::Noted { lane, messages: noted });
+        }
+        let rounded = round.again_how.iter().any(|how| again.iter().all(|(_, delay, _)| u128::from(*delay) != how.delay.as_millis()));
+        if rounded && !again.is_empty() {
+            self.history.record(Event::Shown { habit: Shows::RoundedUp });
+        }
         self.history.record(Event::Settled { lane, ended, again, forgotten, stale });
         if fails {
             self.history.record(Event::SettleFailed { lane, took_effect: true });
@@ -92,6 +101,22 @@ impl Broker {
     }
 }
 
+impl Broker {
+    /// Keeps what lanes have noted as finished, of those whose time it is; of `only` whatever the time is.
+    pub(crate) fn commit_due(&self, state: &mut State, only: Option<u32>) {
+        let now = self.history.now();
+        let due = |(id, l): (&u32, &super::group::LaneState)| {
+            let meant = only.map_or(l.commits_at <= now, |only| only == *id);
+            (l.current && !l.noted.is_empty() && meant).then_some(*id)
+        };
+        let lanes: Vec<u32> = state.group.lanes.iter().filter_map(due).collect();
+        for lane in lanes {
+            let ended = state.commit(lane, now);
+            self.history.record(Event::Settled { lane, ended, again: Vec::new(), forgotten: Vec::new(), stale: 0 });
+        }
+    }
+}
+
 impl State {
     /// The entry of a receipt, if the lane has it.
     pub(crate) fn held_entry(&mut self, lane: u32, partition: usize, position: u64, token: &[u8]) -> Option<&mut Entry> {
@@ -111,6 +136,7 @@ impl State {
     }
 
     fn settle_each(&mut self, lane: u32, round: &Settled, now: u64, copies: bool) -> Changed {
+        let tiers = self.personality.habits.tiers;
         let mut changed = Changed::default();
         for (i, receipt) in round.finished.iter().enumerate() {
             if let Some(entry) = self.held_entry(lane, 0, receipt.position, receipt.token) {
@@ -125,7 +151,7 @@ impl State {
         }
         for (receipt, how) in round.again.iter().zip(&round.again_how) {
             if let Some(entry) = self.held_entry(lane, 0, receipt.position, receipt.token) {
-                changed.again.push(entry.comes_again(how, now));
+                changed.again.push(entry.comes_again(how, now, tiers));
                 if copies {
                     self.move_to_end(receipt.position);
                 }
@@ -147,11 +173,12 @@ impl State {
     }
 
     fn settle_marked(&mut self, lane: u32, round: &Settled, now: u64) -> Changed {
+        let tiers = self.personality.habits.tiers;
         let mut changed = Changed::default();
         let at = self.group.lanes[&lane].partition;
         for (receipt, how) in round.again.iter().zip(&round.again_how) {
             match self.held_entry(lane, at, receipt.position, receipt.token) {
-                Some(entry) => changed.again.push(entry.comes_again(how, now)),
+                Some(entry) => changed.again.push(entry.comes_again(how, now, tiers)),
                 None => changed.stale += 1,
             }
         }
@@ -170,11 +197,51 @@ impl State {
                 }
             }
         }
+        if self.personality.habits.commit_every > 0 {
+            self.note(lane, round, now, &mut changed);
+            return changed;
+        }
         self.move_mark(at, round.up_to, &round.above, &mut changed);
         let partition = &self.log.partitions[at];
         let told = round.finished.iter().chain(round.again.iter()).filter(|r| !partition.covers(r.position));
         changed.forgotten = told.map(|r| partition.entries[&r.position].number).collect();
         changed
+    }
+
+    /// Writes into the lane's book what is finished or sent away, whatever the mark of the round: a retry may come before what stands below it,
+    /// when the mark went back. What is written is not the lane's any more, and comes again if its lane ends before that is kept.
+    fn note(&mut self, lane: u32, round: &Settled, now: u64, changed: &mut Changed) {
+        let known = self.group.lanes.get_mut(&lane).expect("it settles");
+        for receipt in round.finished.iter().chain(round.again.iter()) {
+            let entry = self.log.partitions[known.partition].entries.get_mut(&receipt.position);
+            let Some(entry) = entry.filter(|entry| entry.token.to_le_bytes() == receipt.token) else { continue };
+            known.noted.insert(receipt.position);
+            if entry.held_by == Some(lane) {
+                entry.answered();
+                changed.noted.push(entry.number);
+            }
+        }
+        if now >= known.commits_at {
+            changed.ended.extend(self.commit(lane, now));
+        }
+    }
+
+    /// Keeps what a lane has noted as finished: the messages that ended so.
+    pub(crate) fn commit(&mut self, lane: u32, now: u64) -> Vec<u32> {
+        let every = self.personality.habits.commit_every;
+        let Some(known) = self.group.lanes.get_mut(&lane) else { return Vec::new() };
+        known.commits_at = now + every;
+        let partition = &mut self.log.partitions[known.partition];
+        let mut ended = Vec::new();
+        for position in std::mem::take(&mut known.noted) {
+            partition.above.insert(position);
+            let entry = partition.entries.get_mut(&position).expect("it was noted");
+            // A retry ends by itself.
+            if entry.due.is_none() && !std::mem::replace(&mut entry.ended, true) {
+                ended.push(entry.number);
+            }
+        }
+        ended
     }
 
     fn move_mark(&mut self, at: usize, up_to: Option<u64>, above: &Ranges, changed: &mut Changed) {
@@ -195,8 +262,9 @@ impl State {
 }
 
 impl Entry {
-    fn comes_again(&mut self, how: &longshore_core::Again, now: u64) -> (u32, u64, u32) {
-        let delay = u64::try_from(how.delay.as_millis()).unwrap_or(u64::MAX / 4);
+    fn comes_again(&mut self, how: &longshore_core::Again, now: u64, tiers: &[u64]) -> (u32, u64, u32) {
+        let asked = u64::try_from(how.delay.as_millis()).unwrap_or(u64::MAX / 4);
+        let delay = tiers.iter().copied().find(|tier| *tier >= asked).filter(|_| asked > 0).unwrap_or(asked);
         self.answered();
         self.due = Some(now.saturating_add(delay));
         self.attempt = how.attempt;
