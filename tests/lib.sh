@@ -94,14 +94,16 @@ need_servers() {
 format() {
     cargo fmt --all --check &&
         cargo fmt --manifest-path tests/guests/Cargo.toml --all --check &&
-        cargo fmt --manifest-path examples/orders/Cargo.toml --check
+        cargo fmt --manifest-path examples/orders/Cargo.toml --check &&
+        cargo fmt --manifest-path examples/rate-limit/Cargo.toml --check
 }
 
 # What is compiled to WebAssembly only.
 clippy_guests() {
     cargo clippy -p longshore-sdk --all-features --target wasm32-wasip2 --locked -- -D warnings &&
         cargo clippy --manifest-path tests/guests/Cargo.toml --target wasm32-wasip2 --release --locked -- -D warnings &&
-        cargo clippy --manifest-path examples/orders/Cargo.toml --target wasm32-wasip2 --release --locked -- -D warnings
+        cargo clippy --manifest-path examples/orders/Cargo.toml --target wasm32-wasip2 --release --locked -- -D warnings &&
+        cargo clippy --manifest-path examples/rate-limit/Cargo.toml --target wasm32-wasip2 --release --locked -- -D warnings
 }
 
 simulate() {

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, Mistakes, explain};
 use crate::control::HostControl;
 use crate::opened::{self, Brokers, OpenError};
+use crate::stores::{self, StoreOpenError, Stores};
 
 pub(crate) use cache::cache_folder;
 use metrics::HostMetrics;
@@ -67,6 +68,9 @@ pub enum RunError {
     /// A broker cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// A store cannot be opened.
+    #[error(transparent)]
+    OpenStore(#[from] StoreOpenError),
     /// The administration interface cannot listen.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -97,7 +101,7 @@ pub async fn run(config: Arc<Config>, options: Options, audience: &mut dyn Audie
     let serve = Serve { readiness: readiness.clone(), metrics: config.admin.metrics.then(|| Arc::new(move || text.render()) as _) };
     let server = Server::start(listener, serve).map_err(|e| RunError::System(format!("admin: {e}")))?;
 
-    let brokers = tokio::select! {
+    let (brokers, stores) = tokio::select! {
         opened = open(&config, &admin) => opened?,
         signal = signals.next() => {
             tracing::info!("{signal} while connecting: nothing was consumed yet");
@@ -105,7 +109,7 @@ pub async fn run(config: Arc<Config>, options: Options, audience: &mut dyn Audie
         }
     };
     let started = tokio::select! {
-        started = start::start(&config, &options, &brokers, &readiness, &metrics) => started.map(Some),
+        started = start::start(&config, &options, &brokers, &stores, &readiness, &metrics) => started.map(Some),
         signal = signals.next() => {
             tracing::info!("{signal} while starting: nothing was consumed yet");
             Ok(None)
@@ -113,7 +117,9 @@ pub async fn run(config: Arc<Config>, options: Options, audience: &mut dyn Audie
     };
     let outcome = match started {
         Ok(Some(started)) => {
-            let control = HostControl::new(&config, brokers.clone()).with_running(started.running.clone(), readiness.clone());
+            let control = HostControl::new(&config, brokers.clone())
+                .with_stores(stores.clone())
+                .with_running(started.running.clone(), readiness.clone());
             server.open(Arc::new(control), tokio::runtime::Handle::current());
             for explained in explain(&config) {
                 audience.line(format!("{}: {}", explained.subscription, explained.guarantee.promise));
@@ -125,7 +131,7 @@ pub async fn run(config: Arc<Config>, options: Options, audience: &mut dyn Audie
         Err(error) => Err(error),
     };
     tokio::select! {
-        () = opened::close(&brokers, CLOSE) => {}
+        ((), ()) = async { futures::join!(opened::close(&brokers, CLOSE), stores::close(&stores, CLOSE)) } => {}
         signal = signals.next() => end_at_once(signal),
     }
     server.stop();
@@ -161,15 +167,17 @@ async fn live(
     tasks.first_failure().map_or(Ok(()), |failure| Err(RunError::Failed(failure)))
 }
 
-/// Opens all brokers at once, however long that takes.
-async fn open(config: &Config, admin: &str) -> Result<Brokers, RunError> {
+/// Opens all brokers and stores at once, however long that takes.
+async fn open(config: &Config, admin: &str) -> Result<(Brokers, Stores), RunError> {
     let opening = config.brokers.values().map(|b| opened::open_patiently(config, b, Some(admin.to_owned()), Clock::system()));
     let refused = |error: OpenError| match error.as_mistake(config) {
         Some(mistake) => RunError::Refused(config.mistakes(vec![mistake])),
         None => RunError::Open(error),
     };
-    let opened = futures::future::try_join_all(opening).await.map_err(refused)?;
-    Ok(opened.into_iter().map(|o| (o.config.name.clone(), o)).collect())
+    let brokers = async { futures::future::try_join_all(opening).await.map_err(refused) };
+    let stores = async { stores::open_all(config, admin).await.map_err(RunError::from) };
+    let (brokers, stores) = futures::try_join!(brokers, stores)?;
+    Ok((brokers.into_iter().map(|o| (o.config.name.clone(), o)).collect(), stores))
 }
 
 /// Lets what runs end within the grace, then interrupts it.

@@ -29,12 +29,14 @@ mod status_line;
 mod test;
 mod times;
 mod topics;
+mod values;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use longshore_admin::model::BucketKind;
 use longshore_core::Registration;
 
 use crate::config::{self, Ask, Config, Look};
@@ -97,6 +99,12 @@ enum Command {
     /// Dead letters
     #[command(subcommand)]
     Dlq(dlq::Command),
+    /// Values in caches
+    #[command(subcommand)]
+    Cache(values::Command),
+    /// Values in key-value buckets
+    #[command(subcommand)]
+    Kv(values::Command),
     /// Brokers
     #[command(subcommand)]
     Brokers(brokers::Command),
@@ -177,6 +185,8 @@ async fn dispatch(app: &App<'_>, command: Command) -> Result<(), Failure> {
         Command::Topics(command) => topics::run(app, command).await,
         Command::Groups(command) => groups::run(app, command).await,
         Command::Dlq(command) => dlq::run(app, command).await,
+        Command::Cache(command) => values::run(app, BucketKind::Cache, command).await,
+        Command::Kv(command) => values::run(app, BucketKind::KeyValue, command).await,
         Command::Brokers(command) => brokers::run(app, command).await,
         Command::Handlers(command) => handlers::run(app, command).await,
         Command::Status(args) => status::run(app, args).await,

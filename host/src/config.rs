@@ -32,6 +32,7 @@ mod secret;
 mod shape;
 mod source;
 mod start;
+mod stores;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
@@ -54,9 +55,10 @@ pub use reference::{markdown, schema_text};
 pub use root::schema;
 pub use secret::Secret;
 pub use source::{Place, Source};
+pub(crate) use stores::refused as refused_bucket;
 pub use trusted::{
-    AdminConfig, BrokerConfig, BuildConfig, Component, Config, Copied, HandlerConfig, JobConfig, PASS_THROUGH, PublishConfig, Reuse,
-    SubscriptionConfig, TopicConfig,
+    AdminConfig, BrokerConfig, BucketConfig, BucketsConfig, BuildConfig, Component, Config, Copied, HandlerConfig, JobConfig, PASS_THROUGH,
+    PublishConfig, Reuse, StoreConfig, SubscriptionConfig, TopicConfig,
 };
 pub use unknown::did_you_mean;
 

@@ -10,6 +10,7 @@ mod groups;
 mod handlers;
 mod messages;
 mod running;
+mod stores;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use longshore_core::Clock;
 
 use crate::config::{Config, SubscriptionConfig, TopicConfig, explain};
 use crate::opened::{Brokers, OpenError};
+use crate::stores::Stores;
 use asked::Asked;
 
 pub(crate) use brokers::capabilities;
@@ -50,6 +52,7 @@ pub struct HostControl {
     brokers: Vec<Asked>,
     running: Option<Arc<dyn Running>>,
     readiness: Readiness,
+    stores: Stores,
     clock: Clock,
     started_at: u64,
 }
@@ -66,9 +69,15 @@ impl HostControl {
             brokers: brokers.into_values().map(Asked::opened).collect(),
             running: None,
             readiness: Readiness::new(),
+            stores: Stores::new(),
             started_at: clock.now(),
             clock,
         }
+    }
+
+    /// With the opened stores of the configuration.
+    pub fn with_stores(self, stores: Stores) -> Self {
+        HostControl { stores, ..self }
     }
 
     /// In a host that runs.

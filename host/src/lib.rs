@@ -14,8 +14,10 @@ pub mod app;
 mod cli;
 pub mod config;
 pub mod control;
+mod guarded;
 pub mod opened;
 mod patient;
+pub mod stores;
 pub mod traffic;
 
 use std::process::ExitCode;
@@ -24,6 +26,8 @@ use longshore_core::Registration;
 
 /// The adapters that Longshore comes with.
 pub use longshore_brokers::ADAPTERS;
+/// The kinds of store that Longshore comes with.
+pub use longshore_brokers::STORES;
 
 /// The whole program, command line included, for a host with these adapters.
 pub fn main_with(adapters: &[Registration]) -> ExitCode {

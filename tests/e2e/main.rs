@@ -20,6 +20,7 @@ mod refused;
 mod rights;
 mod running;
 mod shutdown;
+mod stores;
 mod story;
 mod tls;
 mod traffic;

@@ -34,6 +34,12 @@ impl Bucket {
         Ok(self.0.get(key)?)
     }
 
+    /// The value as JSON, if there is one (still). [`Error::Invalid`] where it is no such JSON.
+    #[cfg(feature = "json")]
+    pub fn json<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
+        crate::json::read(key, self.get(key)?)
+    }
+
     /// The same for many, in one round trip: one answer each, in the order of the keys.
     pub fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, Error> {
         Ok(self.0.get_many(keys)?)
@@ -42,6 +48,12 @@ impl Bucket {
     /// Sets or replaces. It vanishes `ttl` from now; without, when the store needs the room.
     pub fn set(&self, key: &str, value: impl AsRef<[u8]>, ttl: Option<Duration>) -> Result<(), Error> {
         Ok(self.0.set(key, value.as_ref(), ttl.map(time::millis))?)
+    }
+
+    /// Sets or replaces by a value's JSON. [`Error::Invalid`] where it has none.
+    #[cfg(feature = "json")]
+    pub fn set_json<T: serde::Serialize + ?Sized>(&self, key: &str, value: &T, ttl: Option<Duration>) -> Result<(), Error> {
+        self.set(key, crate::json::write(key, value)?, ttl)
     }
 
     /// The same for many, in one round trip. On an error some may be set.

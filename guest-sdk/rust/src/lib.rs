@@ -39,6 +39,8 @@ mod error;
 mod export;
 mod failure;
 mod host;
+#[cfg(feature = "json")]
+mod json;
 pub mod key_value;
 pub mod lock;
 pub mod log;

@@ -47,6 +47,20 @@ fn values_count_swap_and_go() -> Result<(), Error> {
     })
 }
 
+#[cfg(feature = "json")]
+#[test]
+fn values_are_json_where_that_is_asked_for() -> Result<(), Error> {
+    Host::new().enter(|| {
+        let (cached, kept) = (cache::open("sessions")?, key_value::open("carts")?);
+        cached.set_json("ada", &vec![1, 2], Some(SECOND))?;
+        kept.set_json("ada", "two")?;
+        assert_eq!((cached.json::<Vec<u8>>("ada")?, kept.json::<String>("ada")?), (Some(vec![1, 2]), Some("two".to_owned())));
+        assert_eq!((cached.json::<u8>("none")?, kept.json::<u8>("none")?), (None, None));
+        assert!(matches!(kept.json::<u8>("ada"), Err(Error::Invalid(why)) if why.contains("\"ada\"")));
+        Ok(())
+    })
+}
+
 #[test]
 fn a_lock_is_held_until_it_is_dropped_or_its_time_is_over() -> Result<(), Error> {
     let host = Host::new();

@@ -4,10 +4,11 @@ mod http;
 
 use serde::Serialize;
 
-use crate::control::{Answer, BrokerControl, DeadLetterControl, GroupControl, HandlerControl, MessageControl, TopicControl};
+use crate::control::{Answer, BrokerControl, DeadLetterControl, GroupControl, HandlerControl, MessageControl, StoreControl, TopicControl};
 use crate::model::{
-    Begin, BrokerCapabilities, BrokerStatus, Browse, Count, Created, DeadLetter, DeadLetterFilter, Group, HandlerStatus, Line, NewTopic,
-    Paused, Ping, Publish, Published, Received, Redrive, Redriven, Request, SeekGroup, Sought, Status, Take, Topic,
+    Begin, BrokerCapabilities, BrokerStatus, Browse, Count, Created, DeadLetter, DeadLetterFilter, Group, HandlerStatus, InBucket, KeyList,
+    Line, NewTopic, Paused, Ping, Publish, Published, Received, Redrive, Redriven, Request, SeekGroup, SetValue, Sought, Status, Take,
+    Topic, Value,
 };
 use http::{Call, segment};
 
@@ -44,6 +45,16 @@ struct Part<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<usize>,
     wait: String,
+}
+
+#[derive(Serialize)]
+struct OfStore<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -170,4 +181,38 @@ impl DeadLetterControl for Client {
     fn discard(&self, filter: DeadLetterFilter) -> Answer<'_, Count> {
         self.http.call(Call::post("dlq/discard").body(&filter))
     }
+}
+
+impl StoreControl for Client {
+    fn value<'a>(&'a self, bucket: &'a InBucket, key: &'a str) -> Answer<'a, Value> {
+        self.http.call(Call::get(value_path(bucket, key)).query(&of_store(bucket)))
+    }
+
+    fn set_value<'a>(&'a self, bucket: &'a InBucket, key: &'a str, value: SetValue) -> Answer<'a, ()> {
+        self.http.call(Call::post(value_path(bucket, key)).query(&of_store(bucket)).body(&value))
+    }
+
+    fn delete_value<'a>(&'a self, bucket: &'a InBucket, key: &'a str) -> Answer<'a, ()> {
+        self.http.call(Call::delete(value_path(bucket, key)).query(&of_store(bucket)))
+    }
+
+    fn delete_matching<'a>(&'a self, bucket: &'a InBucket, pattern: &'a str) -> Answer<'a, Count> {
+        self.http.call(Call::delete(keys_path(bucket)).query(&OfStore { pattern: Some(pattern), ..of_store(bucket) }))
+    }
+
+    fn keys<'a>(&'a self, bucket: &'a InBucket, pattern: &'a str, cursor: Option<&'a str>) -> Answer<'a, KeyList> {
+        self.http.call(Call::get(keys_path(bucket)).query(&OfStore { pattern: Some(pattern), cursor, ..of_store(bucket) }))
+    }
+}
+
+fn of_store(bucket: &InBucket) -> OfStore<'_> {
+    OfStore { store: bucket.store.as_deref(), pattern: None, cursor: None }
+}
+
+fn keys_path(bucket: &InBucket) -> String {
+    format!("stores/{}/{}/keys", bucket.kind.name(), segment(&bucket.bucket))
+}
+
+fn value_path(bucket: &InBucket, key: &str) -> String {
+    format!("stores/{}/{}/values/{}", bucket.kind.name(), segment(&bucket.bucket), segment(key))
 }

@@ -7,8 +7,9 @@ use longshore_core::BoxFuture;
 
 use crate::error::ControlError;
 use crate::model::{
-    BrokerCapabilities, BrokerStatus, Browse, Count, Created, DeadLetter, DeadLetterFilter, Group, HandlerStatus, Line, NewTopic, Paused,
-    Ping, Publish, Published, Received, Redrive, Redriven, Request, SeekGroup, Sought, Status, Take, Topic,
+    BrokerCapabilities, BrokerStatus, Browse, Count, Created, DeadLetter, DeadLetterFilter, Group, HandlerStatus, InBucket, KeyList, Line,
+    NewTopic, Paused, Ping, Publish, Published, Received, Redrive, Redriven, Request, SeekGroup, SetValue, Sought, Status, Take, Topic,
+    Value,
 };
 
 /// What every call answers.
@@ -86,7 +87,24 @@ pub trait DeadLetterControl: Send + Sync {
     fn discard(&self, filter: DeadLetterFilter) -> Answer<'_, Count>;
 }
 
-/// All that a host can be asked.
-pub trait Control: BrokerControl + HandlerControl + MessageControl + TopicControl + GroupControl + DeadLetterControl {}
+/// Values in stores.
+pub trait StoreControl: Send + Sync {
+    /// One value. One that is not there is not found.
+    fn value<'a>(&'a self, bucket: &'a InBucket, key: &'a str) -> Answer<'a, Value>;
+    /// Sets or replaces one.
+    fn set_value<'a>(&'a self, bucket: &'a InBucket, key: &'a str, value: SetValue) -> Answer<'a, ()>;
+    /// Removes one. One that is not there is not found.
+    fn delete_value<'a>(&'a self, bucket: &'a InBucket, key: &'a str) -> Answer<'a, ()>;
+    /// Removes those whose keys match; says how many.
+    fn delete_matching<'a>(&'a self, bucket: &'a InBucket, pattern: &'a str) -> Answer<'a, Count>;
+    /// A page of the keys that match; the first one without a cursor.
+    fn keys<'a>(&'a self, bucket: &'a InBucket, pattern: &'a str, cursor: Option<&'a str>) -> Answer<'a, KeyList>;
+}
 
-impl<T: BrokerControl + HandlerControl + MessageControl + TopicControl + GroupControl + DeadLetterControl> Control for T {}
+/// All that a host can be asked.
+pub trait Control:
+    BrokerControl + HandlerControl + MessageControl + TopicControl + GroupControl + DeadLetterControl + StoreControl
+{
+}
+
+impl<T: BrokerControl + HandlerControl + MessageControl + TopicControl + GroupControl + DeadLetterControl + StoreControl> Control for T {}

@@ -9,6 +9,7 @@ mod handler;
 mod line;
 mod message;
 mod status;
+mod store;
 mod topic;
 
 pub use broker::{BrokerCapabilities, BrokerStatus, Health, Ping, Provided};
@@ -18,6 +19,7 @@ pub use handler::{HandlerStatus, Paused, SubscriptionState, SubscriptionStatus};
 pub use line::{Data, HeaderList, Line};
 pub use message::{Begin, Browse, Publish, Published, Received, Request, Take, ToPublish};
 pub use status::Status;
+pub use store::{BucketKind, InBucket, KeyList, SetValue, Value};
 pub use topic::{NewTopic, Topic};
 
 use schemars::JsonSchema;

@@ -5,6 +5,7 @@ mod dead_letters;
 mod groups;
 mod handlers;
 mod messages;
+mod stores;
 mod topics;
 
 use schemars::JsonSchema;
@@ -14,10 +15,18 @@ use crate::route::Route;
 
 /// Every route below `/api/v1`.
 pub(crate) fn all() -> Vec<Route> {
-    [brokers::routes(), handlers::routes(), messages::routes(), topics::routes(), groups::routes(), dead_letters::routes()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        brokers::routes(),
+        handlers::routes(),
+        messages::routes(),
+        topics::routes(),
+        groups::routes(),
+        dead_letters::routes(),
+        stores::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Which broker a request means.

@@ -1,12 +1,14 @@
 //! Longshore's adapters: one folder for each kind of broker, with all its roles.
 //!
-//! A new one is a folder here, a line in [`ADAPTERS`] and a feature in `Cargo.toml`; documentation, schema, checks and the conformance suite
+//! A new one is a folder here, a line in [`ADAPTERS`] (or in [`STORES`], for what keeps values) and a feature in `Cargo.toml`; documentation, schema, checks and the conformance suite
 //! follow from that list. Not here: retrying, reconnecting, counting. An adapter fetches, settles, publishes and tells what went wrong.
 
 #[cfg(any(feature = "nats", feature = "redis-pubsub"))]
 mod buffer;
 #[cfg(any(feature = "embedded", feature = "memory", feature = "redis-list", feature = "redis-streams"))]
 mod chunk;
+#[cfg(any(feature = "embedded", feature = "memory"))]
+mod counter;
 #[cfg(any(feature = "kafka", feature = "nats", feature = "nats-jetstream", feature = "rabbitmq"))]
 mod declare;
 #[cfg(feature = "embedded")]
@@ -29,6 +31,8 @@ pub mod nats;
 pub mod rabbitmq;
 #[cfg(any(feature = "redis-list", feature = "redis-pubsub", feature = "redis-streams"))]
 pub mod redis;
+#[cfg(any(feature = "embedded", feature = "memory"))]
+mod shelf;
 #[cfg(any(
     feature = "kafka",
     feature = "nats",
@@ -40,7 +44,7 @@ pub mod redis;
 ))]
 pub mod tls;
 
-use longshore_core::Registration;
+use longshore_core::{Registration, StoreRegistration};
 
 /// All adapters of this build, in the order of tables.
 pub const ADAPTERS: &[Registration] = &[
@@ -64,6 +68,14 @@ pub const ADAPTERS: &[Registration] = &[
     Registration::of::<redis::streams::Streams>(),
 ];
 
+/// All kinds of store of this build, in the order of tables.
+pub const STORES: &[StoreRegistration] = &[
+    #[cfg(feature = "embedded")]
+    StoreRegistration::of::<embedded::EmbeddedStore>(),
+    #[cfg(feature = "memory")]
+    StoreRegistration::of::<memory::MemoryStore>(),
+];
+
 #[cfg(test)]
 mod tests {
     use longshore_core::Flag;
@@ -74,6 +86,8 @@ mod tests {
     fn every_adapter_has_a_name_of_its_own() {
         let names: std::collections::BTreeSet<_> = ADAPTERS.iter().map(|adapter| adapter.name).collect();
         assert_eq!(names.len(), ADAPTERS.len());
+        let names: std::collections::BTreeSet<_> = STORES.iter().map(|adapter| adapter.name).collect();
+        assert_eq!(names.len(), STORES.len());
     }
 
     #[test]

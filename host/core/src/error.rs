@@ -76,3 +76,35 @@ pub enum SettleError {
         error: PublishError,
     },
 }
+
+/// Why a store did not do what it was asked. The WIT's `error`, for the cases that a store can have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The store cannot do this.
+    #[error("unsupported: {0}")]
+    Unsupported(String),
+    /// A key or value over a limit that the text names.
+    #[error("too large: {0}")]
+    TooLarge(String),
+    /// An argument that makes no sense here, or a value that is no number.
+    #[error("invalid: {0}")]
+    Invalid(String),
+    /// No answer in time. What was asked for may have happened all the same.
+    #[error("timeout")]
+    Timeout,
+    /// The store cannot be reached, or has no room, now.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// Anything else: something that only a human mends.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<BrokerError> for StoreError {
+    fn from(error: BrokerError) -> Self {
+        match error.fix {
+            Fix::Retry | Fix::Reconnect => StoreError::Unavailable(error.what),
+            Fix::GiveUp => StoreError::Other(error.what),
+        }
+    }
+}

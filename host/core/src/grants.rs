@@ -1,5 +1,6 @@
-//! Where a handler may publish: its grants, each bound to a broker.
+//! What a handler may use: where it may publish, and the buckets that it may open, each bound to a broker or store.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -8,6 +9,7 @@ use crate::broker::Publisher;
 use crate::capabilities::Capabilities;
 use crate::error::PublishError;
 use crate::pattern::Pattern;
+use crate::store::Bucket;
 
 /// One broker that outputs can leave through.
 #[derive(Clone)]
@@ -64,4 +66,56 @@ impl fmt::Debug for Outlets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outlets").field("grants", &self.grants).field("output", &self.output).finish_non_exhaustive()
     }
+}
+
+/// One bucket that a handler may open.
+#[derive(Clone)]
+pub struct GrantedBucket {
+    /// What the guest calls it.
+    pub name: String,
+    /// The bucket.
+    pub bucket: Arc<dyn Bucket>,
+}
+
+/// Buckets of one kind that a handler may open, in the order of the configuration.
+#[derive(Clone, Default)]
+pub struct GrantedBuckets {
+    list: Vec<GrantedBucket>,
+    by_name: HashMap<String, usize>,
+}
+
+impl GrantedBuckets {
+    /// These; of two by one name the first.
+    pub fn new(list: Vec<GrantedBucket>) -> Self {
+        let mut by_name = HashMap::new();
+        for (index, granted) in list.iter().enumerate() {
+            by_name.entry(granted.name.clone()).or_insert(index);
+        }
+        GrantedBuckets { list, by_name }
+    }
+
+    /// The number of the bucket that a guest calls so.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The bucket of that number.
+    pub fn get(&self, index: usize) -> Option<&Arc<dyn Bucket>> {
+        self.list.get(index).map(|granted| &granted.bucket)
+    }
+}
+
+impl fmt::Debug for GrantedBuckets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.list.iter().map(|granted| &granted.name)).finish()
+    }
+}
+
+/// All that a handler may use of stores.
+#[derive(Debug, Clone, Default)]
+pub struct GrantedStores {
+    /// Caches.
+    pub cache: GrantedBuckets,
+    /// Key-value buckets.
+    pub key_value: GrantedBuckets,
 }

@@ -13,6 +13,7 @@ mod clock;
 mod error;
 mod grants;
 pub mod headers;
+mod key_pattern;
 mod lane;
 mod outbox;
 mod outcome;
@@ -26,6 +27,8 @@ pub mod row;
 mod settled;
 mod size;
 mod span;
+mod store;
+mod store_adapter;
 
 pub use adapter::{Adapter, Connect, Holder, Registration, Roles, Table};
 pub use batch::{Batch, Facts};
@@ -37,8 +40,9 @@ pub use call::{Call, Handler, SubscriptionInfo};
 pub use capabilities::{Capabilities, Flag, Tier};
 pub use check::{Finding, Intent};
 pub use clock::Clock;
-pub use error::{BrokerError, Fix, PublishError, SettleError};
-pub use grants::{Grant, Outlet, Outlets};
+pub use error::{BrokerError, Fix, PublishError, SettleError, StoreError};
+pub use grants::{Grant, GrantedBucket, GrantedBuckets, GrantedStores, Outlet, Outlets};
+pub use key_pattern::KeyPattern;
 pub use lane::{Acks, Lane, Room, Source, Waiting};
 pub use outbox::Outbox;
 pub use outcome::{Crash, Done, Failure};
@@ -52,6 +56,8 @@ pub use row::Message;
 pub use settled::{Again, Settled};
 pub use size::{BadSize, Size};
 pub use span::{BadSpan, Span};
+pub use store::{Bucket, Buckets, KeyPage, Left, MAX_COUNT, StoreAnswer, StoreRoles};
+pub use store_adapter::{StoreAdapter, StoreRegistration};
 
 /// A future that a trait object answers with.
 pub type BoxFuture<'a, T> = futures::future::BoxFuture<'a, T>;

@@ -19,6 +19,8 @@ wasmtime::component::bindgen!({
     world: "longshore:host/everything",
     imports: {
         "longshore:messaging/publisher": async,
+        "longshore:messaging/cache": async,
+        "longshore:messaging/key-value": async,
         "longshore:messaging/delivery.details": trappable,
         "longshore:messaging/consumer.[method]delivery.message": trappable,
         "longshore:messaging/consumer.[method]delivery.settle": async | trappable,
@@ -27,8 +29,8 @@ wasmtime::component::bindgen!({
     },
     exports: { default: async },
     with: {
-        "longshore:messaging/cache.bucket": crate::caps::Never,
-        "longshore:messaging/key-value.bucket": crate::caps::Never,
+        "longshore:messaging/cache.bucket": crate::caps::cache::Cached,
+        "longshore:messaging/key-value.bucket": crate::caps::key_value::Kept,
         "longshore:messaging/lock.guard": crate::caps::Never,
         "longshore:messaging/consumer.subscription": crate::caps::consumer::Subscription,
         "longshore:messaging/consumer.delivery": crate::caps::consumer::Delivery,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Call, Clock, Crash, Done, Handler, Limits, Outlets};
+use longshore_core::{Call, Clock, Crash, Done, GrantedStores, Handler, Limits, Outlets};
 
 use crate::instance::Mold;
 use crate::module::{Module, World};
@@ -51,6 +51,8 @@ pub struct HandlerSettings {
     pub concurrency: usize,
     /// Where it may publish.
     pub outlets: Outlets,
+    /// Buckets that it may open.
+    pub stores: GrantedStores,
     /// Its own `config` table.
     pub config: HashMap<String, String>,
     /// Bounds the wait for the confirm of a `send`.
@@ -68,6 +70,7 @@ impl HandlerSettings {
             reuse: Reuse::default(),
             concurrency: 16,
             outlets: Outlets::default(),
+            stores: GrantedStores::default(),
             config: HashMap::new(),
             publish_timeout: Duration::from_secs(10),
             clock: Clock::system(),
@@ -126,7 +129,7 @@ pub struct WasmHandler {
 impl WasmHandler {
     /// Sets a handler up; instances are made as calls come. A component that cannot be called with messages is refused.
     pub fn new(runtime: &Runtime, module: &Module, settings: HandlerSettings) -> Result<Self, SetupError> {
-        let HandlerSettings { name, limits, reuse, concurrency, outlets, config, publish_timeout, clock } = settings;
+        let HandlerSettings { name, limits, reuse, concurrency, outlets, stores, config, publish_timeout, clock } = settings;
         if module.world() == World::Job {
             let help = "name it under `[jobs.<name>]`, or export `handler` or `batch-handler`";
             return Err(SetupError::World { name, world: World::Job, help });
@@ -137,7 +140,7 @@ impl WasmHandler {
             }
         }
         runtime.check_memory(&name, limits.memory)?;
-        let granted = Granted { name: name.into(), outlets, config, publish_timeout, clock, subscriptions: None };
+        let granted = Granted { name: name.into(), outlets, stores, config, publish_timeout, clock, subscriptions: None };
         let mold = Mold { module: module.clone(), granted: Arc::new(granted), limits, ticks: runtime.ticks(), room: runtime.room() };
         let stats = Arc::new(Stats::default());
         Ok(WasmHandler { pool: Arc::new(Pool::new(mold, reuse, concurrency, stats.clone())), stats })

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Clock, Crash, Limits, Outlets};
+use longshore_core::{Clock, Crash, GrantedStores, Limits, Outlets};
 use tokio_util::sync::CancellationToken;
 
 use crate::caps::publish::LONGEST;
@@ -31,6 +31,8 @@ pub struct JobSettings {
     pub output_size: usize,
     /// Where it may publish.
     pub outlets: Outlets,
+    /// Buckets that it may open.
+    pub stores: GrantedStores,
     /// Its own `config` table.
     pub config: HashMap<String, String>,
     /// Bounds the wait for the confirm of a `send`.
@@ -49,6 +51,7 @@ impl JobSettings {
             memory: Limits::default().memory,
             output_size: Limits::default().output_size,
             outlets: Outlets::default(),
+            stores: GrantedStores::default(),
             config: HashMap::new(),
             publish_timeout: Duration::from_secs(10),
             clock: Clock::system(),
@@ -132,6 +135,7 @@ impl Job {
         let granted = Granted {
             name: s.name.as_str().into(),
             outlets: s.outlets.clone(),
+            stores: s.stores.clone(),
             config: s.config.clone(),
             publish_timeout: s.publish_timeout,
             clock: s.clock.clone(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Clock, Outlets};
+use longshore_core::{Clock, GrantedStores, Outlets};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -20,6 +20,7 @@ const RESOURCES: usize = 10_000;
 pub(crate) struct Granted {
     pub(crate) name: Arc<str>,
     pub(crate) outlets: Outlets,
+    pub(crate) stores: GrantedStores,
     pub(crate) config: HashMap<String, String>,
     /// Bounds the wait for the confirm of a `send`.
     pub(crate) publish_timeout: Duration,

@@ -13,6 +13,7 @@ use crate::config::{
     Component, Config, Copied, HandlerConfig, JobConfig, KeyPath, Mistake, PASS_THROUGH, PublishConfig, Reuse, Secret, SubscriptionConfig,
 };
 use crate::opened::{Brokers, Opened};
+use crate::stores::{self, Stores};
 
 /// The copy of a broker's messages into the log, by the engine as everything else.
 pub(super) fn copies(config: &Config, brokers: &Brokers, chosen: &dyn Fn(&str) -> bool) -> Vec<Policy> {
@@ -71,22 +72,28 @@ pub(super) struct LoadedJob {
     pub(super) inboxes: Vec<(Policy, Arc<Inbox>)>,
 }
 
+/// What is open when components are loaded.
+pub(super) struct Open<'a> {
+    pub(super) brokers: &'a Brokers,
+    pub(super) stores: &'a Stores,
+}
+
 /// Loads what the configuration names, and tells all mistakes at once.
 pub(super) async fn load(
     config: &Config,
     runtime: &Runtime,
-    brokers: &Brokers,
+    open: &Open<'_>,
     chosen: &dyn Fn(&str) -> bool,
 ) -> (Vec<Loaded>, Vec<LoadedJob>, Vec<Mistake>) {
     let (mut handlers, mut jobs, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
     for handler in config.handlers.values().filter(|h| chosen(&h.name)) {
-        match load_handler(config, runtime, brokers, handler).await {
+        match load_handler(config, runtime, open, handler).await {
             Ok(loaded) => handlers.push(loaded),
             Err(mistake) => mistakes.push(*mistake),
         }
     }
     for job in config.jobs.values().filter(|j| chosen(&j.name)) {
-        match load_job(config, runtime, brokers, job) {
+        match load_job(config, runtime, open, job) {
             Ok(loaded) => jobs.push(loaded),
             Err(mistake) => mistakes.push(*mistake),
         }
@@ -94,7 +101,8 @@ pub(super) async fn load(
     (handlers, jobs, mistakes)
 }
 
-async fn load_handler(config: &Config, runtime: &Runtime, brokers: &Brokers, handler: &HandlerConfig) -> Result<Loaded, Box<Mistake>> {
+async fn load_handler(config: &Config, runtime: &Runtime, open: &Open<'_>, handler: &HandlerConfig) -> Result<Loaded, Box<Mistake>> {
+    let brokers = open.brokers;
     let outlets_by = |way| outlets(brokers, &handler.publish, handler.output.clone(), way);
     let policies = |component: &str| -> Vec<Policy> {
         let lanes = outlets_by(Opened::outlet);
@@ -114,6 +122,7 @@ async fn load_handler(config: &Config, runtime: &Runtime, brokers: &Brokers, han
         },
         concurrency: policies.iter().map(|p| p.concurrency).sum(),
         outlets: outlets_by(Opened::patient_outlet),
+        stores: stores::granted(open.stores, &handler.stores),
         config: values(&handler.config),
         publish_timeout: longest_send(brokers, &handler.publish),
         ..HandlerSettings::new(&handler.name)
@@ -123,7 +132,8 @@ async fn load_handler(config: &Config, runtime: &Runtime, brokers: &Brokers, han
     Ok(Loaded { config: handler.clone(), runs: Runs::Component(module, Arc::new(handler_made)), policies })
 }
 
-fn load_job(config: &Config, runtime: &Runtime, brokers: &Brokers, job: &JobConfig) -> Result<LoadedJob, Box<Mistake>> {
+fn load_job(config: &Config, runtime: &Runtime, open: &Open<'_>, job: &JobConfig) -> Result<LoadedJob, Box<Mistake>> {
+    let brokers = open.brokers;
     let path = ["jobs", &job.name, "component"];
     let module = component(config, runtime, &path, &job.component, job.build.is_some())?;
     let lanes = outlets(brokers, &job.publish, None, Opened::outlet);
@@ -138,6 +148,7 @@ fn load_job(config: &Config, runtime: &Runtime, brokers: &Brokers, job: &JobConf
         memory: job.limits.memory,
         output_size: job.limits.output_size,
         outlets: outlets(brokers, &job.publish, None, Opened::patient_outlet),
+        stores: stores::granted(open.stores, &job.stores),
         config: values(&job.config),
         publish_timeout: longest_send(brokers, &job.publish),
         subscriptions,

@@ -8,7 +8,7 @@ use longshore_engine::{Gate, Policy, Status, Subscription};
 use longshore_runtime::{Runtime, Settings};
 use tokio_util::sync::CancellationToken;
 
-use super::handlers::{self, Loaded, LoadedJob, Runs};
+use super::handlers::{self, Loaded, LoadedJob, Open, Runs};
 use super::metrics::HostMetrics;
 use super::pass_through::PassThrough;
 use super::running::{Instances, Running, RunningHandler, RunningJob, RunningSubscription};
@@ -16,6 +16,7 @@ use super::tasks::{Kind, Tasks};
 use super::{Options, RunError, cache_folder, gauges, jobs, ready};
 use crate::config::{Config, Restart};
 use crate::opened::Brokers;
+use crate::stores::Stores;
 
 /// Bounds of how many instances the runtime makes room for: enough for small configurations to grow, not more than address space allows.
 const INSTANCES: std::ops::RangeInclusive<usize> = 100..=4000;
@@ -35,6 +36,7 @@ pub(super) async fn start(
     config: &Config,
     options: &Options,
     brokers: &Brokers,
+    stores: &Stores,
     readiness: &Readiness,
     metrics: &HostMetrics,
 ) -> Result<Started, RunError> {
@@ -43,7 +45,7 @@ pub(super) async fn start(
     let instances = wanted.clamp(*INSTANCES.start(), *INSTANCES.end());
     let settings = Settings { cache: cache_folder(), instances: u32::try_from(instances).unwrap_or(u32::MAX), ..Settings::default() };
     let runtime = Runtime::new(&settings).map_err(|e| RunError::System(e.to_string()))?;
-    let (loaded, jobs, mistakes) = handlers::load(config, &runtime, brokers, &chosen).await;
+    let (loaded, jobs, mistakes) = handlers::load(config, &runtime, &Open { brokers, stores }, &chosen).await;
     if !mistakes.is_empty() {
         return Err(RunError::Mistakes(config.mistakes(mistakes)));
     }

@@ -8,6 +8,7 @@ use longshore_core::Fix;
 
 use crate::app::RunError;
 use crate::opened::OpenError;
+use crate::stores::StoreOpenError;
 
 /// A command did not do what it was asked.
 #[derive(Debug)]
@@ -67,12 +68,23 @@ impl From<OpenError> for Failure {
     }
 }
 
+impl From<StoreOpenError> for Failure {
+    fn from(error: StoreOpenError) -> Self {
+        let code = match error.error.fix {
+            Fix::Retry | Fix::Reconnect => 3,
+            Fix::GiveUp => 1,
+        };
+        Failure { code, text: error.to_string() }
+    }
+}
+
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Mistakes(mistakes) => Failure::usage(mistakes.render(super::look())),
             RunError::Refused(mistakes) => Failure::usage(mistakes.pictures(super::look())),
             RunError::Open(error) => error.into(),
+            RunError::OpenStore(error) => error.into(),
             RunError::Listen(_) | RunError::Unknown { .. } => Failure::usage(error.to_string()),
             RunError::Failed(_) | RunError::System(_) => Failure::failed(error.to_string()),
         }

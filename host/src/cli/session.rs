@@ -13,9 +13,10 @@ use longshore_core::{Clock, Holder};
 
 use super::App;
 use super::failure::Failure;
-use crate::config::{BrokerConfig, Config};
+use crate::config::{BrokerConfig, Config, StoreConfig};
 use crate::control::HostControl;
 use crate::opened::{self, Brokers, OpenError, open};
+use crate::stores::{self, OpenedStore, Stores};
 
 /// How long a host may take to say who it is.
 const HELLO: Duration = Duration::from_secs(2);
@@ -31,6 +32,8 @@ pub(super) enum Need<'a> {
     One(Option<&'a str>),
     /// All; one that cannot be opened says so when it is asked.
     All,
+    /// No broker, and the named store, `default` without a name.
+    Store(Option<&'a str>),
 }
 
 /// Somebody who can be asked.
@@ -40,27 +43,34 @@ pub(super) struct Session {
     /// Whether a host runs on this configuration.
     pub(super) is_host: bool,
     own: Brokers,
+    stores: Stores,
 }
 
 impl Session {
     /// Finds the running host, else opens the brokers that are needed.
     pub(super) async fn open(app: &App<'_>, need: Need<'_>) -> Result<Self, Failure> {
         let config = app.config()?;
-        if let Need::One(name) = need {
-            named(&config, name)?;
+        match need {
+            Need::One(name) => drop(named(&config, name)?),
+            Need::Store(name) => drop(store(&config, name)?),
+            Need::All => {}
         }
         match find_host(&config).await? {
-            Some(client) => Ok(Session { control: Arc::new(client), config, is_host: true, own: Brokers::new() }),
+            Some(client) => Ok(Session { control: Arc::new(client), config, is_host: true, own: Brokers::new(), stores: Stores::new() }),
             None => Session::own(config, need).await,
         }
     }
 
     async fn own(config: Config, need: Need<'_>) -> Result<Self, Failure> {
-        let (mut own, mut failed) = (Brokers::new(), Vec::new());
+        let (mut own, mut failed, mut stores) = (Brokers::new(), Vec::new(), Stores::new());
         match need {
             Need::One(name) => {
                 let opened = open_one(&config, named(&config, name)?).await.map_err(|error| refused(&config, error))?;
                 own.insert(opened.config.name.clone(), opened);
+            }
+            Need::Store(name) => {
+                let opened = open_store(&config, &store(&config, name)?).await?;
+                stores.insert(opened.config.name.clone(), opened);
             }
             Need::All => {
                 for result in futures::future::join_all(config.brokers.values().map(|b| open_one(&config, b))).await {
@@ -71,13 +81,14 @@ impl Session {
                 }
             }
         }
-        let control = HostControl::new(&config, own.clone()).with_failed(&config, failed);
-        Ok(Session { control: Arc::new(control), config, is_host: false, own })
+        let control = HostControl::new(&config, own.clone()).with_stores(stores.clone()).with_failed(&config, failed);
+        Ok(Session { control: Arc::new(control), config, is_host: false, own, stores })
     }
 
     /// Closes what was opened.
     pub(super) async fn close(self) {
         opened::close(&self.own, CLOSE).await;
+        stores::close(&self.stores, CLOSE).await;
     }
 
     /// Does `work` and closes, however that ends.
@@ -107,6 +118,25 @@ fn refused(config: &Config, error: OpenError) -> Failure {
         Some(mistake) => Failure::usage(config.mistakes(vec![mistake]).pictures(super::look())),
         None => error.into(),
     }
+}
+
+/// The store of that name; the one that is there without configuration too.
+fn store(config: &Config, name: Option<&str>) -> Result<StoreConfig, Failure> {
+    let name = name.unwrap_or("default");
+    config.store(name).ok_or_else(|| {
+        let names: Vec<&str> = config.stores.keys().map(String::as_str).collect();
+        Failure::not_found(format!("there is no store {name:?} in the configuration; it has {}", names.join(", ")))
+    })
+}
+
+/// Opens one store, once.
+async fn open_store(config: &Config, store: &StoreConfig) -> Result<OpenedStore, Failure> {
+    if store.registration.name == "memory" {
+        let told = format!("store {:?} is in the memory of the host, and none runs on this configuration", store.name);
+        return Err(Failure::unreachable(told));
+    }
+    let late = || Failure::unreachable(format!("store {:?}: no connection within {OPEN:?}", store.name));
+    Ok(tokio::time::timeout(OPEN, stores::open(config, store, None)).await.map_err(|_| late())??)
 }
 
 /// Opens one broker, once.
@@ -154,7 +184,8 @@ async fn listening(config: &Config, token: Option<String>) -> Option<Client> {
     same.then_some(client)
 }
 
-/// Who has a broker of this configuration for itself.
+/// Who has a broker or store of this configuration for itself.
 fn holder(config: &Config) -> Option<Holder> {
-    config.brokers.values().find_map(|broker| (broker.registration.holder)(broker.settings.clone(), &config.folder))
+    let of_broker = config.brokers.values().find_map(|broker| (broker.registration.holder)(broker.settings.clone(), &config.folder));
+    of_broker.or_else(|| config.stores.values().find_map(|store| (store.registration.holder)(store.settings.clone(), &config.folder)))
 }

@@ -72,7 +72,7 @@ fn tell(verdict: &Verdict, output: Output) -> Result<(), Failure> {
 async fn run_file(config: &Config, runtime: &Runtime, path: &Path) -> Result<Vec<Verdict>, Failure> {
     let file = File::read(path)?;
     let handler = file.handler(config, path)?;
-    let bench = Bench::new(config, handler, runtime)?;
+    let bench = Bench::new(config, handler, runtime).await?;
     let mut verdicts = Vec::new();
     for case in &file.case {
         let difference = compare::difference(&case.expect, &bench.run(case).await?);

@@ -15,7 +15,7 @@ use super::own_keys::Extended;
 use super::path::KeyPath;
 use super::secret::Secret;
 use super::trusted::{BuildConfig, Component, Config, HandlerConfig, JobConfig, Origins, PASS_THROUGH, PublishConfig, TopicConfig};
-use super::{admin, brokers, elements, subscriptions};
+use super::{admin, brokers, elements, stores, subscriptions};
 
 /// Broker of who names none.
 pub(crate) const DEFAULT_BROKER: &str = "default";
@@ -29,8 +29,14 @@ pub(crate) fn config(tree: Node, file: PathBuf, adapters: &[Registration], mista
     let mut assembly = Assembly { tree: &tree, folder: &folder, layers: Layers::new(), kinds: BTreeMap::new(), mistakes };
     let brokers = brokers::brokers(&mut assembly, adapters);
     assembly.kinds = brokers.values().map(|broker| (broker.name.clone(), broker.registration)).collect();
-    let handlers = assembly.each("handlers", Assembly::handler);
-    let jobs = assembly.each("jobs", Assembly::job);
+    let mut stores = stores::stores(&mut assembly);
+    let handlers: BTreeMap<String, HandlerConfig> = assembly.each("handlers", Assembly::handler).into_iter().collect();
+    let jobs: BTreeMap<String, JobConfig> = assembly.each("jobs", Assembly::job).into_iter().collect();
+    let uses_stores =
+        handlers.values().any(|h| h.stores.iter().next().is_some()) || jobs.values().any(|j| j.stores.iter().next().is_some());
+    if uses_stores && tree.get("stores").and_then(Node::table).is_none_or(Table::is_empty) {
+        stores.extend(stores::implied().map(|store| (store.name.clone(), store)));
+    }
     let topics = assembly.each("topics", Assembly::topic);
     let admin = admin::admin(&mut assembly);
     let grace = tree.get("shutdown-grace").and_then(|node| node.text()?.parse().ok());
@@ -40,8 +46,9 @@ pub(crate) fn config(tree: Node, file: PathBuf, adapters: &[Registration], mista
     Config {
         file,
         brokers,
-        handlers: handlers.into_iter().collect(),
-        jobs: jobs.into_iter().collect(),
+        stores,
+        handlers,
+        jobs,
         topics: topics.into_iter().map(|(_, topic)| topic).collect(),
         admin,
         shutdown_grace: Span::get(shutdown_grace),
@@ -103,6 +110,7 @@ impl Assembly<'_> {
         let merged = self.layers.instance(self.tree.get("defaults"), node);
         let instance: Instance = self.read(merged.json(), node, path)?;
         self.only_empty(&raw.stores, &raw.http, node, path);
+        let stores = stores::granted(self, node, path);
         Some(HandlerConfig {
             name: name.into(),
             component: self.component(&raw, node, path),
@@ -111,6 +119,7 @@ impl Assembly<'_> {
             limits: instance.limits.limits(),
             publish: self.grants(node, path),
             output: raw.output,
+            stores,
             config: settings(node),
             subscriptions: subscriptions::of_handler(self, name, node, path),
         })
@@ -125,7 +134,7 @@ impl Assembly<'_> {
             self.tell(mistake.help(format!("there is {PASS_THROUGH}; anything else is the path of a file")));
             return Component::PassThrough;
         }
-        for key in ["build", "config", "limits", "reuse"] {
+        for key in ["build", "config", "limits", "reuse", "stores"] {
             if let Some(value) = node.get(key) {
                 let mistake = Mistake::new(&path.key(key), &value.place, format!("`{key}` means nothing for {PASS_THROUGH}"));
                 self.tell(mistake.help("take it out"));
@@ -144,6 +153,8 @@ impl Assembly<'_> {
         json["limits"] = self.layers.instance(self.tree.get("defaults"), node).get("limits").map_or(json!({}), Node::json);
         let raw: Job = self.read(json, node, path)?;
         self.no_limits_of_calls(node, path);
+        self.only_empty(&raw.stores, &[], node, path);
+        let stores = stores::granted(self, node, path);
         Some(JobConfig {
             name: name.into(),
             component: self.folder.join(&raw.component),
@@ -151,6 +162,7 @@ impl Assembly<'_> {
             restart: raw.restart,
             limits: raw.limits.limits(),
             publish: self.grants(node, path),
+            stores,
             config: settings(node),
             subscriptions: subscriptions::of_job(self, name, node, path),
         })
@@ -220,9 +232,8 @@ impl Assembly<'_> {
 
     /// Grants of what is still to come: a key that is accepted is enforced.
     fn only_empty(&mut self, stores: &elements::Stores, http: &[String], node: &Node, path: &KeyPath) {
-        let lists = [("cache", &stores.cache), ("key-value", &stores.key_value), ("locks", &stores.locks)];
-        for (key, _) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
-            self.later(node.find(["stores", key]), &path.key("stores").key(key));
+        if !stores.locks.is_empty() {
+            self.later(node.find(["stores", "locks"]), &path.key("stores").key("locks"));
         }
         if !http.is_empty() {
             self.later(node.get("http"), &path.key("http"));

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use longshore_core::Registration;
 use serde_json::{Map, Value as Json};
 
-use super::root::{definition_name, schema};
+use super::root::{definition_name, schema, store_definition};
 use super::schema::{Form, either, forms};
 
 /// The JSON schema as a file, for editors.
@@ -25,6 +25,9 @@ pub fn markdown(adapters: &[Registration]) -> String {
         page.element(&title, element);
         page.own_elements(&title, element);
     }
+    for adapter in crate::STORES {
+        page.element(&format!("[stores.*] with type = {:?}", adapter.name), &root["$defs"][&store_definition(adapter.name)]);
+    }
     for (title, name) in TABLES {
         page.element(title, &root["$defs"][name]);
     }
@@ -36,11 +39,12 @@ const HEAD: &str = "# Configuration\n\nEvery key of `longshore.toml`, made from 
     (`\"64MiB\"`, `\"10MB\"`)\nare text with a unit. `${VAR}` and `${VAR:-default}` stand for variables of the environment, in any value; `$${` is a plain `${`.\n";
 
 /// Elements that have a table of their own in the file, in the order in which one writes them.
-const TABLES: [(&str, &str); 7] = [
+const TABLES: [(&str, &str); 8] = [
     ("[handlers.*]", "Handler"),
     ("[jobs.*]", "Job"),
     ("An entry of subscribe", "Subscription"),
     ("An entry of publish, as a table", "Grant"),
+    ("An entry of stores.cache or stores.key-value, as a table", "BucketGrant"),
     ("[topics.*]", "Topic"),
     ("[defaults]", "Defaults"),
     ("[admin]", "Admin"),
@@ -56,7 +60,11 @@ impl Page<'_> {
     fn rest(&mut self) {
         let tables = TABLES.map(|(_, name)| name);
         for (name, element) in self.root["$defs"].as_object().into_iter().flatten() {
-            if !tables.contains(&name.as_str()) && !name.starts_with("brokers.") && element["properties"].is_object() {
+            if !tables.contains(&name.as_str())
+                && !name.starts_with("brokers.")
+                && !name.starts_with("stores.")
+                && element["properties"].is_object()
+            {
                 self.element(&title(name), element);
             }
         }

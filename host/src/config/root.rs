@@ -1,10 +1,11 @@
 //! The JSON schema of the whole file, put together from the elements and from what the adapters say about their own keys.
 
 use longshore_core::Registration;
+use schemars::JsonSchema;
 use serde_json::{Map, Value as Json, json};
 
 use super::assemble::TOPIC;
-use super::elements::{Broker, File, Instance, Policy};
+use super::elements::{Broker, File, Instance, Policy, Store};
 use super::subscriptions::SUBSCRIPTION;
 
 /// The schema of the file for a host with these adapters. The keys of a broker depend on its `type`.
@@ -17,10 +18,15 @@ pub fn schema(adapters: &[Registration]) -> Json {
     }
     let mut kinds = Vec::new();
     for adapter in adapters {
-        let name = definition_name(adapter.name);
-        let broker = broker(adapter, &mut definitions);
-        definitions.insert(name.clone(), broker);
-        kinds.push(json!({ "$ref": format!("#/$defs/{name}") }));
+        let kind =
+            Kind { definition: definition_name(adapter.name), name: adapter.name, what: "broker", own: (adapter.schema)().to_value() };
+        kinds.push(kind.define::<Broker>(&mut definitions));
+    }
+    let mut stores = Vec::new();
+    for adapter in crate::STORES {
+        let kind =
+            Kind { definition: store_definition(adapter.name), name: adapter.name, what: "store", own: (adapter.schema)().to_value() };
+        stores.push(kind.define::<Store>(&mut definitions));
     }
     for (name, table) in [("Subscription", SUBSCRIPTION), ("Topic", TOPIC)] {
         let mut element = definitions[name].clone();
@@ -28,6 +34,7 @@ pub fn schema(adapters: &[Registration]) -> Json {
         definitions.insert(name.into(), element);
     }
     root["properties"]["brokers"]["additionalProperties"] = json!({ "oneOf": kinds });
+    root["properties"]["stores"]["additionalProperties"] = json!({ "oneOf": stores });
     root["$defs"] = Json::Object(definitions);
     root
 }
@@ -37,32 +44,59 @@ pub(crate) fn definition_name(adapter: &str) -> String {
     format!("brokers.{adapter}")
 }
 
-/// The keys of one kind of broker: `type`, the adapter's own, and what every broker has. Of a key that both have, the adapter tells what it means.
-fn broker(adapter: &Registration, definitions: &mut Map<String, Json>) -> Json {
-    let mut every = schemars::schema_for!(Broker).to_value();
-    definitions.extend(take_definitions(&mut every));
-    let mut own = (adapter.schema)().to_value();
-    refer_into(&mut own, &format!("#/$defs/{}/$defs/", definition_name(adapter.name)));
-    let mut properties = Map::new();
-    let kind = json!({ "type": "string", "const": adapter.name, "description": "What kind of broker it is." });
-    properties.insert("type".into(), kind);
-    properties.extend(own["properties"].as_object().cloned().unwrap_or_default());
-    for (key, schema) in every["properties"].as_object().cloned().unwrap_or_default() {
-        properties.entry(key).or_insert(schema);
+/// The same for a kind of store.
+pub(crate) fn store_definition(adapter: &str) -> String {
+    format!("stores.{adapter}")
+}
+
+/// One kind of broker or store.
+struct Kind {
+    /// Under which its keys stand in the definitions.
+    definition: String,
+    /// Value of `type`.
+    name: &'static str,
+    /// What it is a kind of.
+    what: &'static str,
+    /// The schema of its own keys.
+    own: Json,
+}
+
+impl Kind {
+    /// Puts its keys into the definitions, beside those that `Every` one has, and refers to them.
+    fn define<Every: JsonSchema>(self, definitions: &mut Map<String, Json>) -> Json {
+        let mut every = schemars::schema_for!(Every).to_value();
+        definitions.extend(take_definitions(&mut every));
+        let reference = json!({ "$ref": format!("#/$defs/{}", self.definition) });
+        let definition = self.definition.clone();
+        definitions.insert(definition, self.keys(&every));
+        reference
     }
-    let mut required = own["required"].as_array().cloned().unwrap_or_default();
-    required.insert(0, "type".into());
-    own["type"] = "object".into();
-    own["properties"] = Json::Object(properties);
-    own["required"] = Json::Array(required);
-    if own["additionalProperties"].is_null() {
-        own["additionalProperties"] = Json::Bool(false);
+
+    /// `type`, the adapter's own keys, and what every one has. Of a key that both have, the adapter tells what it means.
+    fn keys(self, every: &Json) -> Json {
+        let Kind { definition, name, what, mut own } = self;
+        refer_into(&mut own, &format!("#/$defs/{definition}/$defs/"));
+        let mut properties = Map::new();
+        let kind = json!({ "type": "string", "const": name, "description": format!("What kind of {what} it is.") });
+        properties.insert("type".into(), kind);
+        properties.extend(own["properties"].as_object().cloned().unwrap_or_default());
+        for (key, schema) in every["properties"].as_object().cloned().unwrap_or_default() {
+            properties.entry(key).or_insert(schema);
+        }
+        let mut required = own["required"].as_array().cloned().unwrap_or_default();
+        required.insert(0, "type".into());
+        own["type"] = "object".into();
+        own["properties"] = Json::Object(properties);
+        own["required"] = Json::Array(required);
+        if own["additionalProperties"].is_null() {
+            own["additionalProperties"] = Json::Bool(false);
+        }
+        if let Some(object) = own.as_object_mut() {
+            object.remove("$schema");
+            object.remove("title");
+        }
+        own
     }
-    if let Some(object) = own.as_object_mut() {
-        object.remove("$schema");
-        object.remove("title");
-    }
-    own
 }
 
 fn take_definitions(schema: &mut Json) -> Map<String, Json> {

@@ -74,7 +74,11 @@ impl Shape<'_> {
             None => {
                 let words: Vec<&str> = forms.iter().flat_map(|form| words_of(form, key)).collect();
                 let problem = format!("expected {}, found {}", describe_choices(forms, key), found(choice));
-                self.mistakes.push(Mistake::new(&path.key(key), &choice.place, problem).help(absent(wanted, &words)));
+                self.mistakes.push(Mistake::new(&path.key(key), &choice.place, problem).help(absent(
+                    forms[0].name.unwrap_or_default(),
+                    wanted,
+                    &words,
+                )));
                 node.value = Value::Broken;
             }
         }

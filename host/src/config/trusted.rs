@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use longshore_core::{
-    Batching, Breaker, DeadLetterPolicy, Delivery, Fetch, Limits, Order, OwnKeys, Pattern, Registration, RetryPolicy, Start, Subscribe,
-    TopicSettings,
+    Batching, Breaker, DeadLetterPolicy, Delivery, Fetch, Limits, Order, OwnKeys, Pattern, Registration, RetryPolicy, Start,
+    StoreRegistration, Subscribe, TopicSettings,
 };
 use longshore_engine::{Reconnect, retry_delay};
 use serde_json::Value as Json;
@@ -21,6 +21,7 @@ use super::node::{Node, Value};
 use super::path::{KeyPath, Step};
 use super::secret::Secret;
 use super::source::Place;
+use super::stores;
 
 /// Tries of a message whose waits are told to its broker; later ones are as long as the longest.
 const TRIES: u32 = 64;
@@ -34,6 +35,8 @@ pub struct Config {
     pub folder: PathBuf,
     /// Connections, by name.
     pub brokers: BTreeMap<String, BrokerConfig>,
+    /// What keeps values, by name; none where nobody uses any.
+    pub stores: BTreeMap<String, StoreConfig>,
     /// Handlers, by name.
     pub handlers: BTreeMap<String, HandlerConfig>,
     /// Jobs, by name.
@@ -71,6 +74,56 @@ pub struct BrokerConfig {
     pub max_message_size: usize,
 }
 
+/// One store.
+#[derive(Clone)]
+pub struct StoreConfig {
+    /// Its name.
+    pub name: String,
+    /// The adapter that `type` picks.
+    pub registration: StoreRegistration,
+    /// The adapter's own keys, as [`StoreRegistration::connect`] takes them. May hold secrets.
+    pub settings: Json,
+    /// All keys of the table as they may be shown: secrets are covered.
+    pub shown: Json,
+    /// How long it may take to answer.
+    pub timeout: Duration,
+    /// Bytes that a key may have.
+    pub max_key_size: usize,
+    /// Bytes that a value may have.
+    pub max_value_size: usize,
+    /// When a value of a cache goes that was set without a time.
+    pub default_ttl: Option<Duration>,
+}
+
+/// Leave to use a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketConfig {
+    /// The name that the guest says.
+    pub alias: String,
+    /// The bucket's own name.
+    pub bucket: String,
+    /// The store's name; it exists.
+    pub store: String,
+    /// Where it stands in the file.
+    pub path: KeyPath,
+}
+
+/// Buckets that a handler or job may use, in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BucketsConfig {
+    /// Caches.
+    pub cache: Vec<BucketConfig>,
+    /// Key-value buckets.
+    pub key_value: Vec<BucketConfig>,
+}
+
+impl BucketsConfig {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &BucketConfig> {
+        self.cache.iter().chain(&self.key_value)
+    }
+}
+
 /// One handler.
 #[derive(Debug, Clone)]
 pub struct HandlerConfig {
@@ -88,6 +141,8 @@ pub struct HandlerConfig {
     pub publish: Vec<PublishConfig>,
     /// Where `destination.output` goes, as the guest would name it.
     pub output: Option<String>,
+    /// Buckets that it may use.
+    pub stores: BucketsConfig,
     /// What the component reads with `config.get`.
     pub config: BTreeMap<String, Secret>,
     /// What it consumes; at least one.
@@ -140,6 +195,8 @@ pub struct JobConfig {
     pub limits: Limits,
     /// Where it may publish, in the order of the file.
     pub publish: Vec<PublishConfig>,
+    /// Buckets that it may use.
+    pub stores: BucketsConfig,
     /// What the component reads with `config.get`.
     pub config: BTreeMap<String, Secret>,
     /// What it may ask for messages from; opened by [`SubscriptionConfig::short_name`].
@@ -311,6 +368,18 @@ pub struct AdminConfig {
 }
 
 impl Config {
+    /// The store of that name; where none is configured, the one that is there all the same.
+    pub fn store(&self, name: &str) -> Option<StoreConfig> {
+        let implied = || stores::implied().filter(|store| self.stores.is_empty() && store.name == name);
+        self.stores.get(name).cloned().or_else(implied)
+    }
+
+    /// The buckets of all handlers and jobs.
+    pub fn buckets(&self) -> impl Iterator<Item = &BucketConfig> {
+        let of_handlers = self.handlers.values().flat_map(|handler| handler.stores.iter());
+        of_handlers.chain(self.jobs.values().flat_map(|job| job.stores.iter()))
+    }
+
     /// All subscriptions, of handlers and jobs.
     pub fn subscriptions(&self) -> impl Iterator<Item = &SubscriptionConfig> {
         let of_handlers = self.handlers.values().flat_map(|handler| &handler.subscriptions);
@@ -415,5 +484,15 @@ impl fmt::Debug for BrokerConfig {
         shown.field("publish_timeout", &self.publish_timeout).field("publish_retry", &self.publish_retry);
         shown.field("reconnect", &self.reconnect).field("ping_timeout", &self.ping_timeout);
         shown.field("max_message_size", &self.max_message_size).finish()
+    }
+}
+
+/// Without secrets.
+impl fmt::Debug for StoreConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("StoreConfig");
+        shown.field("name", &self.name).field("type", &self.registration.name).field("settings", &self.shown);
+        shown.field("timeout", &self.timeout).field("max_key_size", &self.max_key_size).field("max_value_size", &self.max_value_size);
+        shown.field("default_ttl", &self.default_ttl).finish()
     }
 }

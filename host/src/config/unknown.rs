@@ -77,8 +77,11 @@ pub(crate) fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
     (likeness(best) >= ALIKE || strsim::osa_distance(word, best) <= 1).then_some(best)
 }
 
-/// What to do about a kind of broker that this build does not have.
-pub(crate) fn absent(kind: &str, kinds: &[&str]) -> String {
+/// What to do about a kind of broker or store that this build does not have; `element` is one that it has.
+pub(crate) fn absent(element: &str, kind: &str, kinds: &[&str]) -> String {
+    if element.starts_with("stores.") && LATER_STORES.contains(&kind) {
+        return format!("{kind} is not supported yet for stores");
+    }
     if let Some(features) = FEATURES.iter().find(|feature| **feature == kind) {
         return format!("this build is without it; build with --features {features}");
     }
@@ -99,9 +102,9 @@ pub fn did_you_mean(word: &str, words: &[&str]) -> String {
     }
 }
 
-/// Whether a line of the tables below is about that element. All kinds of brokers are one.
+/// Whether a line of the tables below is about that element. All kinds of brokers are one, and all kinds of stores.
 fn is(of: &str, element: &str) -> bool {
-    of == element || (of == "Broker" && element.starts_with("brokers."))
+    of == element || (of == "Broker" && element.starts_with("brokers.")) || (of == "Store" && element.starts_with("stores."))
 }
 
 fn renamed(element: &str, key: &str) -> Option<&'static str> {
@@ -115,6 +118,9 @@ const FEATURES: [&str; 9] =
 
 /// Kinds of brokers that a later version will have.
 const LATER_KINDS: [&str; 1] = ["webhook"];
+
+/// Kinds of stores that a later version will have.
+const LATER_STORES: [&str; 2] = ["nats", "redis"];
 
 /// Element, names that others use there, and either the key that is meant or a sentence about what to do.
 const RENAMED: &[(&str, &[&str], &str)] = &[
@@ -195,6 +201,8 @@ const RENAMED: &[(&str, &[&str], &str)] = &[
     ("Admin", &["enable-monitoring", "monitoring", "prometheus"], "metrics"),
     ("Grant", &["name", "channel"], "topic"),
     ("Grant", &["alias"], "as"),
+    ("BucketGrant", &["name"], "bucket"),
+    ("Store", &["provider", "kind", "backend", "driver", "adapter"], "type"),
     ("Topic", &["max-age", "ttl", "retention-time"], "retention"),
     ("Topic", &["max-bytes", "retention-size", "retention-bytes"], "max-size"),
     ("Build", &["cmd", "run", "script"], "command"),
@@ -203,10 +211,10 @@ const RENAMED: &[(&str, &[&str], &str)] = &[
 
 /// Element, and keys that a later version will have. They are refused: a key that is accepted is enforced.
 const LATER: &[(&str, &[&str])] = &[
-    ("File", &["stores", "schemas", "schema-registry", "profiles"]),
+    ("File", &["schemas", "schema-registry", "profiles"]),
     ("Broker", &["pool-size", "tls", "security"]),
     ("Handler", &["dedup", "profile", "hooks"]),
-    ("Job", &["schedule", "interval", "stores", "http"]),
+    ("Job", &["schedule", "interval", "http"]),
     (
         "Subscription",
         &[
@@ -268,9 +276,10 @@ mod tests {
         check("brokers.kafka", "url", &["type", "bootstrap-servers"], "no key", "did you mean `bootstrap-servers`?");
         check("Retry", "max_retries", &["max-attempts"], "no key", "3 retries are max-attempts = 4");
         check("Handler", "dedup", &["component"], "not supported yet", "take it out");
-        assert_eq!(absent("webhook", &["embedded"]), "webhook is not supported yet");
-        assert_eq!(absent("memory", &["embedded"]), "this build is without it; build with --features memory");
-        assert_eq!(absent("embeded", &["embedded"]), "did you mean \"embedded\"?");
+        assert_eq!(absent("brokers.embedded", "webhook", &["embedded"]), "webhook is not supported yet");
+        assert_eq!(absent("stores.embedded", "memory", &["embedded"]), "this build is without it; build with --features memory");
+        assert_eq!(absent("brokers.embedded", "embeded", &["embedded"]), "did you mean \"embedded\"?");
+        assert_eq!(absent("stores.embedded", "nats", &["embedded"]), "nats is not supported yet for stores");
         check("Admin", "xyz", &["listen", "token"], "no key", "the keys here are listen, token");
     }
 }

@@ -43,7 +43,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
             let content = json!({ "application/json": { "schema": answer(generator) } });
             responses.insert("200".into(), json!({ "description": "Done", "content": content }));
         }
-        None if route.method == Method::DELETE => drop(responses.insert("204".into(), json!({ "description": "Done" }))),
+        None if route.method != Method::GET => drop(responses.insert("204".into(), json!({ "description": "Done" }))),
         None => drop(responses.insert("200".into(), json!({ "description": "Text" }))),
     }
     if route.path.starts_with("/api") {

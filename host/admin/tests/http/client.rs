@@ -1,7 +1,9 @@
 //! The client: every call arrives as it was meant.
 
 use crate::support::{Host, line, topic};
-use longshore_admin::control::{BrokerControl, DeadLetterControl, GroupControl, HandlerControl, MessageControl, TopicControl};
+use longshore_admin::control::{
+    BrokerControl, DeadLetterControl, GroupControl, HandlerControl, MessageControl, StoreControl, TopicControl,
+};
 use longshore_admin::model::*;
 use longshore_admin::{Client, Kind};
 
@@ -103,4 +105,26 @@ async fn nobody_there_is_unreachable_and_names_the_address() {
     };
     let error = Client::new(&address, None).status().await.unwrap_err();
     assert!(error.kind == Kind::Unreachable && error.message.contains(&address), "{error}");
+}
+
+#[tokio::test]
+async fn stores() {
+    let host = Host::start(None);
+    let client = client(&host);
+    let cache = InBucket { store: Some("a b".into()), kind: BucketKind::Cache, bucket: "sessions".into() };
+    let kept = InBucket { store: None, kind: BucketKind::KeyValue, ..cache.clone() };
+    for bucket in [&cache, &kept] {
+        let value = client.value(bucket, "a/ü?&#").await.unwrap();
+        assert_eq!((value.key.as_str(), value.value, value.ttl_ms), ("a/ü?&#", Data(vec![0xff]), Some(7)));
+        assert_eq!(host.fake.last(), format!("{:?}", (bucket, "a/ü?&#")));
+        let set = SetValue { value: Data(vec![0, 0xff]), ttl_ms: Some(5) };
+        client.set_value(bucket, "..", set.clone()).await.unwrap();
+        assert_eq!(host.fake.last(), format!("{:?}", (bucket, "..", set)));
+        client.delete_value(bucket, "k").await.unwrap();
+        assert_eq!(host.fake.last(), format!("{:?}", (bucket, "k")));
+        assert_eq!(client.delete_matching(bucket, "a*&b").await.unwrap().count, 3);
+        assert_eq!(host.fake.last(), format!("{:?}", (bucket, "a*&b")));
+        assert_eq!(client.keys(bucket, "*", Some("c=1")).await.unwrap().next.as_deref(), Some("n"));
+        assert_eq!(host.fake.last(), format!("{:?}", (bucket, "*", Some("c=1"))));
+    }
 }

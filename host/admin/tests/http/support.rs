@@ -5,7 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use longshore_admin::control::{Answer, BrokerControl, DeadLetterControl, GroupControl, HandlerControl, MessageControl, TopicControl};
+use longshore_admin::control::{
+    Answer, BrokerControl, DeadLetterControl, GroupControl, HandlerControl, MessageControl, StoreControl, TopicControl,
+};
 use longshore_admin::model::*;
 use longshore_admin::{Control, ControlError, Listener, Readiness, Serve, Server};
 
@@ -106,6 +108,28 @@ impl MessageControl for Fake {
 
     fn request(&self, request: Request) -> Answer<'_, Line> {
         self.answer(request, line("answered"))
+    }
+}
+
+impl StoreControl for Fake {
+    fn value<'a>(&'a self, bucket: &'a InBucket, key: &'a str) -> Answer<'a, Value> {
+        self.answer((bucket, key), Value { key: key.into(), value: Data(vec![0xff]), ttl_ms: Some(7) })
+    }
+
+    fn set_value<'a>(&'a self, bucket: &'a InBucket, key: &'a str, value: SetValue) -> Answer<'a, ()> {
+        self.answer((bucket, key, value), ())
+    }
+
+    fn delete_value<'a>(&'a self, bucket: &'a InBucket, key: &'a str) -> Answer<'a, ()> {
+        self.answer((bucket, key), ())
+    }
+
+    fn delete_matching<'a>(&'a self, bucket: &'a InBucket, pattern: &'a str) -> Answer<'a, Count> {
+        self.answer((bucket, pattern), Count { count: 3 })
+    }
+
+    fn keys<'a>(&'a self, bucket: &'a InBucket, pattern: &'a str, cursor: Option<&'a str>) -> Answer<'a, KeyList> {
+        self.answer((bucket, pattern, cursor), KeyList { keys: vec!["k".into()], next: Some("n".into()) })
     }
 }
 

@@ -4,19 +4,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use longshore_core::{Batch, BrokerError, Connect, Roles};
+use rusqlite::Connection;
 
 use super::config::Config;
 use super::open::{Opened, open};
 use super::readers::Readers;
+use super::recovery::mark_clean;
 use super::tables::SqliteTables;
-use super::writer::Writer;
+use super::writer::{Books, Writer};
 use crate::local::{Backend, Broker, Got, Limits, Local, Read, Signals};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
 /// The threads of one database.
 pub(super) struct Threads {
-    writer: Writer,
+    writer: Writer<Broker<SqliteTables>>,
     readers: Readers,
 }
 
@@ -45,6 +47,26 @@ fn start(path: &Path, limits: Limits, connect: Connect, signals: Signals) -> Res
     let broker = Broker::new(SqliteTables::new(connection)?, limits, connect.topics, signals)?;
     let readers = Readers::start(path)?;
     Ok(Threads { writer: Writer::start(broker, lock)?, readers })
+}
+
+impl Books for Broker<SqliteTables> {
+    fn connection(&mut self) -> &Connection {
+        self.tables().connection()
+    }
+
+    fn stands(&mut self) {
+        self.signal();
+    }
+
+    fn reload(&mut self) -> Result<()> {
+        Broker::reload(self)
+    }
+
+    /// Counts stored, and the file marked clean.
+    fn leave(&mut self) -> Result<()> {
+        self.save_all_counts()?;
+        mark_clean(self.tables().connection())
+    }
 }
 
 impl Backend for Threads {

@@ -4,6 +4,7 @@
 //! * [`writer`] is the one thread that writes. Whatever waits for it shares a transaction, so the cost of making it durable is shared too.
 //! * [`readers`] read logs on threads of their own, so that no asynchronous thread ever waits in SQLite.
 //! * [`tables`] and the files under it say in SQL what `local` means; behaviour is all there and shared with the memory broker.
+//! * [`store`] keeps buckets in a file of the same make.
 //!
 //! A hand-over writes nothing. What was in somebody's hands when a process died is counted at the next opening ([`recovery`]).
 
@@ -16,6 +17,7 @@ mod open;
 mod readers;
 mod recovery;
 mod schema;
+mod store;
 mod tables;
 mod trouble;
 mod writer;
@@ -25,6 +27,7 @@ use std::path::Path;
 use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, Flag, Holder, NoKeys, Roles};
 
 pub use config::Config;
+pub use store::{Config as StoreConfig, EmbeddedStore};
 
 /// The adapter.
 pub struct Embedded;

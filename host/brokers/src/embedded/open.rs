@@ -7,8 +7,9 @@ use longshore_core::BrokerError;
 use rusqlite::{Connection, OpenFlags};
 
 use super::lock::Lock;
+use super::recovery;
+use super::schema::{self, Schema};
 use super::trouble::trouble;
-use super::{recovery, schema};
 
 /// How long a statement waits for a foreign program, a backup say, that holds the file.
 const BUSY: Duration = Duration::from_secs(5);
@@ -29,21 +30,31 @@ pub(super) struct Opened {
     pub(super) connection: Connection,
 }
 
-/// Opens the database at `path`, or makes it. Nothing is changed in a file that is refused.
+/// Opens the broker's database at `path`, or makes it. Nothing is changed in a file that is refused.
 pub(super) fn open(path: &Path, admin: Option<&str>, now: u64) -> Result<Opened, BrokerError> {
-    let named = |error: BrokerError| BrokerError { what: format!("database {}: {}", path.display(), error.what), ..error };
+    let mut opened = open_as(&schema::BROKER, path, admin)?;
+    recovery::recover(&mut opened.connection, now).map_err(|error| named(path, error))?;
+    Ok(opened)
+}
+
+/// The same for a database of any kind, as it was left.
+pub(super) fn open_as(schema: &Schema, path: &Path, admin: Option<&str>) -> Result<Opened, BrokerError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
-        return Err(named(BrokerError::give_up(format!("there is no folder {}; make it first", folder.display()))));
+        return Err(named(path, BrokerError::give_up(format!("there is no folder {}; make it first", folder.display()))));
     }
     let lock = Lock::take(path, admin)?;
-    let mut connection = Connection::open(path).map_err(|error| named(trouble(error)))?;
-    prepare(&mut connection, now).map_err(named)?;
+    let mut connection = Connection::open(path).map_err(|error| named(path, trouble(error)))?;
+    prepare(schema, &mut connection).map_err(|error| named(path, error))?;
     Ok(Opened { lock, connection })
 }
 
-fn prepare(connection: &mut Connection, now: u64) -> Result<(), BrokerError> {
+fn named(path: &Path, error: BrokerError) -> BrokerError {
+    BrokerError { what: format!("database {}: {}", path.display(), error.what), ..error }
+}
+
+fn prepare(schema: &Schema, connection: &mut Connection) -> Result<(), BrokerError> {
     connection.busy_timeout(BUSY).map_err(trouble)?;
-    schema::check(connection)?;
+    schema.check(connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let set = |name: &str, value: &dyn rusqlite::ToSql| connection.pragma_update(None, name, value).map_err(trouble);
     set("page_size", &PAGE_SIZE)?;
@@ -54,8 +65,7 @@ fn prepare(connection: &mut Connection, now: u64) -> Result<(), BrokerError> {
     set("journal_size_limit", &WAL_LIMIT)?;
     set("cache_size", &CACHE)?;
     set("temp_store", &"MEMORY")?;
-    schema::migrate(connection)?;
-    recovery::recover(connection, now)
+    schema.migrate(connection)
 }
 
 /// Another connection to a database that this process has opened, for reading only.

@@ -1,14 +1,26 @@
-//! What stands in the file, version by version. A migration that was released is never edited; changes are new ones at the end.
+//! What stands in a file, version by version. A migration that was released is never edited; changes are new ones at the end.
 
 use longshore_core::BrokerError;
 use rusqlite::Connection;
 
 use super::trouble::trouble;
 
-/// Marks a file as ours: "Lngs".
-pub(super) const APPLICATION_ID: i32 = 0x4c6e_6773;
+/// What a kind of file holds.
+pub(super) struct Schema {
+    /// Marks such a file.
+    application_id: i32,
+    /// What a file is called that has another mark of ours.
+    is: &'static str,
+    /// The n-th makes version n + 1 of version n.
+    migrations: &'static [&'static str],
+}
 
-/// `MIGRATIONS[n]` makes version n + 1 of version n. Logs are made with their topics: `log_<id>(position, at, row)`.
+/// A broker's file: "Lngs".
+pub(super) const BROKER: Schema = Schema { application_id: 0x4c6e_6773, is: "a broker", migrations: &MIGRATIONS };
+/// A store's file: "Lngk".
+pub(super) const STORE: Schema = Schema { application_id: 0x4c6e_676b, is: "a store", migrations: &STORE_MIGRATIONS };
+
+/// Logs are made with their topics: `log_<id>(position, at, row)`.
 const MIGRATIONS: [&str; 2] = [
     "
     CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -38,34 +50,49 @@ const MIGRATIONS: [&str; 2] = [
     "CREATE INDEX retries_position ON retries(lane, position)",
 ];
 
-/// Refuses a file that is another application's, or newer than this program.
-pub(super) fn check(connection: &Connection) -> Result<(), BrokerError> {
-    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0)).map_err(trouble);
-    let (id, version) = (number("application_id")?, number("user_version")?);
-    let things: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(trouble)?;
-    if id != APPLICATION_ID && (id != 0 || version != 0 || things != 0) {
-        return Err(BrokerError::give_up("it is the database of another application; choose another path"));
-    }
-    let newest = MIGRATIONS.len() as i32;
-    if version > newest {
-        return Err(BrokerError::give_up(format!(
-            "its schema has version {version}, and this program knows versions up to {newest}; use a newer longshore"
-        )));
-    }
-    Ok(())
-}
+/// The number of a cache's row is larger than that of every row before it, so that the smallest is the oldest. `weight` is in bytes.
+const STORE_MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE cache(
+        id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, expires INTEGER, weight INTEGER NOT NULL,
+        UNIQUE(bucket, key)
+    );
+    CREATE INDEX cache_expires ON cache(expires) WHERE expires IS NOT NULL;
+    CREATE TABLE key_value(id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, UNIQUE(bucket, key));
+"];
 
-/// Brings the schema to the newest version, in one transaction.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), BrokerError> {
-    let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)).map_err(trouble)? as usize;
-    if version == MIGRATIONS.len() {
-        return Ok(());
+impl Schema {
+    /// Refuses a file that is something else's, or newer than this program.
+    pub(super) fn check(&self, connection: &Connection) -> Result<(), BrokerError> {
+        let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0)).map_err(trouble);
+        let (id, version) = (number("application_id")?, number("user_version")?);
+        let things: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(trouble)?;
+        if let Some(other) = [BROKER, STORE].into_iter().find(|other| other.application_id == id && id != self.application_id) {
+            return Err(BrokerError::give_up(format!("it is the database of {}; {} needs another path", other.is, self.is)));
+        }
+        if id != self.application_id && (id != 0 || version != 0 || things != 0) {
+            return Err(BrokerError::give_up("it is the database of another application; choose another path"));
+        }
+        let newest = self.migrations.len() as i32;
+        if version > newest {
+            return Err(BrokerError::give_up(format!(
+                "its schema has version {version}, and this program knows versions up to {newest}; use a newer longshore"
+            )));
+        }
+        Ok(())
     }
-    let transaction = connection.transaction().map_err(trouble)?;
-    for migration in &MIGRATIONS[version..] {
-        transaction.execute_batch(migration).map_err(trouble)?;
+
+    /// Brings the schema to the newest version, in one transaction.
+    pub(super) fn migrate(&self, connection: &mut Connection) -> Result<(), BrokerError> {
+        let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)).map_err(trouble)? as usize;
+        if version == self.migrations.len() {
+            return Ok(());
+        }
+        let transaction = connection.transaction().map_err(trouble)?;
+        for migration in &self.migrations[version..] {
+            transaction.execute_batch(migration).map_err(trouble)?;
+        }
+        transaction.pragma_update(None, "application_id", self.application_id).map_err(trouble)?;
+        transaction.pragma_update(None, "user_version", self.migrations.len()).map_err(trouble)?;
+        transaction.commit().map_err(trouble)
     }
-    transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(trouble)?;
-    transaction.pragma_update(None, "user_version", MIGRATIONS.len()).map_err(trouble)?;
-    transaction.commit().map_err(trouble)
 }

@@ -9,14 +9,24 @@ use std::thread::{Builder, JoinHandle};
 use longshore_core::BrokerError;
 use tokio::sync::{mpsc, oneshot};
 
+use rusqlite::Connection;
+
 use super::lock::Lock;
-use super::recovery::mark_clean;
-use super::tables::SqliteTables;
 use super::trouble::trouble;
-use crate::local::Broker;
 
 type Result<T> = std::result::Result<T, BrokerError>;
-type Books = Broker<SqliteTables>;
+
+/// What work is done on, inside a transaction of the writer's.
+pub(super) trait Books: Send + 'static {
+    /// The one connection that writes.
+    fn connection(&mut self) -> &Connection;
+    /// The transaction stands.
+    fn stands(&mut self);
+    /// It does not: what is remembered has to be read again.
+    fn reload(&mut self) -> Result<()>;
+    /// Writes what has to stand in a file that nobody uses.
+    fn leave(&mut self) -> Result<()>;
+}
 
 /// Pieces of work that may wait.
 const WAITING: usize = 1024;
@@ -24,8 +34,8 @@ const WAITING: usize = 1024;
 const GROUP: usize = 256;
 
 /// A piece of work and whoever waits for its answer.
-trait Job: Send {
-    fn run(&mut self, broker: &mut Books) -> Result<()>;
+trait Job<B>: Send {
+    fn run(&mut self, books: &mut B) -> Result<()>;
     fn answer(self: Box<Self>, stands: Result<()>);
 }
 
@@ -35,9 +45,9 @@ struct Work<R, W> {
     answer: oneshot::Sender<Result<R>>,
 }
 
-impl<R: Send, W: FnMut(&mut Books) -> Result<R> + Send> Job for Work<R, W> {
-    fn run(&mut self, broker: &mut Books) -> Result<()> {
-        self.result = Some((self.work)(broker)?);
+impl<B, R: Send, W: FnMut(&mut B) -> Result<R> + Send> Job<B> for Work<R, W> {
+    fn run(&mut self, books: &mut B) -> Result<()> {
+        self.result = Some((self.work)(books)?);
         Ok(())
     }
 
@@ -50,24 +60,24 @@ impl<R: Send, W: FnMut(&mut Books) -> Result<R> + Send> Job for Work<R, W> {
     }
 }
 
-enum Order {
-    Work(Box<dyn Job>),
+enum Order<B> {
+    Work(Box<dyn Job<B>>),
     Close(oneshot::Sender<Result<()>>),
 }
 
 /// The writer, seen from outside.
-pub(super) struct Writer {
-    orders: mpsc::Sender<Order>,
+pub(super) struct Writer<B> {
+    orders: mpsc::Sender<Order<B>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Writer {
+impl<B: Books> Writer<B> {
     /// Starts the thread. The lock is the thread's and ends with it.
-    pub(super) fn start(broker: Books, lock: Lock) -> Result<Self> {
+    pub(super) fn start(books: B, lock: Lock) -> Result<Self> {
         let (orders, inbox) = mpsc::channel(WAITING);
         let thread = Builder::new()
             .name("longshore-writer".into())
-            .spawn(move || run(broker, lock, inbox))
+            .spawn(move || run(books, lock, inbox))
             .map_err(|error| BrokerError::retry(format!("cannot start the database's thread: {error}")))?;
         Ok(Writer { orders, thread: Mutex::new(Some(thread)) })
     }
@@ -76,7 +86,7 @@ impl Writer {
     pub(super) async fn write<R, W>(&self, work: W) -> Result<R>
     where
         R: Send + 'static,
-        W: FnMut(&mut Books) -> Result<R> + Send + 'static,
+        W: FnMut(&mut B) -> Result<R> + Send + 'static,
     {
         let (answer, result) = oneshot::channel();
         let work = Box::new(Work { work, result: None, answer });
@@ -97,7 +107,7 @@ impl Writer {
     }
 }
 
-fn run(mut broker: Books, lock: Lock, mut inbox: mpsc::Receiver<Order>) {
+fn run<B: Books>(mut books: B, lock: Lock, mut inbox: mpsc::Receiver<Order<B>>) {
     let mut group = Vec::with_capacity(GROUP);
     let mut close = None;
     while close.is_none() {
@@ -111,10 +121,10 @@ fn run(mut broker: Books, lock: Lock, mut inbox: mpsc::Receiver<Order>) {
             }
             next = if group.len() < GROUP && close.is_none() { inbox.try_recv().ok() } else { None };
         }
-        run_group(&mut broker, &mut group);
+        run_group(&mut books, &mut group);
     }
     inbox.close();
-    let result = finish(broker);
+    let result = finish(books);
     drop(lock);
     match (close, result) {
         // Whoever closes may not care how it ended.
@@ -124,62 +134,59 @@ fn run(mut broker: Books, lock: Lock, mut inbox: mpsc::Receiver<Order>) {
     }
 }
 
-fn run_group(broker: &mut Books, group: &mut Vec<Box<dyn Job>>) {
-    match transaction(broker, group) {
+fn run_group<B: Books>(books: &mut B, group: &mut Vec<Box<dyn Job<B>>>) {
+    match transaction(books, group) {
         Ok(()) => group.drain(..).for_each(|job| job.answer(Ok(()))),
         Err(error) if group.len() == 1 => group.drain(..).for_each(|job| job.answer(Err(error.clone()))),
         Err(_) => {
             for mut job in group.drain(..) {
-                let stands = transaction(broker, std::slice::from_mut(&mut job));
+                let stands = transaction(books, std::slice::from_mut(&mut job));
                 job.answer(stands);
             }
         }
     }
 }
 
-fn transaction(broker: &mut Books, jobs: &mut [Box<dyn Job>]) -> Result<()> {
-    let result = begin(broker).and_then(|()| jobs.iter_mut().try_for_each(|job| job.run(broker))).and_then(|()| commit(broker));
+fn transaction<B: Books>(books: &mut B, jobs: &mut [Box<dyn Job<B>>]) -> Result<()> {
+    let result = begin(books).and_then(|()| jobs.iter_mut().try_for_each(|job| job.run(books))).and_then(|()| commit(books));
     match &result {
-        Ok(()) => broker.signal(),
-        Err(_) => roll_back(broker),
+        Ok(()) => books.stands(),
+        Err(_) => roll_back(books),
     }
     result
 }
 
-fn begin(broker: &mut Books) -> Result<()> {
-    statement(broker, "BEGIN")
+fn begin(books: &mut impl Books) -> Result<()> {
+    statement(books, "BEGIN")
 }
 
-fn commit(broker: &mut Books) -> Result<()> {
-    statement(broker, "COMMIT")
+fn commit(books: &mut impl Books) -> Result<()> {
+    statement(books, "COMMIT")
 }
 
-fn statement(broker: &mut Books, sql: &str) -> Result<()> {
-    broker.tables().connection().prepare_cached(sql).and_then(|mut s| s.execute([])).map(|_| ()).map_err(trouble)
+fn statement(books: &mut impl Books, sql: &str) -> Result<()> {
+    books.connection().prepare_cached(sql).and_then(|mut s| s.execute([])).map(|_| ()).map_err(trouble)
 }
 
-fn roll_back(broker: &mut Books) {
-    let connection = broker.tables().connection();
+fn roll_back(books: &mut impl Books) {
+    let connection = books.connection();
     if !connection.is_autocommit()
         && let Err(error) = connection.execute_batch("ROLLBACK")
     {
         tracing::error!(%error, "a transaction could not be rolled back");
     }
-    if let Err(error) = broker.reload() {
+    if let Err(error) = books.reload() {
         tracing::error!(%error, "the database could not be read again after a transaction failed");
     }
 }
 
 /// Leaves the file as one that nobody uses: counts stored, marked clean, written back.
-fn finish(mut broker: Books) -> Result<()> {
-    let result = begin(&mut broker)
-        .and_then(|()| broker.save_all_counts())
-        .and_then(|()| mark_clean(broker.tables().connection()))
-        .and_then(|()| commit(&mut broker));
+fn finish(mut books: impl Books) -> Result<()> {
+    let result = begin(&mut books).and_then(|()| books.leave()).and_then(|()| commit(&mut books));
     if result.is_err() {
-        roll_back(&mut broker);
+        roll_back(&mut books);
     }
-    let connection = broker.tables().connection();
+    let connection = books.connection();
     let written = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(trouble);
     result.and(written)
 }

@@ -8,12 +8,14 @@ mod config;
 mod faults;
 mod log;
 mod retries;
+mod store;
 mod tables;
 
 use longshore_core::{Adapter, BoxFuture, BrokerError, Capabilities, Connect, NoKeys, Roles};
 
 pub use config::Config;
 pub use faults::{Faults, When};
+pub use store::{Config as StoreConfig, MemoryStore};
 #[cfg(test)]
 pub(crate) use tables::MemoryTables;
 

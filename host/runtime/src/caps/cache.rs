@@ -1,78 +1,96 @@
-//! `cache`: answers `unsupported` until a store stands behind it.
-//!
-//! No bucket is ever given out, so the methods behind one cannot be reached: each says the same.
+//! `cache`: values that may vanish. A call waits for its store on the guest's fiber: no thread waits with it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::{Bucket, KeyPattern, Left};
 use wasmtime::component::Resource;
 
-use super::Never;
-use crate::bindings::cache::Page;
-use crate::bindings::cache::{Host, HostBucket};
+use super::buckets::{self, only, ttl};
+use crate::bindings::cache::{Host, HostBucket, Page};
 use crate::bindings::types::Error;
 use crate::state::State;
+
+/// A bucket that a guest has opened. There is no value of it: a handle says all.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub enum Cached {}
+
+type Handle = Resource<Cached>;
+
+impl State {
+    fn cache(&self, handle: &Handle) -> Result<Arc<dyn Bucket>, Error> {
+        buckets::bucket(&self.granted.stores.cache, handle)
+    }
+}
 
 impl Host for State {}
 
 impl HostBucket for State {
-    fn open(&mut self, name: String) -> Result<Resource<Never>, Error> {
-        Err(Error::Unsupported(format!("no store stands behind cache bucket {name:?}: this host has none yet")))
+    async fn open(&mut self, name: String) -> Result<Handle, Error> {
+        buckets::open(&self.granted.stores.cache, &name, "cache")
     }
 
-    fn get(&mut self, _: Resource<Never>, _key: String) -> Result<Option<Vec<u8>>, Error> {
-        none()
+    async fn get(&mut self, this: Handle, key: String) -> Result<Option<Vec<u8>>, Error> {
+        only(self.cache(&this)?.get(&[key]).await?)
     }
 
-    fn get_many(&mut self, _: Resource<Never>, _keys: Vec<String>) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        none()
+    async fn get_many(&mut self, this: Handle, keys: Vec<String>) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        Ok(self.cache(&this)?.get(&keys).await?)
     }
 
-    fn set(&mut self, _: Resource<Never>, _key: String, _value: Vec<u8>, _ttl: Option<u64>) -> Result<(), Error> {
-        none()
+    async fn set(&mut self, this: Handle, key: String, value: Vec<u8>, span: Option<u64>) -> Result<(), Error> {
+        Ok(self.cache(&this)?.set(&[(key, value)], ttl(span)?).await?)
     }
 
-    fn set_many(&mut self, _: Resource<Never>, _entries: Vec<(String, Vec<u8>)>, _ttl: Option<u64>) -> Result<(), Error> {
-        none()
+    async fn set_many(&mut self, this: Handle, entries: Vec<(String, Vec<u8>)>, span: Option<u64>) -> Result<(), Error> {
+        Ok(self.cache(&this)?.set(&entries, ttl(span)?).await?)
     }
 
-    fn add(&mut self, _: Resource<Never>, _key: String, _value: Vec<u8>, _ttl: Option<u64>) -> Result<bool, Error> {
-        none()
+    async fn add(&mut self, this: Handle, key: String, value: Vec<u8>, span: Option<u64>) -> Result<bool, Error> {
+        Ok(self.cache(&this)?.swap(&key, None, &value, ttl(span)?).await?)
     }
 
-    fn delete(&mut self, _: Resource<Never>, _key: String) -> Result<bool, Error> {
-        none()
+    async fn delete(&mut self, this: Handle, key: String) -> Result<bool, Error> {
+        Ok(self.cache(&this)?.delete(&[key]).await? > 0)
     }
 
-    fn delete_matching(&mut self, _: Resource<Never>, _pattern: String) -> Result<u64, Error> {
-        none()
+    async fn delete_matching(&mut self, this: Handle, pattern: String) -> Result<u64, Error> {
+        Ok(self.cache(&this)?.delete_matching(&KeyPattern::new(pattern)).await?)
     }
 
-    fn increment(&mut self, _: Resource<Never>, _key: String, _by: i64, _ttl: Option<u64>) -> Result<i64, Error> {
-        none()
+    async fn increment(&mut self, this: Handle, key: String, by: i64, span: Option<u64>) -> Result<i64, Error> {
+        Ok(self.cache(&this)?.increment(&key, by, ttl(span)?).await?)
     }
 
-    fn compare_and_set(
+    async fn compare_and_set(
         &mut self,
-        _: Resource<Never>,
-        _key: String,
-        _expected: Option<Vec<u8>>,
-        _value: Vec<u8>,
-        _ttl: Option<u64>,
+        this: Handle,
+        key: String,
+        expected: Option<Vec<u8>>,
+        value: Vec<u8>,
+        span: Option<u64>,
     ) -> Result<bool, Error> {
-        none()
+        Ok(self.cache(&this)?.swap(&key, expected.as_deref(), &value, ttl(span)?).await?)
     }
 
-    fn ttl(&mut self, _: Resource<Never>, _key: String) -> Result<Option<u64>, Error> {
-        none()
+    async fn ttl(&mut self, this: Handle, key: String) -> Result<Option<u64>, Error> {
+        match self.cache(&this)?.left(&key).await? {
+            Left::Missing => Err(Error::Invalid(format!("there is no {key:?}"))),
+            Left::Forever => Ok(None),
+            Left::Span(left) => Ok(Some(millis(left))),
+        }
     }
 
-    fn keys(&mut self, _: Resource<Never>, _pattern: String, _cursor: Option<String>) -> Result<Page, Error> {
-        none()
+    async fn keys(&mut self, this: Handle, pattern: String, cursor: Option<String>) -> Result<Page, Error> {
+        let page = self.cache(&this)?.keys(&KeyPattern::new(pattern), cursor.as_deref()).await?;
+        Ok(Page { keys: page.keys, next: page.next })
     }
 
-    fn drop(&mut self, _: Resource<Never>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, _: Handle) -> wasmtime::Result<()> {
         Ok(())
     }
 }
 
-fn none<T>() -> Result<T, Error> {
-    Err(Error::Unsupported("this host has no cache store yet".into()))
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,6 +3,7 @@
 //! All are always linked, because several toolchains import every interface of a world; what a guest may do is decided by name when it
 //! asks. No host function traps for trouble outside the guest.
 
+mod buckets;
 pub(crate) mod cache;
 pub(crate) mod config;
 pub(crate) mod consumer;
@@ -23,7 +24,7 @@ use crate::state::State;
 pub enum Never {}
 
 /// Interfaces that are linked and answer `unsupported`, without version.
-pub(crate) const UNSUPPORTED: [&str; 3] = ["longshore:messaging/cache", "longshore:messaging/key-value", "longshore:messaging/lock"];
+pub(crate) const UNSUPPORTED: [&str; 1] = ["longshore:messaging/lock"];
 
 /// Everything that handlers can import, WASI included.
 pub(crate) fn link_handlers(linker: &mut Linker<State>) -> wasmtime::Result<()> {

@@ -84,6 +84,7 @@ fn guest(broker: Broker) -> (State, Arc<Broker>, Arc<Broker>) {
     let granted = Granted {
         name: "test".into(),
         outlets,
+        stores: longshore_core::GrantedStores::default(),
         config: HashMap::new(),
         publish_timeout: Duration::from_millis(20),
         clock: Clock::system(),

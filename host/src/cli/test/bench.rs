@@ -13,6 +13,7 @@ use super::case::{Case, Outcome, Outgoing};
 use super::outlet::Kept;
 use crate::cli::failure::Failure;
 use crate::config::{Config, HandlerConfig, PASS_THROUGH, Reuse};
+use crate::stores;
 
 /// What came out of a case.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub(super) struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    pub(super) fn new(config: &Config, handler: &'a HandlerConfig, runtime: &Runtime) -> Result<Self, Failure> {
+    pub(super) async fn new(config: &Config, handler: &'a HandlerConfig, runtime: &Runtime) -> Result<Self, Failure> {
         let kept = Kept::default();
         let outlets = outlets(config, handler, &kept);
         let built = if handler.build.is_some() { "; build it first: longshore build" } else { "" };
@@ -46,6 +47,7 @@ impl<'a> Bench<'a> {
             },
             concurrency: 1,
             outlets: outlets.clone(),
+            stores: stores::granted(&stores::in_memory(config).await, &handler.stores),
             config: handler.config.iter().map(|(key, value)| (key.clone(), value.expose().to_owned())).collect(),
             ..HandlerSettings::new(&handler.name)
         };

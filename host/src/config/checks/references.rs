@@ -3,7 +3,8 @@
 use super::Checking;
 use crate::config::assemble::DEFAULT_BROKER;
 use crate::config::path::KeyPath;
-use crate::config::trusted::PublishConfig;
+use crate::config::stores::DEFAULT_STORE;
+use crate::config::trusted::{BucketConfig, PublishConfig};
 use crate::config::unknown::did_you_mean;
 
 pub(super) fn check(checking: &mut Checking<'_>) {
@@ -14,6 +15,9 @@ pub(super) fn check(checking: &mut Checking<'_>) {
     let grants = config.handlers.values().flat_map(|h| &h.publish).chain(config.jobs.values().flat_map(|j| &j.publish));
     for grant in grants {
         broker(checking, &grant.broker, &grant.path);
+    }
+    for bucket in config.buckets() {
+        store(checking, bucket);
     }
     for topic in &config.topics {
         broker(checking, &topic.broker, &topic.path);
@@ -43,6 +47,26 @@ fn broker(checking: &mut Checking<'_>, name: &str, path: &KeyPath) {
         checking.tell(path, "no broker is named here, and there is no [brokers.default]", help);
     } else {
         checking.tell(&path.key("broker"), format!("there is no broker {name:?}"), did_you_mean(name, &names));
+    }
+}
+
+fn store(checking: &mut Checking<'_>, bucket: &BucketConfig) {
+    let config = checking.config;
+    // Stores with mistakes of their own are there, if not in `config.stores`.
+    let table = config.origins.tree.get("stores").and_then(|node| node.table());
+    if table.is_some_and(|table| table.contains_key(&bucket.store)) || config.stores.contains_key(&bucket.store) {
+        return;
+    }
+    let names: Vec<&str> = table.into_iter().flat_map(|table| table.keys()).map(String::as_str).collect();
+    if bucket.store == DEFAULT_STORE && !names.is_empty() {
+        let help = format!("name one with store = \"…\" (there is {}), or add [stores.default]", names.join(", "));
+        checking.tell(&bucket.path, "no store is named here, and there is no [stores.default]", help);
+    } else if names.is_empty() {
+        let help =
+            format!("add [stores.{}] with a type of {}", bucket.store, crate::STORES.iter().map(|s| s.name).collect::<Vec<_>>().join(", "));
+        checking.tell(&bucket.path, format!("there is no store {:?}", bucket.store), help);
+    } else {
+        checking.tell(&bucket.path.key("store"), format!("there is no store {:?}", bucket.store), did_you_mean(&bucket.store, &names));
     }
 }
 

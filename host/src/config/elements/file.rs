@@ -23,6 +23,9 @@ pub(crate) struct File {
     pub(crate) handlers: BTreeMap<String, Handler>,
     /// Jobs, by name.
     pub(crate) jobs: BTreeMap<String, Job>,
+    /// What keeps values, by name. Who names no store uses `default`; with no store at all there is one of type `embedded` under that name, for
+    /// who is granted a bucket.
+    pub(crate) stores: BTreeMap<String, Json>,
     /// Topics that are kept in a way of their own.
     pub(crate) topics: BTreeMap<String, Topic>,
     /// What holds for every handler that says nothing else.
@@ -39,6 +42,7 @@ impl Default for File {
             brokers: BTreeMap::new(),
             handlers: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            stores: BTreeMap::new(),
             topics: BTreeMap::new(),
             defaults: Defaults::default(),
             admin: Admin::default(),

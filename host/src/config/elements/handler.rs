@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use super::policy::add_policy;
 use super::publish::PublishEntry;
 use super::reuse::add_instance;
+use super::store::Stores;
 use super::subscription::Subscription;
 
 /// A component, what it consumes and what it may do. Nothing is granted that is not listed.
@@ -36,7 +37,7 @@ pub(crate) struct Handler {
     /// What the component reads with `config.get`. A text that begins with `file:` is read from that file.
     #[serde(default)]
     pub(crate) config: BTreeMap<String, Setting>,
-    /// Buckets and locks that it may use. Not supported yet: only empty lists.
+    /// Buckets and locks that it may use.
     #[serde(default)]
     pub(crate) stores: Stores,
     /// Hosts that it may call over HTTP. Not supported yet: only an empty list.
@@ -54,18 +55,6 @@ pub(crate) struct Build {
     /// Files and folders whose change builds it again in `longshore dev`.
     #[serde(default)]
     pub(crate) watch: Vec<String>,
-}
-
-/// Buckets and locks that a handler may use.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Stores {
-    /// Cache buckets.
-    pub(crate) cache: Vec<String>,
-    /// Key-value buckets.
-    pub(crate) key_value: Vec<String>,
-    /// Names of locks, or patterns of them.
-    pub(crate) locks: Vec<String>,
 }
 
 /// A value for a component: it gets numbers and truth values as the file writes them.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::handler::{Build, Setting};
 use super::limits::Limits;
 use super::publish::PublishEntry;
+use super::store::Stores;
 use super::subscription::Subscription;
 
 /// A component that runs by itself, and may ask for messages.
@@ -32,6 +33,9 @@ pub(crate) struct Job {
     /// What the component reads with `config.get`. A text that begins with `file:` is read from that file.
     #[serde(default)]
     pub(crate) config: BTreeMap<String, Setting>,
+    /// Buckets and locks that it may use.
+    #[serde(default)]
+    pub(crate) stores: Stores,
     /// Bounds; those of [defaults] where none are given.
     #[serde(default)]
     pub(crate) limits: Limits,

@@ -269,3 +269,41 @@ fn what_is_promised_goes_by_what_a_broker_is_able_to_as_it_is_configured() {
     assert_eq!(outputs("whole.db"), crate::config::Outputs::Atomic);
     assert_eq!(outputs("divided.db"), crate::config::Outputs::ConfirmedFirst);
 }
+
+#[test]
+fn a_store_is_there_where_somebody_uses_one() {
+    assert!(file(SMALLEST).good().stores.is_empty());
+    assert_eq!(file(SMALLEST).good().store("default").expect("for a command").registration.name, "embedded");
+
+    let config = file(&format!("{SMALLEST}stores = {{ cache = [\"sessions\"] }}\n")).good();
+    assert_eq!(config.stores["default"].registration.name, "embedded");
+    let config = file(
+        r#"
+[stores.default]
+type = "embedded"
+path = "values.db"
+[stores.fast]
+type = "memory"
+timeout = "1s"
+max-key-size = "64B"
+max-value-size = "2MiB"
+default-ttl = "10m"
+[handlers.h]
+component = "h.wasm"
+subscribe = [{ topic = "a" }]
+stores = { cache = ["sessions", { bucket = "rates", store = "fast", as = "limits" }], key-value = ["carts"] }
+[jobs.j]
+component = "j.wasm"
+stores = { key-value = [{ bucket = "carts" }] }
+"#,
+    )
+    .good();
+    let fast = &config.stores["fast"];
+    assert_eq!((fast.timeout, fast.max_key_size, fast.max_value_size), (Duration::from_secs(1), 64, 2 << 20));
+    assert_eq!((fast.default_ttl, &fast.settings), (Some(Duration::from_secs(600)), &serde_json::json!({})));
+    assert_eq!(config.stores["default"].settings, serde_json::json!({ "path": "values.db" }));
+    let told = |bucket: &crate::config::BucketConfig| format!("{} is {}/{}", bucket.alias, bucket.store, bucket.bucket);
+    let of_handler: Vec<String> = config.handlers["h"].stores.iter().map(told).collect();
+    assert_eq!(of_handler, ["sessions is default/sessions", "limits is fast/rates", "carts is default/carts"]);
+    assert_eq!(config.jobs["j"].stores.key_value.len(), 1);
+}

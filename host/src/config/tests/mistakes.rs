@@ -406,3 +406,21 @@ subscribe = [
 "#
     ));
 }
+
+#[test]
+fn mistakes_about_stores_are_told_where_they_are() {
+    told!(file(
+        r#"
+[stores.shared]
+type = "nats"
+[stores.other]
+type = "memory"
+max-sise = "1MiB"
+default-ttl = "0s"
+[handlers.h]
+component = "h.wasm"
+subscribe = [{ topic = "a" }]
+stores = { cache = ["bad name", { bucket = "b", store = "othr" }], key-value = ["c"], locks = ["l"] }
+"#
+    ));
+}

@@ -1,0 +1,67 @@
+//! Values in stores.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Data;
+
+/// A kind of bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BucketKind {
+    /// Values that may vanish.
+    Cache,
+    /// Values that stay.
+    KeyValue,
+}
+
+impl BucketKind {
+    /// The name that users see.
+    pub fn name(self) -> &'static str {
+        match self {
+            BucketKind::Cache => "cache",
+            BucketKind::KeyValue => "key-value",
+        }
+    }
+}
+
+/// One bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InBucket {
+    /// The store's name; `default` without.
+    pub store: Option<String>,
+    /// Its kind.
+    pub kind: BucketKind,
+    /// Its name.
+    pub bucket: String,
+}
+
+/// One value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Value {
+    /// Its key.
+    pub key: String,
+    /// The value.
+    pub value: Data,
+    /// Milliseconds after which it goes; `null` when it stays.
+    pub ttl_ms: Option<u64>,
+}
+
+/// A value to set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetValue {
+    /// The value.
+    pub value: Data,
+    /// Milliseconds after which it goes; only in a cache.
+    pub ttl_ms: Option<u64>,
+}
+
+/// A page of keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeyList {
+    /// In no particular order.
+    pub keys: Vec<String>,
+    /// Leads to the next page; `null` after the last.
+    pub next: Option<String>,
+}

@@ -1,0 +1,193 @@
+//! The rows of buckets in SQL. Every statement is prepared once and kept.
+
+use longshore_core::{BrokerError, StoreError};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
+
+use crate::embedded::trouble::trouble;
+use crate::embedded::writer::Books;
+use crate::shelf::{From, Held, Shelf, ShelfMut};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Bytes that a row takes besides those of its key and value.
+const OVERHEAD: u64 = 96;
+/// Rows that have expired and go with each that is set.
+const SWEEP: u32 = 8;
+
+/// Which table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Cache,
+    KeyValue,
+}
+
+/// The writer's connection, and how full its caches are.
+pub(super) struct Rows {
+    connection: Connection,
+    max_size: u64,
+    /// Bytes of all caches.
+    size: u64,
+}
+
+impl Rows {
+    pub(super) fn new(connection: Connection, max_size: u64) -> std::result::Result<Self, BrokerError> {
+        let size = weigh(&connection)?;
+        Ok(Rows { connection, max_size, size })
+    }
+
+    /// One table of it, for writing.
+    pub(super) fn writing(&mut self, kind: Kind) -> Writing<'_> {
+        Writing { reading: Reading { connection: &self.connection, kind }, max_size: self.max_size, size: &mut self.size }
+    }
+}
+
+fn weigh(connection: &Connection) -> std::result::Result<u64, BrokerError> {
+    connection.query_row("SELECT coalesce(sum(weight), 0) FROM cache", [], |row| row.get(0)).map_err(trouble)
+}
+
+impl Books for Rows {
+    fn connection(&mut self) -> &Connection {
+        &self.connection
+    }
+
+    fn stands(&mut self) {}
+
+    fn reload(&mut self) -> std::result::Result<(), BrokerError> {
+        self.size = weigh(&self.connection)?;
+        Ok(())
+    }
+
+    fn leave(&mut self) -> std::result::Result<(), BrokerError> {
+        Ok(())
+    }
+}
+
+/// A table as it stands.
+pub(super) struct Reading<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) kind: Kind,
+}
+
+/// A table inside a transaction.
+pub(super) struct Writing<'a> {
+    reading: Reading<'a>,
+    max_size: u64,
+    size: &'a mut u64,
+}
+
+impl Reading<'_> {
+    fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        self.connection.prepare_cached(sql).map_err(store)
+    }
+}
+
+impl Shelf for Reading<'_> {
+    fn get(&self, bucket: &str, key: &str, now: u64) -> Result<Option<Held>> {
+        let read = |row: &Row<'_>| Ok(Held { value: row.get(0)?, expires: row.get(1)? });
+        let mut select = self.prepare(match self.kind {
+            Kind::Cache => "SELECT value, expires FROM cache WHERE bucket = ?1 AND key = ?2 AND (expires IS NULL OR expires > ?3)",
+            Kind::KeyValue => "SELECT value, NULL FROM key_value WHERE bucket = ?1 AND key = ?2 AND ?3 >= 0",
+        })?;
+        select.query_row(params![bucket, key, signed(now)], read).optional().map_err(store)
+    }
+
+    fn names(&self, bucket: &str, from: From<'_>, now: u64) -> Result<Vec<String>> {
+        let mut select = self.prepare(match self.kind {
+            Kind::Cache => {
+                "SELECT key FROM cache WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key > ?3) AND (expires IS NULL OR expires > ?4)
+                 ORDER BY key"
+            }
+            Kind::KeyValue => {
+                "SELECT key FROM key_value WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key > ?3) AND ?4 >= 0 ORDER BY key"
+            }
+        })?;
+        let first = from.after.map_or(from.start, |after| after.max(from.start));
+        let mut rows = select.query(params![bucket, first, from.after, signed(now)]).map_err(store)?;
+        let mut names = Vec::new();
+        while names.len() < from.limit {
+            let Some(row) = rows.next().map_err(store)? else { break };
+            let key: String = row.get(0).map_err(store)?;
+            if !key.starts_with(from.start) {
+                break;
+            }
+            names.push(key);
+        }
+        Ok(names)
+    }
+}
+
+impl Shelf for Writing<'_> {
+    fn get(&self, bucket: &str, key: &str, now: u64) -> Result<Option<Held>> {
+        self.reading.get(bucket, key, now)
+    }
+
+    fn names(&self, bucket: &str, from: From<'_>, now: u64) -> Result<Vec<String>> {
+        self.reading.names(bucket, from, now)
+    }
+}
+
+impl ShelfMut for Writing<'_> {
+    fn put(&mut self, bucket: &str, key: &str, held: Held, now: u64) -> Result<()> {
+        match self.reading.kind {
+            Kind::Cache => self.put_into_cache(bucket, key, held, now),
+            Kind::KeyValue => {
+                let mut insert = self.reading.prepare(
+                    "INSERT INTO key_value(bucket, key, value) VALUES (?1, ?2, ?3) ON CONFLICT(bucket, key) DO UPDATE SET value = ?3",
+                )?;
+                insert.execute(params![bucket, key, held.value]).map(drop).map_err(store)
+            }
+        }
+    }
+
+    fn remove(&mut self, bucket: &str, key: &str, now: u64) -> Result<bool> {
+        match self.reading.kind {
+            Kind::Cache => {
+                let lived = self.reading.get(bucket, key, now)?.is_some();
+                self.forget("DELETE FROM cache WHERE bucket = ?1 AND key = ?2 RETURNING weight", params![bucket, key])?;
+                Ok(lived)
+            }
+            Kind::KeyValue => {
+                let mut delete = self.reading.prepare("DELETE FROM key_value WHERE bucket = ?1 AND key = ?2")?;
+                delete.execute([bucket, key]).map(|rows| rows > 0).map_err(store)
+            }
+        }
+    }
+}
+
+impl Writing<'_> {
+    fn put_into_cache(&mut self, bucket: &str, key: &str, held: Held, now: u64) -> Result<()> {
+        self.forget("DELETE FROM cache WHERE bucket = ?1 AND key = ?2 RETURNING weight", params![bucket, key])?;
+        self.forget(
+            "DELETE FROM cache WHERE id IN (SELECT id FROM cache WHERE expires <= ?1 ORDER BY expires LIMIT ?2) RETURNING weight",
+            params![signed(now), SWEEP],
+        )?;
+        let weight = OVERHEAD + (bucket.len() + key.len() + held.value.len()) as u64;
+        let mut insert = self.reading.prepare("INSERT INTO cache(bucket, key, value, expires, weight) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        insert.execute(params![bucket, key, held.value, held.expires.map(signed), weight]).map_err(store)?;
+        drop(insert);
+        *self.size += weight;
+        while *self.size > self.max_size {
+            self.forget("DELETE FROM cache WHERE id = (SELECT min(id) FROM cache) RETURNING weight", [])?;
+        }
+        Ok(())
+    }
+
+    /// Removes rows of a cache by a statement that says what they weighed.
+    fn forget(&mut self, sql: &str, params: impl rusqlite::Params) -> Result<()> {
+        let mut delete = self.reading.prepare(sql)?;
+        let weights = delete.query_map(params, |row| row.get::<_, u64>(0)).map_err(store)?;
+        for weight in weights {
+            *self.size = self.size.saturating_sub(weight.map_err(store)?);
+        }
+        Ok(())
+    }
+}
+
+fn store(error: rusqlite::Error) -> StoreError {
+    trouble(error).into()
+}
+
+/// SQLite has signed numbers; what is beyond them is as good as for ever.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

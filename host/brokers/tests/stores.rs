@@ -1,0 +1,143 @@
+//! The conformance suite for stores on those inside this process, and what only they have.
+
+mod support;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use longshore_brokers::embedded::EmbeddedStore;
+use longshore_brokers::memory::MemoryStore;
+use longshore_core::{BoxFuture, BrokerError, Bucket, Connection, StoreAdapter, StoreRoles};
+use longshore_testkit::stores::{self, StoreSubject};
+use serde_json::{Value, json};
+use support::connect_in;
+use tempfile::TempDir;
+
+const OUTLIVES: &str = "what_is_kept_outlives_a_crash";
+
+async fn memory(config: Value) -> StoreRoles {
+    let config = serde_json::from_value(config).expect("a good configuration");
+    MemoryStore::connect(config, connect_in(Path::new("."))).await.expect("memory is always there")
+}
+
+async fn embedded(folder: &Path, config: Value) -> Result<StoreRoles, BrokerError> {
+    let config = serde_json::from_value(config).expect("a good configuration");
+    EmbeddedStore::connect(config, connect_in(folder)).await
+}
+
+struct Memory;
+
+impl StoreSubject for Memory {
+    fn connect(&self) -> BoxFuture<'_, StoreRoles> {
+        Box::pin(memory(json!({})))
+    }
+
+    fn another<'a>(&'a self, first: &'a StoreRoles) -> BoxFuture<'a, StoreRoles> {
+        Box::pin(std::future::ready(first.clone()))
+    }
+
+    fn restart(&self, _: StoreRoles) -> BoxFuture<'_, Option<StoreRoles>> {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+/// Embedded stores, each in a folder of its own.
+#[derive(Default)]
+struct Embedded {
+    folders: Mutex<Vec<(Arc<dyn Connection>, TempDir)>>,
+}
+
+impl Embedded {
+    async fn open(&self, folder: TempDir) -> StoreRoles {
+        let roles = embedded(folder.path(), json!({})).await.expect("it opens");
+        self.folders.lock().expect("fine").push((roles.connection.clone(), folder));
+        roles
+    }
+}
+
+impl StoreSubject for Embedded {
+    fn connect(&self) -> BoxFuture<'_, StoreRoles> {
+        Box::pin(async { self.open(tempfile::tempdir().expect("a folder")).await })
+    }
+
+    fn another<'a>(&'a self, first: &'a StoreRoles) -> BoxFuture<'a, StoreRoles> {
+        Box::pin(std::future::ready(first.clone()))
+    }
+
+    /// What a crash would leave is opened while the other still runs.
+    fn restart(&self, roles: StoreRoles) -> BoxFuture<'_, Option<StoreRoles>> {
+        let copy = {
+            let folders = self.folders.lock().expect("fine");
+            let (_, folder) = folders.iter().find(|(open, _)| Arc::ptr_eq(open, &roles.connection)).expect("it was opened here");
+            let copy = tempfile::tempdir().expect("a folder");
+            for file in ["longshore-store.db", "longshore-store.db-wal"] {
+                std::fs::copy(folder.path().join(file), copy.path().join(file)).expect("copied");
+            }
+            copy
+        };
+        Box::pin(async move { Some(self.open(copy).await) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_does_what_a_store_does() {
+    stores::assert_passed(&stores::run(&Memory).await, &[OUTLIVES]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn embedded_does_what_a_store_does() {
+    stores::assert_passed(&stores::run(&Embedded::default()).await, &[]);
+}
+
+async fn value(bucket: &dyn Bucket, key: &str) -> Option<Vec<u8>> {
+    bucket.get(&[key.to_owned()]).await.expect("it reads").remove(0)
+}
+
+/// A full cache drops values and goes on; a key-value bucket of the same store keeps all of them.
+async fn a_full_cache_drops_and_nothing_else_does(roles: &StoreRoles) {
+    let cache = roles.cache.as_ref().expect("it has caches").bucket("c");
+    let kept = roles.key_value.as_ref().expect("it keeps values").bucket("c");
+    let payload = vec![b'x'; 10_000];
+    for n in 0..50 {
+        for bucket in [&cache, &kept] {
+            bucket.set(&[(format!("k{n}"), payload.clone())], None).await.expect("it is set");
+        }
+    }
+    let (mut cached, mut kept_all) = (0, 0);
+    for n in 0..50 {
+        cached += usize::from(value(&*cache, &format!("k{n}")).await.is_some());
+        kept_all += usize::from(value(&*kept, &format!("k{n}")).await.is_some());
+    }
+    assert!((4..=10).contains(&cached), "{cached} of 10 KB fit into 100 KB");
+    assert_eq!(kept_all, 50);
+}
+
+#[tokio::test]
+async fn a_full_cache_in_memory_drops_values_and_a_key_value_bucket_never() {
+    a_full_cache_drops_and_nothing_else_does(&memory(json!({ "max-size": "100KB" })).await).await;
+}
+
+#[tokio::test]
+async fn a_full_embedded_cache_drops_its_oldest_values_and_a_key_value_bucket_never() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let roles = embedded(folder.path(), json!({ "max-size": "100KB" })).await.expect("it opens");
+    a_full_cache_drops_and_nothing_else_does(&roles).await;
+    let cache = roles.cache.as_ref().expect("it has caches").bucket("c");
+    assert_eq!((value(&*cache, "k0").await, value(&*cache, "k49").await.is_some()), (None, true), "the oldest goes first");
+}
+
+#[tokio::test]
+async fn a_file_belongs_to_one_and_to_a_store() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let broker = support::open(folder.path(), json!({})).await.expect("it opens");
+    broker.connection.close().await.expect("it closes");
+    let error = embedded(folder.path(), json!({ "path": "longshore.db" })).await.err().expect("it is the broker's");
+    assert!(error.what.contains("it is the database of a broker; a store needs another path"), "{error}");
+
+    let first = embedded(folder.path(), json!({})).await.expect("it opens");
+    let second = embedded(folder.path(), json!({})).await.err().expect("one at a time");
+    assert!(second.what.contains("longshore-store.db is in use by this process already"), "{second}");
+    first.connection.close().await.expect("it closes");
+    let error = support::open(folder.path(), json!({ "path": "longshore-store.db" })).await.err().expect("it is the store's");
+    assert!(error.what.contains("it is the database of a store"), "{error}");
+}

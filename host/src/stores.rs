@@ -1,0 +1,118 @@
+//! Stores of a configuration, opened: what guests' buckets lead to, and what a command looks into when no host runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::{
+    BrokerError, Bucket, Clock, Connect, Fix, GrantedBucket, GrantedBuckets, GrantedStores, StoreRegistration, StoreRoles,
+};
+use longshore_engine::Reconnect;
+use serde_json::json;
+
+use crate::config::{BucketConfig, BucketsConfig, Config, StoreConfig};
+use crate::guarded::{BucketKind, Guarded};
+
+/// Waits before a store that could not be opened is tried again.
+const WAITS: Reconnect = Reconnect { initial: Duration::from_secs(1), max: Duration::from_secs(30) };
+
+/// One open store.
+#[derive(Clone)]
+pub struct OpenedStore {
+    /// What is configured.
+    pub config: StoreConfig,
+    /// What it can be used for.
+    pub roles: StoreRoles,
+}
+
+/// All open stores by name.
+pub type Stores = BTreeMap<String, OpenedStore>;
+
+/// A store could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("store {name:?} ({kind}): {error}")]
+pub struct StoreOpenError {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its type.
+    pub kind: &'static str,
+    /// Why.
+    pub error: BrokerError,
+}
+
+impl OpenedStore {
+    /// A bucket within the store's bounds; none where the store has no buckets of that kind.
+    pub(crate) fn bucket(&self, kind: BucketKind, name: &str) -> Option<Arc<dyn Bucket>> {
+        let buckets = match kind {
+            BucketKind::Cache => self.roles.cache.as_ref(),
+            BucketKind::KeyValue => self.roles.key_value.as_ref(),
+        };
+        Some(Arc::new(Guarded::new(buckets?.bucket(name), kind, &self.config)))
+    }
+}
+
+/// Opens one store, once. `admin` is where this process can be asked, for a store that only one process can hold.
+pub async fn open(config: &Config, store: &StoreConfig, admin: Option<String>) -> Result<OpenedStore, StoreOpenError> {
+    let fail = |error| StoreOpenError { name: store.name.clone(), kind: store.registration.name, error };
+    let connect = Connect { name: store.name.clone(), folder: config.folder.clone(), clock: Clock::system(), admin, topics: Vec::new() };
+    let connecting = (store.registration.connect)(store.settings.clone(), connect)
+        .map_err(|error| fail(BrokerError::give_up(format!("its configuration does not fit: {error}"))))?;
+    Ok(OpenedStore { config: store.clone(), roles: connecting.await.map_err(fail)? })
+}
+
+/// Opens all at once, however long that takes, as long as trying again can help.
+pub async fn open_all(config: &Config, admin: &str) -> Result<Stores, StoreOpenError> {
+    let opening = config.stores.values().map(|store| async {
+        let mut failures = 0;
+        loop {
+            match open(config, store, Some(admin.to_owned())).await {
+                Err(error) if error.error.fix != Fix::GiveUp => {
+                    failures += 1;
+                    let wait = WAITS.delay(failures);
+                    tracing::warn!(?wait, "{error}; trying again");
+                    tokio::time::sleep(wait).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    });
+    let opened = futures::future::try_join_all(opening).await?;
+    Ok(opened.into_iter().map(|store| (store.config.name.clone(), store)).collect())
+}
+
+/// For a test of a handler: every store of the configuration in memory, with its bounds.
+pub(crate) async fn in_memory(config: &Config) -> Stores {
+    let Some(memory) = crate::STORES.iter().find(|adapter| adapter.name == "memory") else { return Stores::new() };
+    let mut stores = Stores::new();
+    for store in config.stores.values() {
+        let store = StoreConfig { registration: StoreRegistration { ..*memory }, settings: json!({}), ..store.clone() };
+        if let Ok(opened) = open(config, &store, None).await {
+            stores.insert(store.name, opened);
+        }
+    }
+    stores
+}
+
+/// The buckets that a handler or job may use, in open stores.
+pub(crate) fn granted(stores: &Stores, buckets: &BucketsConfig) -> GrantedStores {
+    let granted = |kind, list: &[BucketConfig]| {
+        let open = |grant: &BucketConfig| {
+            let bucket = stores.get(&grant.store)?.bucket(kind, &grant.bucket)?;
+            Some(GrantedBucket { name: grant.alias.clone(), bucket })
+        };
+        GrantedBuckets::new(list.iter().filter_map(open).collect())
+    };
+    GrantedStores { cache: granted(BucketKind::Cache, &buckets.cache), key_value: granted(BucketKind::KeyValue, &buckets.key_value) }
+}
+
+/// Closes all, each within `bound`.
+pub async fn close(stores: &Stores, bound: Duration) {
+    let closing = stores.values().map(|store| async move {
+        match tokio::time::timeout(bound, store.roles.connection.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(store = store.config.name, "while closing: {error}"),
+            Err(_) => tracing::warn!(store = store.config.name, "it did not close within {bound:?}"),
+        }
+    });
+    futures::future::join_all(closing).await;
+}

@@ -1,0 +1,121 @@
+//! Caches and key-value buckets: what a handler keeps, what outlives the host, and what the commands see of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::host::{Guest, Project, eventually, guest, text};
+
+/// The guest that touches a bucket, with what it may open.
+fn project(stores: &str, more: &str) -> Project {
+    Project::new(&format!(
+        r#"
+[handlers.stores]
+component = "{}"
+subscribe = [{{ topic = "in" }}]
+publish = ["out"]
+output = "out"
+stores = {{ {stores} }}
+{more}
+"#,
+        guest(Guest::Stores)
+    ))
+}
+
+fn touch(project: &Project, what: &[&str]) {
+    project.publish("in", what.iter().map(|text| (String::new(), (*text).to_owned(), None)));
+}
+
+/// What came of each touch, by kind of store.
+fn went(project: &Project) -> BTreeMap<String, String> {
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    project.messages("out").iter().map(|m| (text(&m["key"]), text(&m["payload"]))).collect()
+}
+
+#[test]
+fn what_a_handler_keeps_outlives_the_host_and_is_seen_by_the_commands() {
+    let project = project(r#"cache = ["sessions"], key-value = [{ bucket = "shopping-carts", as = "carts" }]"#, "");
+    project.ok(&["check"]);
+    touch(&project, &["cache sessions", "key-value carts", "key-value others"]);
+    project.ok(&["run", "--until-idle"]);
+    let messages = project.messages("out");
+    let mut told: Vec<&str> = messages.iter().filter_map(|m| m["payload"].as_str()).collect();
+    told.sort_unstable();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[0].contains(r#"add it to its stores = { key-value = ["others"] }"#), "{told:?}");
+    assert_eq!(told[1..], ["ok", "ok"]);
+
+    assert_eq!(project.ok(&["kv", "get", "shopping-carts", "touched"]), "yes\n");
+    assert_eq!(project.ok(&["kv", "keys", "shopping-carts"]), "touched\n");
+    project.ok(&["kv", "set", "shopping-carts", "a:1", "one"]);
+    project.ok(&["kv", "set", "shopping-carts", "a:2", "two"]);
+    assert_eq!(project.ok(&["kv", "keys", "shopping-carts", "a:*"]), "a:1\na:2\n");
+    assert_eq!(project.ok(&["kv", "delete", "shopping-carts", "--matching", "a:*"]), "2 removed\n");
+    project.ok(&["kv", "delete", "shopping-carts", "touched"]);
+    let missing = project.fails(4, &["kv", "get", "shopping-carts", "touched"]);
+    assert!(missing.contains(r#"there is no "touched" in the key-value bucket "shopping-carts""#), "{missing}");
+    project.fails(4, &["kv", "delete", "shopping-carts", "touched"]);
+
+    project.ok(&["cache", "set", "sessions", "k", "v", "--ttl", "1h"]);
+    let shown: serde_json::Value = serde_json::from_str(&project.ok(&["cache", "get", "sessions", "k", "--output", "json"])).unwrap();
+    assert_eq!((&shown["key"], &shown["value"]), (&"k".into(), &"v".into()));
+    assert!((1..=3_600_000).contains(&shown["ttl_ms"].as_u64().unwrap()), "{shown}");
+    let refused = project.fails(2, &["kv", "set", "shopping-carts", "k", "v", "--ttl", "1h"]);
+    assert!(refused.contains("a time to live is for caches"), "{refused}");
+    let refused = project.fails(2, &["kv", "get", "no bucket", "k"]);
+    assert!(refused.contains(r#""no bucket" cannot be the name of a bucket"#), "{refused}");
+    let unknown = project.fails(4, &["kv", "get", "shopping-carts", "k", "--store", "elsewhere"]);
+    assert!(unknown.contains(r#"there is no store "elsewhere""#), "{unknown}");
+}
+
+#[test]
+fn commands_ask_the_host_that_has_the_store() {
+    for kind in ["embedded", "memory"] {
+        let project = project(r#"key-value = ["carts"]"#, &format!("[stores.default]\ntype = \"{kind}\"\n"));
+        let host = project.start(&[]);
+        touch(&project, &["key-value carts"]);
+        eventually("the handler wrote", || text(&project.run(&["kv", "get", "carts", "touched"]).stdout) == "yes\n");
+        project.ok(&["kv", "set", "carts", "k/ü ?", "v"]);
+        assert_eq!(project.ok(&["kv", "get", "carts", "k/ü ?"]), "v\n");
+        assert_eq!(project.ok(&["kv", "keys", "carts", "k*"]), "k/ü ?\n");
+        host.kill();
+        match kind {
+            "embedded" => assert_eq!(project.ok(&["kv", "get", "carts", "k/ü ?"]), "v\n", "it outlives kill -9"),
+            _ => assert!(project.fails(3, &["kv", "get", "carts", "k"]).contains("is in the memory of the host")),
+        }
+    }
+}
+
+#[test]
+fn values_beyond_the_limits_of_a_store_are_told_with_the_limit() {
+    let project = project(r#"key-value = ["carts"]"#, "[stores.default]\ntype = \"embedded\"\nmax-value-size = \"2B\"\n");
+    touch(&project, &["key-value carts"]);
+    project.ok(&["run", "--until-idle"]);
+    let told = went(&project);
+    assert!(told["key-value"].contains("a value of 3 bytes is more than the 2 that store \"default\" takes"), "{told:?}");
+    let error = project.fails(1, &["kv", "set", "carts", "k", "long"]);
+    assert!(error.contains("max-value-size"), "{error}");
+}
+
+/// Of 25 requests of one customer never more than ten pass in one window, and all pass in the end.
+#[test]
+fn the_rate_limit_example_admits_so_many_in_each_window_and_all_in_the_end() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/rate-limit");
+    let build = Project::new("").command(&["build", "--config", example.join("longshore.toml").to_str().unwrap()]).output().unwrap();
+    assert!(build.status.success(), "{}", text(&build.stderr));
+    let config = std::fs::read_to_string(example.join("longshore.toml")).unwrap();
+    let component = example.join("target/wasm32-wasip2/release/rate_limit.wasm");
+    let project = Project::new(&config.replace("target/wasm32-wasip2/release/rate_limit.wasm", component.to_str().unwrap()));
+    project.publish("requests", (0..25).map(|n| ("ada".to_owned(), n.to_string(), None)));
+    project.publish("requests", (25..30).map(|n| ("grace".to_owned(), n.to_string(), None)));
+    project.ok(&["run", "--until-idle"]);
+    let (mut windows, mut payloads) = (BTreeMap::<(String, String), usize>::new(), Vec::new());
+    for message in project.messages("admitted") {
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        *windows.entry((text(&message["key"]), text(&message["headers"]["window"]))).or_default() += 1;
+        payloads.push(text(&message["payload"]).parse::<usize>().unwrap());
+    }
+    payloads.sort_unstable();
+    assert_eq!(payloads, (0..30).collect::<Vec<_>>(), "each once");
+    assert!(windows.values().all(|count| *count <= 10), "{windows:?}");
+    assert!(windows.keys().filter(|(customer, _)| customer == "ada").count() >= 3, "{windows:?}");
+}
