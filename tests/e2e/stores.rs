@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Stdio;
+
+use longshore_testkit::servers;
 
 use super::host::{Guest, Project, eventually, guest, text};
 
@@ -96,20 +99,73 @@ fn values_beyond_the_limits_of_a_store_are_told_with_the_limit() {
     assert!(error.contains("max-value-size"), "{error}");
 }
 
-/// Of 25 requests of one customer never more than ten pass in one window, and all pass in the end.
-#[test]
-fn the_rate_limit_example_admits_so_many_in_each_window_and_all_in_the_end() {
+/// The rate limit example with what its folder has, laid over by `overlay`, in a folder of its own.
+fn rate_limit(overlay: &str) -> Project {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/rate-limit");
     let build = Project::new("").command(&["build", "--config", example.join("longshore.toml").to_str().unwrap()]).output().unwrap();
     assert!(build.status.success(), "{}", text(&build.stderr));
     let config = std::fs::read_to_string(example.join("longshore.toml")).unwrap();
     let component = example.join("target/wasm32-wasip2/release/rate_limit.wasm");
     let project = Project::new(&config.replace("target/wasm32-wasip2/release/rate_limit.wasm", component.to_str().unwrap()));
+    if !overlay.is_empty() {
+        let overlay = format!("longshore.{overlay}.toml");
+        std::fs::copy(example.join(&overlay), project.path().join(&overlay)).unwrap();
+    }
+    project
+}
+
+/// Of 25 requests of one customer never more than ten pass in one window, and all pass in the end.
+#[test]
+fn the_rate_limit_example_admits_so_many_in_each_window_and_all_in_the_end() {
+    let project = rate_limit("");
     project.publish("requests", (0..25).map(|n| ("ada".to_owned(), n.to_string(), None)));
     project.publish("requests", (25..30).map(|n| ("grace".to_owned(), n.to_string(), None)));
     project.ok(&["run", "--until-idle"]);
+    the_numbers_add_up(&project.messages("admitted"));
+}
+
+/// The same with two hosts that share a store: neither knows what the other has admitted but by the store.
+#[test]
+fn two_hosts_on_redis_keep_one_limit() {
+    let Some(redis) = servers::Redis::start(&servers::RedisOptions::default()) else { return };
+    let project = rate_limit("redis");
+    let command = |arguments: &[&str]| {
+        let mut command = project.command(&[arguments, &["--env", "redis"]].concat());
+        command.env("REDIS_URL", redis.url());
+        command
+    };
+    let ok = |arguments: &[&str]| {
+        let output = command(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let told = ok(&["check", "--connect"]);
+    assert!(told.contains("store default (redis): healthy"), "{told}");
+    let lines: Vec<String> = (0..30)
+        .map(|n| {
+            serde_json::json!({ "topic": "requests", "key": if n < 25 { "ada" } else { "grace" }, "payload": n.to_string() }).to_string()
+        })
+        .collect();
+    project.write("input.jsonl", &lines.join("\n"));
+    ok(&["publish", "--from", "input.jsonl"]);
+    let mut hosts = [(); 2].map(|()| command(&["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let mut messages = Vec::new();
+    eventually("all are admitted", || {
+        // Before the first is admitted there is no such topic.
+        let output = command(&["consume", "admitted", "--from-start"]).output().unwrap();
+        messages = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        messages.len() >= 30
+    });
+    for host in &mut hosts {
+        host.kill().unwrap();
+        host.wait().unwrap();
+    }
+    the_numbers_add_up(&messages);
+}
+
+fn the_numbers_add_up(messages: &[serde_json::Value]) {
     let (mut windows, mut payloads) = (BTreeMap::<(String, String), usize>::new(), Vec::new());
-    for message in project.messages("admitted") {
+    for message in messages {
         let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
         *windows.entry((text(&message["key"]), text(&message["headers"]["window"]))).or_default() += 1;
         payloads.push(text(&message["payload"]).parse::<usize>().unwrap());
@@ -118,4 +174,18 @@ fn the_rate_limit_example_admits_so_many_in_each_window_and_all_in_the_end() {
     assert_eq!(payloads, (0..30).collect::<Vec<_>>(), "each once");
     assert!(windows.values().all(|count| *count <= 10), "{windows:?}");
     assert!(windows.keys().filter(|(customer, _)| customer == "ada").count() >= 3, "{windows:?}");
+}
+
+#[test]
+fn a_store_that_is_not_there_or_lets_nobody_in_is_told_by_check_connect() {
+    let Some(redis) = servers::Redis::start(&servers::RedisOptions::default().password("right")) else { return };
+    let with = |url: &str, password: &str| {
+        let store = format!("[stores.default]\ntype = \"redis\"\nurl = \"{url}\"\npassword = \"{password}\"\n");
+        project(r#"cache = ["sessions"]"#, &store)
+    };
+    let wrong = with(&redis.url(), "hunter2").fails(2, &["check", "--connect"]);
+    assert!(wrong.contains("stores.default") && wrong.contains("Password authentication failed"), "{wrong}");
+    assert!(!wrong.contains("hunter2"), "{wrong}");
+    let gone = with("redis://127.0.0.1:1", "right").fails(3, &["check", "--connect"]);
+    assert!(gone.contains("stores.default") && gone.contains("see whether the server runs"), "{gone}");
 }

@@ -18,6 +18,8 @@ mod losses;
 mod pubsub;
 #[path = "redis/sentinel.rs"]
 mod sentinel;
+#[path = "redis/stores.rs"]
+mod stores;
 #[path = "redis/streams.rs"]
 mod streams;
 #[path = "redis/support.rs"]

@@ -2,6 +2,7 @@
 //! have and allow what is wanted of them.
 
 mod connect;
+mod stores;
 
 use longshore_runtime::{LoadError, Runtime, Settings, World};
 

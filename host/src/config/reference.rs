@@ -26,7 +26,9 @@ pub fn markdown(adapters: &[Registration]) -> String {
         page.own_elements(&title, element);
     }
     for adapter in crate::STORES {
-        page.element(&format!("[stores.*] with type = {:?}", adapter.name), &root["$defs"][&store_definition(adapter.name)]);
+        let (title, element) = (format!("[stores.*] with type = {:?}", adapter.name), &root["$defs"][&store_definition(adapter.name)]);
+        page.element(&title, element);
+        page.own_elements(&title, element);
     }
     for (title, name) in TABLES {
         page.element(title, &root["$defs"][name]);

@@ -120,7 +120,7 @@ const FEATURES: [&str; 9] =
 const LATER_KINDS: [&str; 1] = ["webhook"];
 
 /// Kinds of stores that a later version will have.
-const LATER_STORES: [&str; 2] = ["nats", "redis"];
+const LATER_STORES: [&str; 1] = ["nats"];
 
 /// Element, names that others use there, and either the key that is meant or a sentence about what to do.
 const RENAMED: &[(&str, &[&str], &str)] = &[

@@ -116,7 +116,6 @@ impl Cluster {
     }
 
     /// Runs commands, each with its key: those of a node in one go, the nodes side by side. Answers stand in the order of the commands.
-    #[cfg(any(feature = "redis-pubsub", feature = "redis-streams"))]
     pub(super) async fn pipeline(&self, commands: &[(&str, Cmd)]) -> Vec<RedisResult<Value>> {
         let mut answers: Vec<RedisResult<Value>> = Vec::with_capacity(commands.len());
         let mut groups: Vec<(Way, Vec<usize>)> = Vec::new();
@@ -137,7 +136,6 @@ impl Cluster {
     }
 
     /// Runs commands of one node. What moved meanwhile is followed in their order.
-    #[cfg(any(feature = "redis-pubsub", feature = "redis-streams"))]
     async fn run_group(&self, way: &Way, commands: &[(&str, Cmd)], members: &[usize]) -> Vec<(usize, RedisResult<Value>)> {
         let mut pipeline = redis::Pipeline::with_capacity(members.len());
         for n in members {

@@ -56,7 +56,7 @@ pub(super) fn foreign_answer() -> BrokerError {
 }
 
 /// The error's code; a script's error may hide it in its text.
-fn code<'a>(error: &'a RedisError, words: &'a str) -> &'a str {
+pub(super) fn code<'a>(error: &'a RedisError, words: &'a str) -> &'a str {
     const HIDDEN: [&str; 4] = ["WRONGTYPE", "NOPERM", "NOGROUP", "OOM"];
     let code = error.code().unwrap_or("");
     HIDDEN.into_iter().find(|hidden| code == "ERR" && words.contains(hidden)).unwrap_or(code)
@@ -67,7 +67,7 @@ fn is_distrust(words: &str) -> bool {
     ["certificate", "InvalidContentType", "corrupt message"].iter().any(|sign| words.contains(sign))
 }
 
-fn words(error: &RedisError) -> String {
+pub(super) fn words(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         _ => error.to_string(),

@@ -63,7 +63,6 @@ impl Pool {
     }
 
     /// Runs commands one after another, in one go, each with an answer of its own.
-    #[cfg(any(feature = "redis-pubsub", feature = "redis-streams"))]
     pub(super) async fn pipeline(&self, pipeline: &Pipeline, count: usize) -> RedisResult<Vec<Value>> {
         let mut loan = self.borrow().await?;
         let answer = loan.connection.req_packed_commands(pipeline, 0, count).await;

@@ -96,7 +96,6 @@ impl Server {
     }
 
     /// Runs commands one after another, in one go, each on its key and with an answer of its own.
-    #[cfg(any(feature = "redis-pubsub", feature = "redis-streams"))]
     pub(super) async fn pipeline(&self, commands: Vec<(&str, Cmd)>) -> Vec<RedisResult<Value>> {
         let pool = match &self.nodes {
             Nodes::One(pool) => pool,

@@ -1,4 +1,4 @@
-//! Asking every broker whether it has and allows what the configuration wants of it. Nothing is changed there.
+//! Asking every broker whether it has and allows what the configuration wants of it, and every store whether it answers. Nothing is changed there.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use longshore_core::{BrokerError, Finding, Fix, Intent};
 
+use super::stores;
 use crate::cli::failure::Failure;
 use crate::cli::output::line;
 use crate::cli::session::open_one;
@@ -26,6 +27,18 @@ struct Found {
     unreachable: Vec<Mistake>,
 }
 
+impl Found {
+    fn failed(&mut self, config: &Config, path: &KeyPath, error: BrokerError) {
+        match error.fix {
+            Fix::GiveUp => self.mistakes.push(config.mistake(path, error.what, "")),
+            Fix::Retry | Fix::Reconnect => {
+                let help = "see whether the server runs, and whether this is where it is";
+                self.unreachable.push(config.mistake(path, error.what, help));
+            }
+        }
+    }
+}
+
 pub(super) async fn run(config: &Config) -> Result<(), Failure> {
     let mut all = Found::default();
     for (broker, found) in config.brokers.values().zip(join_all(config.brokers.values().map(|broker| ask(config, broker))).await) {
@@ -34,6 +47,13 @@ pub(super) async fn run(config: &Config) -> Result<(), Failure> {
         all.mistakes.extend(found.mistakes);
         all.advice.extend(found.advice);
         all.unreachable.extend(found.unreachable);
+    }
+    let asked = join_all(config.stores.values().map(|store| stores::ask(config, store))).await;
+    for (store, (says, answer)) in config.stores.values().zip(asked) {
+        line(&format!("store {} ({}): {says}", store.name, store.registration.name))?;
+        if let Err(error) = answer {
+            all.failed(config, &KeyPath::of(["stores", &store.name]), error);
+        }
     }
     let look = crate::cli::look();
     if !all.advice.is_empty() {
@@ -149,13 +169,7 @@ impl Asking<'_> {
     }
 
     fn failed(&mut self, path: &KeyPath, error: BrokerError) {
-        match error.fix {
-            Fix::GiveUp => self.found.mistakes.push(self.config.mistake(path, error.what, "")),
-            Fix::Retry | Fix::Reconnect => {
-                let help = "see whether the server runs, and whether this is where it is";
-                self.found.unreachable.push(self.config.mistake(path, error.what, help));
-            }
-        }
+        self.found.failed(self.config, path, error);
     }
 }
 

@@ -1,0 +1,122 @@
+//! The store on Redis: the suite for stores, and what the server says when it cannot.
+
+use longshore_brokers::redis::RedisStore;
+use longshore_core::{BoxFuture, BrokerError, Fix, StoreAdapter, StoreError, StoreRoles};
+use longshore_testkit::servers::{Redis, RedisOptions};
+use longshore_testkit::stores::{self, Kind, StoreSubject};
+use serde_json::{Value, json};
+
+use crate::support::connect_with;
+
+async fn try_store(config: Value) -> Result<StoreRoles, BrokerError> {
+    RedisStore::connect(serde_json::from_value(config).expect("a good configuration"), connect_with(Vec::new())).await
+}
+
+async fn store(port: u16) -> StoreRoles {
+    try_store(json!({ "host": "127.0.0.1", "port": port })).await.expect("a server that is there")
+}
+
+/// A server of its own, as it is killed.
+struct OnRedis(Redis);
+
+impl StoreSubject for OnRedis {
+    fn connect(&self) -> BoxFuture<'_, StoreRoles> {
+        Box::pin(store(self.0.port()))
+    }
+
+    fn another<'a>(&'a self, _: &'a StoreRoles) -> BoxFuture<'a, StoreRoles> {
+        Box::pin(store(self.0.port()))
+    }
+
+    fn restart(&self, roles: StoreRoles) -> BoxFuture<'_, Option<StoreRoles>> {
+        Box::pin(async move {
+            drop(roles);
+            tokio::task::block_in_place(|| self.0.server.restart());
+            Some(store(self.0.port()).await)
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_does_what_a_store_does() {
+    let Some(redis) = Redis::start(&RedisOptions::default().durable()) else { return };
+    stores::assert_passed(&stores::run(&OnRedis(redis)).await, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_of_another_type_is_told_by_name() {
+    let Some(redis) = Redis::start(&RedisOptions::default()) else { return };
+    let roles = store(redis.port()).await;
+    let bucket = Kind::KeyValue.bucket(&roles, "carts");
+    redis.ask(&["RPUSH", "longshore:kv:{carts}:list", "a"]).expect("it is done");
+    let (list, keys) = ("list", ["good", "list"].map(str::to_owned));
+    let refused = [
+        bucket.get(&keys[1..]).await.err(),
+        bucket.get(&keys).await.err(),
+        bucket.swap(list, Some(b"a"), b"b", None).await.err(),
+        bucket.increment(list, 1, None).await.err(),
+    ];
+    for error in refused {
+        let told =
+            matches!(&error, Some(StoreError::Other(why)) if why.contains("longshore:kv:{carts}:list") && why.contains("another type"));
+        assert!(told, "{error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_server_is_told_and_takes_values_once_there_is_room() {
+    let Some(redis) = Redis::start(&RedisOptions::default()) else { return };
+    let roles = store(redis.port()).await;
+    let bucket = Kind::KeyValue.bucket(&roles, "carts");
+    redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).expect("it is done");
+    let entry = [("k".to_owned(), b"x".to_vec())];
+    let refused = [bucket.set(&entry, None).await.err(), bucket.increment("n", 1, None).await.err(), {
+        bucket.swap("s", None, b"x", None).await.err()
+    }];
+    for error in refused {
+        assert!(matches!(&error, Some(StoreError::Unavailable(why)) if why.contains("memory is full")), "{error:?}");
+    }
+    redis.ask(&["CONFIG", "SET", "maxmemory", "0"]).expect("it is done");
+    assert_eq!(bucket.set(&entry, None).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_gone_is_unavailable_and_all_goes_on_when_it_is_back() {
+    let Some(redis) = Redis::start(&RedisOptions::default().durable()) else { return };
+    let roles = store(redis.port()).await;
+    let bucket = Kind::Cache.bucket(&roles, "sessions");
+    assert_eq!(bucket.increment("n", 1, None).await, Ok(1));
+    tokio::task::block_in_place(|| redis.server.kill());
+    let gone = bucket.increment("n", 1, None).await;
+    assert!(matches!(&gone, Err(StoreError::Unavailable(why)) if why.contains("Redis at")), "{gone:?}");
+    assert!(roles.connection.ping().await.is_err());
+    tokio::task::block_in_place(|| redis.server.restart());
+    assert_eq!(bucket.increment("n", 1, None).await, Ok(2), "the same bucket, and nothing was counted twice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_and_keys_of_brokers_are_refused() {
+    let Some(redis) = Redis::start(&RedisOptions::default().user("shop", "right", "~* +@all")) else { return };
+    let config = |password: &str| json!({ "url": redis.url(), "username": "shop", "password": password });
+    let error = try_store(config("wrong")).await.err().expect("it is refused");
+    assert!(error.fix == Fix::GiveUp && error.what.contains("check username and password"), "{error:?}");
+    let roles = try_store(config("right")).await.expect("it connects");
+    assert_eq!(Kind::Cache.bucket(&roles, "b").get(&["k".to_owned()]).await, Ok(vec![None]));
+
+    let lease = serde_json::from_value::<longshore_brokers::redis::StoreConfig>(json!({ "lease": "3s" }));
+    assert!(lease.err().expect("it is a broker's").to_string().contains("`lease`"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stores_with_prefixes_of_their_own_are_apart() {
+    let Some(redis) = Redis::start(&RedisOptions::default()) else { return };
+    let with = async |prefix: &str| {
+        let config = json!({ "url": redis.url(), "prefix": prefix });
+        Kind::KeyValue.bucket(&try_store(config).await.expect("it connects"), "carts")
+    };
+    let (shop, other) = (with("shop").await, with("other").await);
+    shop.set(&[("k".to_owned(), b"x".to_vec())], None).await.expect("it is set");
+    assert_eq!(other.get(&["k".to_owned()]).await, Ok(vec![None]));
+    assert_eq!(other.delete_matching(&longshore_core::KeyPattern::new("*")).await, Ok(0));
+    assert_eq!(with("shop").await.get(&["k".to_owned()]).await, Ok(vec![Some(b"x".to_vec())]));
+}
