@@ -35,6 +35,11 @@ fn values_count_swap_and_go() -> Result<(), Error> {
         let bucket = key_value::open("counts")?;
         assert_eq!((bucket.increment("n", 2)?, bucket.increment("n", -5)?), (2, -3));
         assert!(matches!(bucket.increment("n", i64::MAX), Err(Error::Invalid(_))));
+        // What a host takes for no number, the double does not either.
+        for text in ["+1", "", "1.5", "9007199254740993"] {
+            bucket.set("odd", text)?;
+            assert!(matches!(bucket.increment("odd", 0), Err(Error::Invalid(_))), "{text}");
+        }
         bucket.set_many(&[("a:1", b"x"), ("a:2", b"y"), ("b:1", b"z")])?;
         assert!(matches!(bucket.increment("a:1", 1), Err(Error::Invalid(_))));
         assert!(bucket.compare_and_set("a:1", Some(b"x"), "new")?);

@@ -110,6 +110,15 @@ async fn a_full_cache_drops_and_nothing_else_does(roles: &StoreRoles) {
     }
     assert!((4..=10).contains(&cached), "{cached} of 10 KB fit into 100 KB");
     assert_eq!(kept_all, 50);
+
+    // What is larger than all of a cache is not kept, and nothing goes for it but the value that it replaces.
+    cache.set(&[("k49".to_owned(), vec![b'x'; 200_000])], None).await.expect("it is no error");
+    let mut now = 0;
+    for n in 0..50 {
+        now += usize::from(value(&*cache, &format!("k{n}")).await.is_some());
+    }
+    assert_eq!((now, value(&*cache, "k49").await), (cached - 1, None));
+    cache.set(&[("k49".to_owned(), payload)], None).await.expect("it is set");
 }
 
 #[tokio::test]

@@ -7,9 +7,14 @@ use std::fmt;
 pub struct KeyPattern(String);
 
 impl KeyPattern {
-    /// The pattern that `text` is.
+    /// The pattern that `text` is. Stars beside each other are one: they mean no more, and each would be looked at for each key.
     pub fn new(text: impl Into<String>) -> Self {
-        KeyPattern(text.into())
+        let mut text = text.into();
+        if text.contains("**") {
+            let mut was_star = false;
+            text.retain(|c| !std::mem::replace(&mut was_star, c == '*') || c != '*');
+        }
+        KeyPattern(text)
     }
 
     /// Whether `key` is one of those meant. Takes time by the product of both lengths at most.
@@ -82,6 +87,7 @@ mod tests {
     #[test]
     fn a_pattern_tells_what_its_keys_begin_with() {
         assert_eq!(["a:*", "*", "key"].map(|text| KeyPattern::new(text).start().to_owned()), ["a:", "", "key"]);
+        assert_eq!(["**", "a***b**", "*a*"].map(|text| KeyPattern::new(text).as_str().to_owned()), ["*", "a*b*", "*a*"]);
         assert_eq!(KeyPattern::new("a*b*").pieces().collect::<Vec<_>>(), ["a", "b", ""]);
     }
 }

@@ -17,6 +17,12 @@ pub trait StoreAdapter: 'static {
     /// Its keys in `[stores.<name>]`, `type` and those of every store aside. Refuses unknown ones.
     type Config: DeserializeOwned + JsonSchema + Send + 'static;
 
+    /// Bytes that all of its caches may have together, where that is configured: no value can be larger.
+    fn room(config: &Self::Config) -> Option<u64> {
+        let _ = config;
+        None
+    }
+
     /// The other process that has the store for itself now, where it can belong to one alone; paths are relative to `folder`.
     fn holder(config: &Self::Config, folder: &Path) -> Option<Holder> {
         let _ = (config, folder);
@@ -37,6 +43,8 @@ pub struct StoreRegistration {
     pub name: &'static str,
     /// JSON schema of [`StoreAdapter::Config`].
     pub schema: fn() -> Schema,
+    /// [`StoreAdapter::room`]; unknown where the configuration does not fit.
+    pub room: fn(serde_json::Value) -> Option<u64>,
     /// [`StoreAdapter::holder`]; nobody where the configuration does not fit.
     pub holder: fn(serde_json::Value, &Path) -> Option<Holder>,
     /// [`StoreAdapter::connect`]; an error when the configuration does not fit.
@@ -49,6 +57,7 @@ impl StoreRegistration {
         StoreRegistration {
             name: A::NAME,
             schema: || schemars::schema_for!(A::Config),
+            room: |config| A::room(&serde_json::from_value(config).ok()?),
             holder: |config, folder| A::holder(&serde_json::from_value(config).ok()?, folder),
             connect: |config, connect| Ok(A::connect(serde_json::from_value(config)?, connect)),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use longshore_core::{Span, StoreRegistration};
+use longshore_core::{Size, Span, StoreRegistration};
 use serde_json::{Value as Json, json};
 
 use super::assemble::Assembly;
@@ -43,6 +43,12 @@ fn store(assembly: &mut Assembly<'_>, name: &str, node: &Node, path: &KeyPath, r
     let every = keys::<elements::Store>();
     let settings = node.part(|key| key != "type" && !every.contains(key)).json();
     let raw: elements::Store = assembly.read(node.part(|key| every.contains(key)).json(), node, path)?;
+    if let Some(room) = (registration.room)(settings.clone()).map(Size::from_bytes).filter(|room| raw.max_value_size > *room) {
+        let key = if node.get("max-value-size").is_some() { "max-value-size" } else { "max-size" };
+        let place = &node.get(key).unwrap_or(node).place;
+        let problem = format!("one value may have {} (max-value-size), and all of a cache only {room} (max-size)", raw.max_value_size);
+        assembly.tell(Mistake::new(&path.key(key), place, problem).help("lower max-value-size, or raise max-size"));
+    }
     Some(trusted(name, registration, &raw, settings, node.shown_json()))
 }
 
@@ -65,7 +71,17 @@ pub(crate) fn granted(assembly: &mut Assembly<'_>, node: &Node, path: &KeyPath) 
     let mut list = |key: &str| {
         let path = path.key(key);
         let entries = node.find(["stores", key]).map(Node::list).unwrap_or_default();
-        entries.iter().enumerate().filter_map(|(i, entry)| bucket(assembly, entry, &path.index(i))).collect()
+        let mut granted: Vec<BucketConfig> = Vec::with_capacity(entries.len());
+        for (i, entry) in entries.iter().enumerate() {
+            let Some(bucket) = bucket(assembly, entry, &path.index(i)) else { continue };
+            if granted.iter().any(|before| before.alias == bucket.alias) {
+                let problem = format!("{:?} is the name of a bucket in this list already", bucket.alias);
+                let mistake = Mistake::new(&bucket.path, &entry.place, problem);
+                assembly.tell(mistake.help("take one of the two out, or give it another name with `as`"));
+            }
+            granted.push(bucket);
+        }
+        granted
     };
     BucketsConfig { cache: list("cache"), key_value: list("key-value") }
 }

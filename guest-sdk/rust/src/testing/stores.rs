@@ -59,7 +59,7 @@ impl Entries {
             None => 0,
             Some(entry) => number(&entry.value).ok_or_else(|| Error::Invalid(format!("{key} is not a number")))?,
         };
-        let sum = now.checked_add(by).filter(|sum| sum.unsigned_abs() <= MAX_NUMBER);
+        let sum = now.checked_add(by).filter(|sum| by.unsigned_abs() <= MAX_NUMBER && sum.unsigned_abs() <= MAX_NUMBER);
         let sum = sum.ok_or_else(|| Error::Invalid(format!("{key} would leave the numbers up to 2^53")))?;
         match entry {
             None => self.set(key, sum.to_string().as_bytes(), ttl)?,
@@ -78,8 +78,10 @@ impl Entries {
     }
 }
 
+/// The number that a host would take the value for: digits with a minus or without, within [`MAX_NUMBER`].
 fn number(value: &[u8]) -> Option<i64> {
-    std::str::from_utf8(value).ok()?.parse().ok()
+    let text = std::str::from_utf8(value).ok().filter(|text| !text.starts_with('+'))?;
+    text.parse().ok().filter(|number: &i64| number.unsigned_abs() <= MAX_NUMBER)
 }
 
 /// Whether `text` fits `pattern`, in which `*` stands for any characters.

@@ -49,6 +49,10 @@ impl StoreAdapter for EmbeddedStore {
     const NAME: &'static str = "embedded";
     type Config = Config;
 
+    fn room(config: &Config) -> Option<u64> {
+        Some(config.max_size.bytes())
+    }
+
     fn holder(config: &Config, folder: &Path) -> Option<Holder> {
         lock::holder(&folder.join(&config.path))
     }

@@ -39,6 +39,10 @@ impl StoreAdapter for MemoryStore {
     const NAME: &'static str = "memory";
     type Config = Config;
 
+    fn room(config: &Config) -> Option<u64> {
+        Some(config.max_size.bytes())
+    }
+
     fn connect(config: Config, connect: Connect) -> BoxFuture<'static, Result<StoreRoles, BrokerError>> {
         Box::pin(std::future::ready(Ok(roles(&config, connect.clock))))
     }

@@ -16,6 +16,9 @@ async fn store(port: u16) -> StoreRoles {
     try_store(json!({ "host": "127.0.0.1", "port": port })).await.expect("a server that is there")
 }
 
+/// What the page for users says that a user needs.
+const RIGHTS: &str = "~longshore:* +@connection +@string +@keyspace +@scripting -@dangerous";
+
 /// A server of its own, as it is killed.
 struct OnRedis(Redis);
 
@@ -96,12 +99,17 @@ async fn a_server_that_is_gone_is_unavailable_and_all_goes_on_when_it_is_back() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_password_and_keys_of_brokers_are_refused() {
-    let Some(redis) = Redis::start(&RedisOptions::default().user("shop", "right", "~* +@all")) else { return };
+    let Some(redis) = Redis::start(&RedisOptions::default().user("shop", "right", RIGHTS)) else { return };
     let config = |password: &str| json!({ "url": redis.url(), "username": "shop", "password": password });
     let error = try_store(config("wrong")).await.err().expect("it is refused");
     assert!(error.fix == Fix::GiveUp && error.what.contains("check username and password"), "{error:?}");
     let roles = try_store(config("right")).await.expect("it connects");
-    assert_eq!(Kind::Cache.bucket(&roles, "b").get(&["k".to_owned()]).await, Ok(vec![None]));
+    let bucket = Kind::Cache.bucket(&roles, "b");
+    assert_eq!(bucket.get(&["k".to_owned()]).await, Ok(vec![None]));
+    assert_eq!(bucket.increment("n", 1, Some(std::time::Duration::from_secs(60))).await, Ok(1));
+    assert_eq!(bucket.swap("n", Some(b"1"), b"2", None).await, Ok(true));
+    assert_eq!(bucket.left("n").await, Ok(longshore_core::Left::Forever));
+    assert_eq!(bucket.delete_matching(&longshore_core::KeyPattern::new("*")).await, Ok(1));
 
     let lease = serde_json::from_value::<longshore_brokers::redis::StoreConfig>(json!({ "lease": "3s" }));
     assert!(lease.err().expect("it is a broker's").to_string().contains("`lease`"));

@@ -13,10 +13,11 @@ pub(crate) struct Store {
     /// How long the store may take to answer.
     #[schemars(extend("x-positive" = true))]
     pub(crate) timeout: Span,
-    /// Bytes that a key may have.
+    /// Bytes that a key may have, and a pattern of keys.
     #[schemars(extend("x-positive" = true))]
     pub(crate) max_key_size: Size,
-    /// Bytes that a value may have.
+    /// Bytes that a value may have; no more than `max-size`, where the store has one. All values that one call answers have 64 MiB at most, or
+    /// those of one value where that may have more.
     #[schemars(extend("x-positive" = true))]
     pub(crate) max_value_size: Size,
     /// When a value of a cache goes that was set without a time. Unset: when the store needs the room.

@@ -417,10 +417,16 @@ type = "nats"
 type = "memory"
 max-sise = "1MiB"
 default-ttl = "0s"
+[stores.small]
+type = "embedded"
+max-size = "100KiB"
+[stores.smaller]
+type = "memory"
+max-value-size = "65MiB"
 [handlers.h]
 component = "h.wasm"
 subscribe = [{ topic = "a" }]
-stores = { cache = ["bad name", { bucket = "b", store = "othr" }], key-value = ["c"], locks = ["l"] }
+stores = { cache = ["bad name", { bucket = "b", store = "othr" }, "b"], key-value = ["c", { bucket = "d", as = "c" }], locks = ["l"] }
 "#
     ));
 }

@@ -162,24 +162,33 @@ impl Writing<'_> {
             params![signed(now), SWEEP],
         )?;
         let weight = OVERHEAD + (bucket.len() + key.len() + held.value.len()) as u64;
+        if weight > self.max_size {
+            // It would have to go at once, and all others with it.
+            return Ok(());
+        }
         let mut insert = self.reading.prepare("INSERT INTO cache(bucket, key, value, expires, weight) VALUES (?1, ?2, ?3, ?4, ?5)")?;
         insert.execute(params![bucket, key, held.value, held.expires.map(signed), weight]).map_err(store)?;
         drop(insert);
         *self.size += weight;
         while *self.size > self.max_size {
-            self.forget("DELETE FROM cache WHERE id = (SELECT min(id) FROM cache) RETURNING weight", [])?;
+            if self.forget("DELETE FROM cache WHERE id = (SELECT min(id) FROM cache) RETURNING weight", [])? == 0 {
+                // The table is empty, whatever was counted.
+                *self.size = 0;
+            }
         }
         Ok(())
     }
 
-    /// Removes rows of a cache by a statement that says what they weighed.
-    fn forget(&mut self, sql: &str, params: impl rusqlite::Params) -> Result<()> {
+    /// Removes rows of a cache by a statement that says what they weighed. Says how many went.
+    fn forget(&mut self, sql: &str, params: impl rusqlite::Params) -> Result<usize> {
         let mut delete = self.reading.prepare(sql)?;
         let weights = delete.query_map(params, |row| row.get::<_, u64>(0)).map_err(store)?;
+        let mut gone = 0;
         for weight in weights {
             *self.size = self.size.saturating_sub(weight.map_err(store)?);
+            gone += 1;
         }
-        Ok(())
+        Ok(gone)
     }
 }
 
@@ -190,4 +199,25 @@ fn store(error: rusqlite::Error) -> StoreError {
 /// SQLite has signed numbers; what is beyond them is as good as for ever.
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::open::open_as;
+    use crate::embedded::schema::STORE;
+
+    /// A size that says more than there is must not keep the only thread that writes for ever.
+    #[test]
+    fn a_size_that_was_counted_wrongly_ends_with_an_empty_cache() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let opened = open_as(&STORE, &folder.path().join("s.db"), None).expect("it opens");
+        let mut rows = Rows::new(opened.connection, 1000).expect("it reads");
+        rows.size = 100_000;
+        let held = || Held { value: vec![0; 100], expires: None };
+        rows.writing(Kind::Cache).put("b", "k", held(), 0).expect("it is put");
+        assert_eq!(rows.size, 0);
+        rows.writing(Kind::Cache).put("b", "k", held(), 0).expect("it is put");
+        assert_eq!((rows.size, weigh(&rows.connection)), (198, Ok(198)));
+    }
 }

@@ -1,5 +1,5 @@
 //! Caches in memory: bounded by bytes, dropping what was not used for long. The policy (S3-FIFO) is quick_cache's; here is what it does not
-//! have: times, and the order of keys, by which pages of them go.
+//! have: times, by which what has expired goes, and the order of keys, by which pages of them go.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -17,11 +17,15 @@ type Result<T> = std::result::Result<T, StoreError>;
 const OVERHEAD: u64 = 96;
 /// Bytes of an entry that the cache is made ready for; it grows where they are fewer.
 const USUAL: u64 = 1024;
+/// Entries that have expired and go with each that is put.
+const SWEEP: usize = 8;
 
 /// All caches of a store.
 pub(super) struct Cache {
     entries: unsync::Cache<Key, Held, Bytes, Hasher, Gone>,
     names: BTreeSet<Key>,
+    /// Those that expire, by when.
+    times: BTreeSet<(u64, Key)>,
 }
 
 type Hasher = foldhash::fast::RandomState;
@@ -60,10 +64,10 @@ impl Weighter<Key, Held> for Bytes {
 struct Gone;
 
 impl Lifecycle<Key, Held> for Gone {
-    type RequestState = Vec<Key>;
+    type RequestState = Vec<(Key, Option<u64>)>;
 
-    fn on_evict(&self, gone: &mut Vec<Key>, key: Key, _: Held) {
-        gone.push(key);
+    fn on_evict(&self, gone: &mut Self::RequestState, key: Key, held: Held) {
+        gone.push((key, held.expires));
     }
 }
 
@@ -74,7 +78,28 @@ impl Cache {
         let mut options = OptionsBuilder::new();
         options.estimated_items_capacity(expected).weight_capacity(max_size);
         let options = options.build().expect("both numbers that it needs are given");
-        Cache { entries: unsync::Cache::with_options(options, Bytes, Hasher::default(), Gone), names: BTreeSet::new() }
+        Cache {
+            entries: unsync::Cache::with_options(options, Bytes, Hasher::default(), Gone),
+            names: BTreeSet::new(),
+            times: BTreeSet::new(),
+        }
+    }
+
+    /// Removes some of what has expired, so that it does not gather where nobody asks for it any more.
+    fn sweep(&mut self, now: u64) {
+        for _ in 0..SWEEP {
+            let Some((_, key)) = self.times.first().filter(|(expires, _)| *expires <= now).cloned() else { return };
+            self.forget(&key.bucket, &key.key);
+        }
+    }
+
+    fn forget(&mut self, bucket: &str, key: &str) -> Option<Held> {
+        let (key, held) = self.entries.remove(&Asked { bucket, key })?;
+        self.names.remove(&key);
+        if let Some(expires) = held.expires {
+            self.times.remove(&(expires, key));
+        }
+        Some(held)
     }
 }
 
@@ -98,21 +123,28 @@ impl Shelf for Cache {
 }
 
 impl ShelfMut for Cache {
-    fn put(&mut self, bucket: &str, key: &str, held: Held, _now: u64) -> Result<()> {
+    fn put(&mut self, bucket: &str, key: &str, held: Held, now: u64) -> Result<()> {
+        self.sweep(now);
         let key = Key { bucket: bucket.into(), key: key.into() };
+        if let Some(expires) = self.entries.peek(&key).and_then(|old| old.expires) {
+            self.times.remove(&(expires, key.clone()));
+        }
         self.names.insert(key.clone());
+        self.times.extend(held.expires.map(|expires| (expires, key.clone())));
         let mut gone = Vec::new();
         self.entries.insert_with_lifecycle(key, held, &mut gone);
-        for key in gone.iter().filter(|key| !self.entries.contains_key(*key)) {
-            self.names.remove(key);
+        // Also the old value of this key is told.
+        for (key, expires) in gone.into_iter().filter(|(key, _)| !self.entries.contains_key(key)) {
+            self.names.remove(&key);
+            if let Some(expires) = expires {
+                self.times.remove(&(expires, key));
+            }
         }
         Ok(())
     }
 
     fn remove(&mut self, bucket: &str, key: &str, now: u64) -> Result<bool> {
-        let Some((key, held)) = self.entries.remove(&Asked { bucket, key }) else { return Ok(false) };
-        self.names.remove(&key);
-        Ok(lives(&held, now))
+        Ok(self.forget(bucket, key).is_some_and(|held| lives(&held, now)))
     }
 }
 
@@ -141,6 +173,26 @@ mod tests {
         assert!((50..=100).contains(&names.len()), "{}", names.len());
         assert!(names.iter().all(|key| cache.get("b", key, 0).expect("it reads").is_some()), "names and values agree");
         assert_eq!(cache.names.len(), cache.entries.len());
+    }
+
+    #[test]
+    fn what_has_expired_goes_as_others_are_put() {
+        let mut cache = Cache::new(1 << 20);
+        let put =
+            |cache: &mut Cache, key: &str, expires, now| cache.put("b", key, Held { value: Vec::new(), expires }, now).expect("it is put");
+        for n in 0..20 {
+            put(&mut cache, &format!("k{n}"), Some(100), 0);
+        }
+        put(&mut cache, "k0", Some(300), 0);
+        put(&mut cache, "k1", None, 0);
+        for n in 0..4 {
+            put(&mut cache, &format!("later{n}"), Some(200), 100);
+        }
+        assert_eq!(cache.names.len(), 6, "k0, k1 and the later ones: {:?}", cache.names);
+        assert_eq!((cache.entries.len(), cache.times.len()), (6, 5));
+        put(&mut cache, "last", None, 300);
+        assert_eq!(all(&cache), ["k1", "last"]);
+        assert!(cache.times.is_empty());
     }
 
     #[test]
