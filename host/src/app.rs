@@ -20,7 +20,7 @@ use longshore_admin::{ListenError, Listener, Readiness, Serve, Server};
 use longshore_core::Clock;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Mistakes, explain};
+use crate::config::{Config, Mistake, Mistakes, explain};
 use crate::control::HostControl;
 use crate::opened::{self, Brokers, OpenError};
 use crate::stores::{self, StoreOpenError, Stores};
@@ -62,7 +62,7 @@ pub enum RunError {
     /// The configuration, or what it names, is wrong.
     #[error("{0}")]
     Mistakes(Mistakes),
-    /// A broker refuses what is configured.
+    /// A broker or store refuses what is configured.
     #[error("{0}")]
     Refused(Mistakes),
     /// A broker cannot be opened.
@@ -170,12 +170,14 @@ async fn live(
 /// Opens all brokers and stores at once, however long that takes.
 async fn open(config: &Config, admin: &str) -> Result<(Brokers, Stores), RunError> {
     let opening = config.brokers.values().map(|b| opened::open_patiently(config, b, Some(admin.to_owned()), Clock::system()));
-    let refused = |error: OpenError| match error.as_mistake(config) {
+    let told = |mistake: Option<Mistake>, error: RunError| match mistake {
         Some(mistake) => RunError::Refused(config.mistakes(vec![mistake])),
-        None => RunError::Open(error),
+        None => error,
     };
-    let brokers = async { futures::future::try_join_all(opening).await.map_err(refused) };
-    let stores = async { stores::open_all(config, admin).await.map_err(RunError::from) };
+    let no_broker = |error: OpenError| told(error.as_mistake(config), error.into());
+    let no_store = |error: StoreOpenError| told(error.as_mistake(config), error.into());
+    let brokers = async { futures::future::try_join_all(opening).await.map_err(no_broker) };
+    let stores = async { stores::open_all(config, admin).await.map_err(no_store) };
     let (brokers, stores) = futures::try_join!(brokers, stores)?;
     Ok((brokers.into_iter().map(|o| (o.config.name.clone(), o)).collect(), stores))
 }

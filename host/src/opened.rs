@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use longshore_core::{BrokerError, Capabilities, Clock, Connect, Fix, Outlet, Roles};
+use longshore_core::{BrokerError, Capabilities, Clock, Connect, Fix, Holder, Outlet, Roles};
 
 use crate::config::{BrokerConfig, Config, KeyPath, Mistake};
 use crate::patient::Patient;
@@ -43,12 +43,16 @@ impl OpenError {
     /// time, or another process has the broker for itself.
     pub fn as_mistake(&self, config: &Config) -> Option<Mistake> {
         let broker = config.brokers.get(&self.name)?;
-        let held = || (broker.registration.holder)(broker.settings.clone(), &config.folder).is_some();
-        if self.error.fix != Fix::GiveUp || held() {
-            return None;
-        }
-        Some(config.mistake(&KeyPath::of(["brokers", &self.name]), self.error.what.clone(), ""))
+        refusal(config, &self.error, ["brokers", &self.name], || (broker.registration.holder)(broker.settings.clone(), &config.folder))
     }
+}
+
+/// What a server refuses, as a mistake at `path`. `None`: it may be right another time, or another process holds what was to be opened.
+pub(crate) fn refusal(config: &Config, error: &BrokerError, path: [&str; 2], holder: impl FnOnce() -> Option<Holder>) -> Option<Mistake> {
+    if error.fix != Fix::GiveUp || holder().is_some() {
+        return None;
+    }
+    Some(config.mistake(&KeyPath::of(path), error.what.clone(), ""))
 }
 
 impl Opened {

@@ -10,8 +10,9 @@ use longshore_core::{
 use longshore_engine::Reconnect;
 use serde_json::json;
 
-use crate::config::{BucketConfig, BucketsConfig, Config, StoreConfig};
+use crate::config::{BucketConfig, BucketsConfig, Config, Mistake, StoreConfig};
 use crate::guarded::{BucketKind, Guarded};
+use crate::opened::refusal;
 
 /// Waits before a store that could not be opened is tried again.
 const WAITS: Reconnect = Reconnect { initial: Duration::from_secs(1), max: Duration::from_secs(30) };
@@ -38,6 +39,14 @@ pub struct StoreOpenError {
     pub kind: &'static str,
     /// Why.
     pub error: BrokerError,
+}
+
+impl StoreOpenError {
+    /// As [`OpenError::as_mistake`](crate::opened::OpenError::as_mistake).
+    pub fn as_mistake(&self, config: &Config) -> Option<Mistake> {
+        let store = config.store(&self.name)?;
+        refusal(config, &self.error, ["stores", &self.name], || (store.registration.holder)(store.settings.clone(), &config.folder))
+    }
 }
 
 impl OpenedStore {

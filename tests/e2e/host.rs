@@ -89,11 +89,15 @@ impl Project {
 
     /// Starts `run` and waits until the host is ready.
     pub(crate) fn start(&self, arguments: &[&str]) -> Host {
-        let log = fs::File::create(self.path().join("log")).unwrap();
-        let mut all = vec!["run"];
-        all.extend(arguments);
-        let child = self.command(&all).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let mut host = Host { child, log: self.path().join("log"), admin: String::new() };
+        self.launch(self.command(&[&["run"], arguments].concat()), "log")
+    }
+
+    /// The same with a command and a name of the log, for several hosts.
+    pub(crate) fn launch(&self, mut command: Command, log: &str) -> Host {
+        let path = self.path().join(log);
+        let log = fs::File::create(&path).unwrap();
+        let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let mut host = Host { child, log: path, admin: String::new() };
         host.wait_until_ready();
         host
     }

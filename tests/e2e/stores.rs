@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Stdio;
 
 use longshore_testkit::servers;
 
@@ -89,6 +88,31 @@ fn commands_ask_the_host_that_has_the_store() {
 }
 
 #[test]
+fn a_host_that_opened_no_store_says_why() {
+    let project = project("", "");
+    let _host = project.start(&[]);
+    let told = project.fails(4, &["kv", "set", "carts", "k", "v"]);
+    assert!(told.contains("the host that runs has opened none, as no handler or job of its configuration uses one"), "{told}");
+}
+
+/// A host that has a file of this configuration, but runs on another one, is not asked for what is in this one's.
+#[test]
+fn a_host_on_another_configuration_is_not_asked() {
+    let project = project(r#"key-value = ["carts"]"#, "");
+    let host = project.start(&[]);
+    let other = "[brokers.default]\ntype = \"embedded\"\n[stores.default]\ntype = \"embedded\"\npath = \"other.db\"\n";
+    project.write("other.toml", &format!("{other}[admin]\nlisten = \"127.0.0.1:0\"\n"));
+    let on_other = |arguments: &[&'static str]| [arguments, &["--config", "other.toml"]].concat();
+    project.ok(&on_other(&["kv", "set", "carts", "k", "other"]));
+    project.fails(4, &["kv", "get", "carts", "k"]);
+    assert_eq!(project.ok(&on_other(&["kv", "get", "carts", "k"])), "other\n");
+    let told = project.fails(1, &on_other(&["consume", "in", "--from-start"]));
+    assert!(told.contains("longshore.db is in use by process") && told.contains("a host that runs on"), "{told}");
+    assert!(told.contains("longshore.toml"), "{told}");
+    drop(host);
+}
+
+#[test]
 fn values_beyond_the_limits_of_a_store_are_told_with_the_limit() {
     let project = project(r#"key-value = ["carts"]"#, "[stores.default]\ntype = \"embedded\"\nmax-value-size = \"2B\"\n");
     touch(&project, &["key-value carts"]);
@@ -129,6 +153,10 @@ fn the_rate_limit_example_admits_so_many_in_each_window_and_all_in_the_end() {
 fn two_hosts_on_redis_keep_one_limit() {
     let Some(redis) = servers::Redis::start(&servers::RedisOptions::default()) else { return };
     let project = rate_limit("redis");
+    // One message at a time, or the first that asks might have them all.
+    let overlay = std::fs::read_to_string(project.path().join("longshore.redis.toml")).unwrap();
+    let one = "[handlers.limiter]\nsubscribe = [{ topic = \"requests\", fetch = { max-messages = 1 } }]\n";
+    project.write("longshore.redis.toml", &format!("{overlay}\n{one}"));
     let command = |arguments: &[&str]| {
         let mut command = project.command(&[arguments, &["--env", "redis"]].concat());
         command.env("REDIS_URL", redis.url());
@@ -147,8 +175,8 @@ fn two_hosts_on_redis_keep_one_limit() {
         })
         .collect();
     project.write("input.jsonl", &lines.join("\n"));
+    let hosts = ["first.log", "second.log"].map(|log| project.launch(command(&["run"]), log));
     ok(&["publish", "--from", "input.jsonl"]);
-    let mut hosts = [(); 2].map(|()| command(&["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     let mut messages = Vec::new();
     eventually("all are admitted", || {
         // Before the first is admitted there is no such topic.
@@ -156,9 +184,10 @@ fn two_hosts_on_redis_keep_one_limit() {
         messages = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         messages.len() >= 30
     });
-    for host in &mut hosts {
-        host.kill().unwrap();
-        host.wait().unwrap();
+    for host in &hosts {
+        let (_, handlers) = host.get("/api/v1/handlers").expect("an answer");
+        let handlers: serde_json::Value = serde_json::from_str(&handlers).unwrap();
+        assert!(handlers[0]["subscriptions"][0]["ok"].as_u64() > Some(0), "both admit some: {handlers}");
     }
     the_numbers_add_up(&messages);
 }
@@ -186,6 +215,11 @@ fn a_store_that_is_not_there_or_lets_nobody_in_is_told_by_check_connect() {
     let wrong = with(&redis.url(), "hunter2").fails(2, &["check", "--connect"]);
     assert!(wrong.contains("stores.default") && wrong.contains("Password authentication failed"), "{wrong}");
     assert!(!wrong.contains("hunter2"), "{wrong}");
+    for arguments in [&["run"][..], &["cache", "get", "sessions", "k"]] {
+        let wrong = with(&redis.url(), "hunter2").fails(2, arguments);
+        assert!(wrong.contains("stores.default") && wrong.contains("longshore.toml:"), "{arguments:?}: {wrong}");
+        assert!(wrong.contains("Password authentication failed") && !wrong.contains("hunter2"), "{arguments:?}: {wrong}");
+    }
     let gone = with("redis://127.0.0.1:1", "right").fails(3, &["check", "--connect"]);
     assert!(gone.contains("stores.default") && gone.contains("see whether the server runs"), "{gone}");
 }

@@ -81,7 +81,7 @@ pub(super) async fn run(app: &App<'_>, command: Command) -> Result<(), Failure> 
 async fn handlers(app: &App<'_>) -> Result<Vec<HandlerStatus>, Failure> {
     use longshore_admin::control::HandlerControl;
     let config = app.config()?;
-    match find_host(&config).await? {
+    match find_host(&config, Need::All).await? {
         Some(host) => Ok(host.handlers().await?),
         None => Ok(configured(&config)),
     }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_admin::control::BrokerControl;
+use longshore_admin::model::Status;
 use longshore_admin::{Client, Control};
 use longshore_core::{Clock, Holder};
 
 use super::App;
 use super::failure::Failure;
-use crate::config::{BrokerConfig, Config, StoreConfig};
+use crate::config::{BrokerConfig, Config, Mistake, StoreConfig};
 use crate::control::HostControl;
 use crate::opened::{self, Brokers, OpenError, open};
 use crate::stores::{self, OpenedStore, Stores};
@@ -55,7 +56,7 @@ impl Session {
             Need::Store(name) => drop(store(&config, name)?),
             Need::All => {}
         }
-        match find_host(&config).await? {
+        match find_host(&config, need).await? {
             Some(client) => Ok(Session { control: Arc::new(client), config, is_host: true, own: Brokers::new(), stores: Stores::new() }),
             None => Session::own(config, need).await,
         }
@@ -65,7 +66,8 @@ impl Session {
         let (mut own, mut failed, mut stores) = (Brokers::new(), Vec::new(), Stores::new());
         match need {
             Need::One(name) => {
-                let opened = open_one(&config, named(&config, name)?).await.map_err(|error| refused(&config, error))?;
+                let opened =
+                    open_one(&config, named(&config, name)?).await.map_err(|error| refused(&config, error.as_mistake(&config), error))?;
                 own.insert(opened.config.name.clone(), opened);
             }
             Need::Store(name) => {
@@ -112,9 +114,9 @@ fn named<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a BrokerConfig,
     })
 }
 
-/// A broker that does not open: what a server refuses is told where it is configured.
-fn refused(config: &Config, error: OpenError) -> Failure {
-    match error.as_mistake(config) {
+/// A broker or store that does not open: what a server refuses is told where it is configured.
+fn refused(config: &Config, mistake: Option<Mistake>, error: impl Into<Failure>) -> Failure {
+    match mistake {
         Some(mistake) => Failure::usage(config.mistakes(vec![mistake]).pictures(super::look())),
         None => error.into(),
     }
@@ -136,7 +138,8 @@ async fn open_store(config: &Config, store: &StoreConfig) -> Result<OpenedStore,
         return Err(Failure::unreachable(told));
     }
     let late = || Failure::unreachable(format!("store {:?}: no connection within {OPEN:?}", store.name));
-    Ok(tokio::time::timeout(OPEN, stores::open(config, store, None)).await.map_err(|_| late())??)
+    let opened = tokio::time::timeout(OPEN, stores::open(config, store, None)).await.map_err(|_| late())?;
+    opened.map_err(|error| refused(config, error.as_mistake(config), error))
 }
 
 /// Opens one broker, once.
@@ -149,24 +152,38 @@ pub(super) async fn open_one(config: &Config, broker: &BrokerConfig) -> Result<o
     tokio::time::timeout(OPEN, open(config, broker, None, Clock::system())).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// The host that runs on this configuration, if one does.
-pub(super) async fn find_host(config: &Config) -> Result<Option<Client>, Failure> {
+/// The host that runs on this configuration, if one does. Where another process has what is needed, that is told.
+///
+/// Any file of the configuration may lead to its host, as a host on free ports is known by its locks only.
+pub(super) async fn find_host(config: &Config, need: Need<'_>) -> Result<Option<Client>, Failure> {
     let token = config.admin.token.as_ref().map(|t| t.expose().to_owned());
-    if let Some(Holder { what, pid, admin }) = holder(config) {
-        let Some(admin) = admin else {
-            let message = format!("{what} is in use by process {pid}, which cannot be asked for anything: wait until it ends");
-            return Err(Failure::failed(message));
-        };
-        let client = Client::new(admin, token);
-        return match tokio::time::timeout(HELLO, client.status()).await {
-            Ok(Ok(_)) => Ok(Some(client)),
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => {
-                Err(Failure::unreachable(format!("{what} is in use by process {pid}, and that does not answer at {}", client.address())))
-            }
-        };
+    for (holder, is_needed) in holders(config, need) {
+        match ask(config, holder, token.clone()).await {
+            Ok(client) => return Ok(Some(client)),
+            Err(failure) if is_needed => return Err(failure),
+            Err(_) => {}
+        }
     }
     Ok(listening(config, token).await)
+}
+
+/// The host behind a lock, if it runs on this configuration.
+async fn ask(config: &Config, holder: Holder, token: Option<String>) -> Result<Client, Failure> {
+    let Holder { what, pid, admin } = holder;
+    let Some(admin) = admin else {
+        let message = format!("{what} is in use by process {pid}, which cannot be asked for anything: wait until it ends");
+        return Err(Failure::failed(message));
+    };
+    let client = Client::new(admin, token);
+    match tokio::time::timeout(HELLO, client.status()).await {
+        Ok(Ok(status)) if is_on(config, &status) => Ok(client),
+        Ok(Ok(status)) => {
+            let other = status.config.unwrap_or_else(|| "another configuration".into());
+            Err(Failure::failed(format!("{what} is in use by process {pid}, a host that runs on {other}: ask that one by its --config")))
+        }
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Failure::unreachable(format!("{what} is in use by process {pid}, and that does not answer at {}", client.address()))),
+    }
 }
 
 /// A host at the configured address that says that it runs on this file.
@@ -180,12 +197,29 @@ async fn listening(config: &Config, token: Option<String>) -> Option<Client> {
     }
     let client = Client::new(address.to_string(), token);
     let status = tokio::time::timeout(HELLO, client.status()).await.ok()?.ok()?;
-    let same = status.config.as_deref().map(Path::new) == config.file.canonicalize().ok().as_deref();
-    same.then_some(client)
+    is_on(config, &status).then_some(client)
 }
 
-/// Who has a broker or store of this configuration for itself.
-fn holder(config: &Config) -> Option<Holder> {
-    let of_broker = config.brokers.values().find_map(|broker| (broker.registration.holder)(broker.settings.clone(), &config.folder));
-    of_broker.or_else(|| config.stores.values().find_map(|store| (store.registration.holder)(store.settings.clone(), &config.folder)))
+fn is_on(config: &Config, status: &Status) -> bool {
+    let file = config.file.canonicalize().unwrap_or_else(|_| config.file.clone());
+    status.config.as_deref().map(Path::new) == Some(&*file)
+}
+
+/// Who has brokers and stores of this configuration for themselves, and whether that is what is needed; that first.
+fn holders(config: &Config, need: Need<'_>) -> Vec<(Holder, bool)> {
+    let brokers = config.brokers.values().map(|broker| {
+        let is_needed = match need {
+            Need::One(name) => broker.name == name.unwrap_or("default"),
+            Need::All => true,
+            Need::Store(_) => false,
+        };
+        ((broker.registration.holder)(broker.settings.clone(), &config.folder), is_needed)
+    });
+    let needed = if let Need::Store(name) = need { config.store(name.unwrap_or("default")) } else { None };
+    let others = config.stores.values().filter(|store| needed.as_ref().is_none_or(|needed| needed.name != store.name));
+    let stores = others.map(|store| (store, false)).chain(needed.iter().map(|store| (store, true)));
+    let stores = stores.map(|(store, is_needed)| ((store.registration.holder)(store.settings.clone(), &config.folder), is_needed));
+    let mut held: Vec<(Holder, bool)> = brokers.chain(stores).filter_map(|(holder, is_needed)| Some((holder?, is_needed))).collect();
+    held.sort_by_key(|(_, is_needed)| !is_needed);
+    held
 }

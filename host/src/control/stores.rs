@@ -16,6 +16,10 @@ impl HostControl {
     fn bucket(&self, which: &InBucket) -> Result<Arc<dyn Bucket>, ControlError> {
         let name = which.store.as_deref().unwrap_or("default");
         let store = self.stores.get(name).ok_or_else(|| {
+            if self.stores.is_empty() && self.running.is_some() {
+                let why = "as no handler or job of its configuration uses one";
+                return ControlError::not_found(format!("there is no store {name:?}: the host that runs has opened none, {why}"));
+            }
             let names: Vec<&str> = self.stores.keys().map(String::as_str).collect();
             let there = if names.is_empty() { "none is open".to_owned() } else { format!("there is {}", names.join(", ")) };
             ControlError::not_found(format!("there is no store {name:?}; {there}"))

@@ -6,7 +6,7 @@ use longshore_admin::Client;
 use longshore_admin::control::HandlerControl;
 use longshore_admin::model::SubscriptionStatus;
 
-use crate::cli::session::find_host;
+use crate::cli::session::{Need, find_host};
 use crate::config::Config;
 
 /// What was told last.
@@ -20,7 +20,7 @@ impl Tail {
     /// Asks the host, if it is there yet, and tells what is new.
     pub(super) async fn look(&mut self, config: &Config) {
         if self.host.is_none() {
-            self.host = find_host(config).await.ok().flatten();
+            self.host = find_host(config, Need::All).await.ok().flatten();
         }
         let Some(host) = &self.host else { return };
         let Ok(handlers) = host.handlers().await else { return };
