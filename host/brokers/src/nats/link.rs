@@ -1,4 +1,4 @@
-//! The connection of one broker: opened once and fast, mended by the client, and told apart from what only a human mends.
+//! The connection of one broker or store: opened once and fast, mended by the client, and told apart from what only a human mends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +24,10 @@ const RECONNECT: Duration = Duration::from_secs(1);
 /// A connected client.
 pub(super) struct Link {
     pub(super) client: Client,
-    /// The broker's name in the configuration.
+    /// The broker's or store's name in the configuration.
     pub(super) name: String,
+    /// What it is of, for errors: `broker "default"`.
+    whose: String,
     /// How long the server may take for anything.
     pub(super) patience: Duration,
     /// What it hears besides messages.
@@ -33,8 +35,8 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Connects, within `connect-timeout`.
-    pub(super) async fn open(config: &Config, connect: &Connect) -> Result<Arc<Self>, BrokerError> {
+    /// Connects, within `connect-timeout`, for what is of that kind: a `broker` or a `store`.
+    pub(super) async fn open(config: &Config, connect: &Connect, kind: &str) -> Result<Arc<Self>, BrokerError> {
         let (urls, name) = (config.url.list(), connect.name.clone());
         let heard = Arc::new(Heard::default());
         let hears = Arc::clone(&heard);
@@ -56,7 +58,13 @@ impl Link {
             Ok(connected) => connected.map_err(|error| refused(&shown, &error))?,
             Err(_) => return Err(BrokerError::reconnect(format!("NATS at {shown} did not answer within {bound:?} (connect-timeout)"))),
         };
-        Ok(Arc::new(Link { client, name: connect.name.clone(), patience: config.request_timeout.get(), heard }))
+        Ok(Arc::new(Link {
+            client,
+            name: connect.name.clone(),
+            whose: format!("{kind} {:?}", connect.name),
+            patience: config.request_timeout.get(),
+            heard,
+        }))
     }
 
     /// Whether the client is connected now.
@@ -77,7 +85,7 @@ impl Link {
         if self.is_up() {
             return Ok(());
         }
-        Err(BrokerError::retry(format!("broker {:?}: not connected to NATS; trying to connect", self.name)))
+        Err(BrokerError::retry(format!("{}: not connected to NATS; trying to connect", self.whose)))
     }
 }
 
@@ -94,8 +102,8 @@ impl Connection for Link {
             };
             match answer {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(words)) => Err(BrokerError::retry(format!("broker {:?}: {words}", self.name))),
-                Err(_) => Err(BrokerError::retry(format!("broker {:?}: no answer within {:?}", self.name, self.patience))),
+                Ok(Err(words)) => Err(BrokerError::retry(format!("{}: {words}", self.whose))),
+                Err(_) => Err(BrokerError::retry(format!("{}: no answer within {:?}", self.whose, self.patience))),
             }
         })
     }
@@ -110,8 +118,8 @@ impl Connection for Link {
             let _ = timeout(self.patience, self.client.drain()).await;
             match flushed {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(BrokerError::retry(format!("broker {:?}: {error}", self.name))),
-                Err(_) => Err(BrokerError::retry(format!("broker {:?}: flushing took longer than {:?}", self.name, self.patience))),
+                Ok(Err(error)) => Err(BrokerError::retry(format!("{}: {error}", self.whose))),
+                Err(_) => Err(BrokerError::retry(format!("{}: flushing took longer than {:?}", self.whose, self.patience))),
             }
         })
     }

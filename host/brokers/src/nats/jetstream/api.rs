@@ -7,21 +7,24 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::context::RequestErrorKind;
+use async_nats::jetstream::context::{ContextBuilder, RequestErrorKind};
 use async_nats::jetstream::response::Response;
 use longshore_core::{BrokerError, PublishError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
+use crate::nats::config::Config;
 use crate::nats::heard::Heard;
+use crate::nats::link::Link;
 
 /// Codes of the server for what is not there: consumer, message (by number, by subject), stream.
 const MISSING: [u64; 4] = [10014, 10043, 10037, 10059];
 
 /// Why there is no good answer.
 #[derive(Debug)]
-pub(super) enum Said {
+pub(in crate::nats) enum Said {
     /// What was asked about is not there.
     Missing(String),
     /// The server refuses, for good.
@@ -60,11 +63,38 @@ impl Said {
 }
 
 /// JetStream, and what of it the user may not use.
-pub(super) struct Api {
-    pub(super) context: Context,
+pub(in crate::nats) struct Api {
+    pub(in crate::nats) context: Context,
     /// What its subjects begin with.
-    pub(super) prefix: String,
+    pub(in crate::nats) prefix: String,
     pub(super) heard: Arc<Heard>,
+}
+
+impl Api {
+    /// JetStream as `link` reaches it, if it answers; of a server that has what came with `oldest`. `instead` is what else one could do.
+    pub(in crate::nats) async fn reach(link: &Link, config: &Config, oldest: (i64, i64, i64), instead: &str) -> Result<Self, BrokerError> {
+        let server = link.client.server_info();
+        let (major, minor, patch) = oldest;
+        if !link.client.is_server_compatible(major, minor, patch) {
+            let what = format!("NATS {} is too old: JetStream needs {major}.{minor} or newer here", server.version);
+            return Err(BrokerError::give_up(what));
+        }
+        let prefix = config.domain.as_ref().map_or_else(|| "$JS.API".into(), |domain| format!("$JS.{domain}.API"));
+        // Each publish has a bound of its own. One for all of them would let those wait for each other that have sent half of theirs.
+        let builder = ContextBuilder::new().api_prefix(prefix.clone()).timeout(config.request_timeout.get());
+        let context = builder.max_ack_inflight(Semaphore::MAX_PERMITS).build(link.client.clone());
+        let js = Api { context, prefix, heard: link.heard.clone() };
+        let off = format!("JetStream is off on this server, or for this account; start the server with `-js`{instead}");
+        if !server.jetstream && config.domain.is_none() {
+            return Err(BrokerError::give_up(off));
+        }
+        match ask::<Value>(&js, "INFO".into(), &json!({})).await {
+            Ok(_) => Ok(js),
+            Err(Said::Trouble(words)) => Err(BrokerError::reconnect(words)),
+            Err(Said::Denied(words)) => Err(BrokerError::give_up(words)),
+            Err(said) => Err(BrokerError::give_up(format!("{said}: {off}"))),
+        }
+    }
 }
 
 impl Deref for Api {
@@ -76,7 +106,7 @@ impl Deref for Api {
 }
 
 /// Asks `subject` of the API.
-pub(super) async fn ask<T: DeserializeOwned>(js: &Api, subject: String, body: &Value) -> Result<T, Said> {
+pub(in crate::nats) async fn ask<T: DeserializeOwned>(js: &Api, subject: String, body: &Value) -> Result<T, Said> {
     let whole = format!("{}.{subject}", js.prefix);
     let answer = tokio::select! {
         answer = js.request::<_, _, Response<Value>>(subject, body) => answer,
@@ -105,7 +135,7 @@ pub(super) async fn ask<T: DeserializeOwned>(js: &Api, subject: String, body: &V
 }
 
 /// `None` for what is not there.
-pub(super) fn there<T>(answer: Result<T, Said>) -> Result<Option<T>, Said> {
+pub(in crate::nats) fn there<T>(answer: Result<T, Said>) -> Result<Option<T>, Said> {
     match answer {
         Ok(found) => Ok(Some(found)),
         Err(Said::Missing(_)) => Ok(None),
@@ -157,18 +187,18 @@ impl Stream {
 
 /// A consumer, as far as we read it.
 #[derive(Debug, Deserialize)]
-pub(super) struct Consumer {
+pub(in crate::nats) struct Consumer {
     pub(super) name: String,
     pub(super) created: String,
     pub(super) config: Value,
     pub(super) ack_floor: Sequences,
     pub(super) delivered: Sequences,
     pub(super) num_ack_pending: u64,
-    pub(super) num_pending: u64,
+    pub(in crate::nats) num_pending: u64,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Sequences {
+pub(in crate::nats) struct Sequences {
     pub(super) stream_seq: u64,
 }
 
@@ -232,12 +262,12 @@ pub(super) async fn consumer(js: &Api, stream: &str, name: &str) -> Result<Optio
 }
 
 /// Makes a consumer or changes it.
-pub(super) async fn put_consumer(js: &Api, stream: &str, name: &str, config: &Value) -> Result<Consumer, Said> {
+pub(in crate::nats) async fn put_consumer(js: &Api, stream: &str, name: &str, config: &Value) -> Result<Consumer, Said> {
     ask(js, format!("CONSUMER.CREATE.{stream}.{name}"), &json!({ "stream_name": stream, "config": config })).await
 }
 
 /// Says whether it was there.
-pub(super) async fn delete_consumer(js: &Api, stream: &str, name: &str) -> Result<bool, Said> {
+pub(in crate::nats) async fn delete_consumer(js: &Api, stream: &str, name: &str) -> Result<bool, Said> {
     Ok(there(ask::<Value>(js, format!("CONSUMER.DELETE.{stream}.{name}"), &json!({})).await)?.is_some())
 }
 

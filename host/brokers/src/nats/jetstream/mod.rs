@@ -5,7 +5,7 @@
 //! Not here: why a message is tried again, when, and how often.
 
 mod acks;
-mod api;
+pub(super) mod api;
 mod before;
 mod check;
 mod consumers;
@@ -70,7 +70,7 @@ impl Adapter for NatsJetStream {
 
     fn connect(config: Config, connect: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
         Box::pin(async move {
-            let link = Link::open(&config, &connect).await?;
+            let link = Link::open(&config, &connect, "broker").await?;
             let broker = Arc::new(streams::Broker::open(link.clone(), &config, connect).await?);
             Ok(Roles {
                 connection: link,

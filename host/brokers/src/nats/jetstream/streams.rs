@@ -4,10 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_nats::jetstream::context::ContextBuilder;
 use longshore_core::{BrokerError, Clock, Connect, TopicSettings};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
 use super::api::{self, Api, Said, Stream};
 use super::keys::{Storage, Topic};
@@ -40,27 +38,8 @@ pub(super) struct Broker {
 impl Broker {
     /// Looks whether JetStream is there.
     pub(super) async fn open(link: Arc<Link>, config: &Config, connect: Connect) -> Result<Self, BrokerError> {
-        let server = link.client.server_info();
-        let (major, minor, patch) = OLDEST;
-        if !link.client.is_server_compatible(major, minor, patch) {
-            let what = format!("NATS {} is too old: JetStream needs {major}.{minor} or newer here", server.version);
-            return Err(BrokerError::give_up(what));
-        }
-        let prefix = config.domain.as_ref().map_or_else(|| "$JS.API".into(), |domain| format!("$JS.{domain}.API"));
-        // Each publish has a bound of its own. One for all of them would let those wait for each other that have sent half of theirs.
-        let builder = ContextBuilder::new().api_prefix(prefix.clone()).timeout(config.request_timeout.get());
-        let context = builder.max_ack_inflight(Semaphore::MAX_PERMITS).build(link.client.clone());
-        let js = Api { context, prefix, heard: link.heard.clone() };
-        let off = "JetStream is off on this server, or for this account; start the server with `-js`, or use type = \"nats\"";
-        if !server.jetstream && config.domain.is_none() {
-            return Err(BrokerError::give_up(format!("broker {:?}: {off}", connect.name)));
-        }
-        match api::ask::<Value>(&js, "INFO".into(), &json!({})).await {
-            Ok(_) => {}
-            Err(Said::Trouble(words)) => return Err(BrokerError::reconnect(format!("broker {:?}: {words}", connect.name))),
-            Err(Said::Denied(words)) => return Err(BrokerError::give_up(format!("broker {:?}: {words}", connect.name))),
-            Err(said) => return Err(BrokerError::give_up(format!("broker {:?}: {said}: {off}", connect.name))),
-        }
+        let named = |error: BrokerError| BrokerError { what: format!("broker {:?}: {}", connect.name, error.what), ..error };
+        let js = Api::reach(&link, config, OLDEST, ", or use type = \"nats\"").await.map_err(named)?;
         let mut topics = HashMap::new();
         for (name, settings) in connect.topics {
             let own = settings.own.read()?;
