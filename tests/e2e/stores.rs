@@ -148,18 +148,29 @@ fn the_rate_limit_example_admits_so_many_in_each_window_and_all_in_the_end() {
     the_numbers_add_up(&project.messages("admitted"));
 }
 
-/// The same with two hosts that share a store: neither knows what the other has admitted but by the store.
 #[test]
 fn two_hosts_on_redis_keep_one_limit() {
     let Some(redis) = servers::Redis::start(&servers::RedisOptions::default()) else { return };
-    let project = rate_limit("redis");
+    two_hosts_keep_one_limit("redis", ("REDIS_URL", &redis.url()));
+}
+
+#[test]
+fn two_hosts_on_nats_keep_one_limit() {
+    let Some(nats) = servers::Nats::start(&servers::NatsOptions::default()) else { return };
+    two_hosts_keep_one_limit("nats", ("NATS_URL", &nats.url()));
+}
+
+/// The same with two hosts that share a store: neither knows what the other has admitted but by the store.
+fn two_hosts_keep_one_limit(overlay: &str, (variable, url): (&str, &str)) {
+    let project = rate_limit(overlay);
+    let file = format!("longshore.{overlay}.toml");
     // One message at a time, or the first that asks might have them all.
-    let overlay = std::fs::read_to_string(project.path().join("longshore.redis.toml")).unwrap();
+    let laid = std::fs::read_to_string(project.path().join(&file)).unwrap();
     let one = "[handlers.limiter]\nsubscribe = [{ topic = \"requests\", fetch = { max-messages = 1 } }]\n";
-    project.write("longshore.redis.toml", &format!("{overlay}\n{one}"));
+    project.write(&file, &format!("{laid}\n{one}"));
     let command = |arguments: &[&str]| {
-        let mut command = project.command(&[arguments, &["--env", "redis"]].concat());
-        command.env("REDIS_URL", redis.url());
+        let mut command = project.command(&[arguments, &["--env", overlay]].concat());
+        command.env(variable, url);
         command
     };
     let ok = |arguments: &[&str]| {
@@ -168,7 +179,7 @@ fn two_hosts_on_redis_keep_one_limit() {
         text(&output.stdout)
     };
     let told = ok(&["check", "--connect"]);
-    assert!(told.contains("store default (redis): healthy"), "{told}");
+    assert!(told.contains(&format!("store default ({overlay}): healthy")), "{told}");
     let lines: Vec<String> = (0..30)
         .map(|n| {
             serde_json::json!({ "topic": "requests", "key": if n < 25 { "ada" } else { "grace" }, "payload": n.to_string() }).to_string()

@@ -7,7 +7,14 @@
 mod buffer;
 #[cfg(any(feature = "embedded", feature = "memory", feature = "redis-list", feature = "redis-streams"))]
 mod chunk;
-#[cfg(any(feature = "embedded", feature = "memory", feature = "redis-list", feature = "redis-pubsub", feature = "redis-streams"))]
+#[cfg(any(
+    feature = "embedded",
+    feature = "memory",
+    feature = "nats-jetstream",
+    feature = "redis-list",
+    feature = "redis-pubsub",
+    feature = "redis-streams"
+))]
 mod counter;
 #[cfg(any(feature = "kafka", feature = "nats", feature = "nats-jetstream", feature = "rabbitmq"))]
 mod declare;
@@ -74,6 +81,8 @@ pub const STORES: &[StoreRegistration] = &[
     StoreRegistration::of::<embedded::EmbeddedStore>(),
     #[cfg(feature = "memory")]
     StoreRegistration::of::<memory::MemoryStore>(),
+    #[cfg(feature = "nats-jetstream")]
+    StoreRegistration::of::<nats::NatsStore>(),
     #[cfg(any(feature = "redis-list", feature = "redis-pubsub", feature = "redis-streams"))]
     StoreRegistration::of::<redis::RedisStore>(),
 ];

@@ -15,5 +15,6 @@ mod nats {
     mod identities;
     mod losses;
     mod redrive;
+    mod stores;
     mod support;
 }

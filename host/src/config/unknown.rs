@@ -79,8 +79,8 @@ pub(crate) fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
 
 /// What to do about a kind of broker or store that this build does not have; `element` is one that it has.
 pub(crate) fn absent(element: &str, kind: &str, kinds: &[&str]) -> String {
-    if element.starts_with("stores.") && LATER_STORES.contains(&kind) {
-        return format!("{kind} is not supported yet for stores");
+    if element.starts_with("stores.") {
+        return absent_store(kind, kinds);
     }
     if let Some(features) = FEATURES.iter().find(|feature| **feature == kind) {
         return format!("this build is without it; build with --features {features}");
@@ -88,6 +88,18 @@ pub(crate) fn absent(element: &str, kind: &str, kinds: &[&str]) -> String {
     match nearest(kind, kinds) {
         _ if kind == "redis" => "there are redis-streams, redis-list and redis-pubsub".into(),
         _ if LATER_KINDS.contains(&kind) => format!("{kind} is not supported yet"),
+        Some(near) => format!("did you mean {near:?}?"),
+        None => "this build has no other".into(),
+    }
+}
+
+/// A store is named after its server alone, a broker also after what of it is used.
+fn absent_store(kind: &str, kinds: &[&str]) -> String {
+    if let Some((_, feature)) = STORES.iter().find(|(store, _)| *store == kind) {
+        return format!("this build is without it; build with --features {feature}");
+    }
+    let of_broker = || kinds.iter().copied().find(|store| kind.starts_with(&format!("{store}-")));
+    match of_broker().or_else(|| nearest(kind, kinds)) {
         Some(near) => format!("did you mean {near:?}?"),
         None => "this build has no other".into(),
     }
@@ -119,8 +131,8 @@ const FEATURES: [&str; 9] =
 /// Kinds of brokers that a later version will have.
 const LATER_KINDS: [&str; 1] = ["webhook"];
 
-/// Kinds of stores that a later version will have.
-const LATER_STORES: [&str; 1] = ["nats"];
+/// Kinds of stores that a build may be without, and the feature that has each.
+const STORES: [(&str, &str); 4] = [("embedded", "embedded"), ("memory", "memory"), ("nats", "nats-jetstream"), ("redis", "redis-streams")];
 
 /// Element, names that others use there, and either the key that is meant or a sentence about what to do.
 const RENAMED: &[(&str, &[&str], &str)] = &[
@@ -279,7 +291,10 @@ mod tests {
         assert_eq!(absent("brokers.embedded", "webhook", &["embedded"]), "webhook is not supported yet");
         assert_eq!(absent("stores.embedded", "memory", &["embedded"]), "this build is without it; build with --features memory");
         assert_eq!(absent("brokers.embedded", "embeded", &["embedded"]), "did you mean \"embedded\"?");
-        assert_eq!(absent("stores.embedded", "nats", &["embedded"]), "nats is not supported yet for stores");
+        assert_eq!(absent("stores.embedded", "nats", &["embedded"]), "this build is without it; build with --features nats-jetstream");
+        assert_eq!(absent("stores.embedded", "redis-list", &["embedded", "redis"]), "did you mean \"redis\"?");
+        assert_eq!(absent("stores.embedded", "embeded", &["embedded"]), "did you mean \"embedded\"?");
+        assert_eq!(absent("stores.embedded", "x", &[]), "this build has no other");
         check("Admin", "xyz", &["listen", "token"], "no key", "the keys here are listen, token");
     }
 }

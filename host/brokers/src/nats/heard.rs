@@ -71,6 +71,17 @@ impl Heard {
         self.losses.load(Ordering::Relaxed)
     }
 
+    /// Waits until the connection is lost on which losses were `losses`.
+    #[cfg(feature = "nats-jetstream")]
+    pub(super) async fn until_lost(&self, losses: u64) {
+        let mut changed = self.listen();
+        while self.losses() == losses {
+            if changed.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Tells of everything that is heard from now on.
     pub(super) fn listen(&self) -> watch::Receiver<()> {
         self.changed.subscribe()

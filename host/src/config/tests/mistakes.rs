@@ -412,7 +412,7 @@ fn mistakes_about_stores_are_told_where_they_are() {
     told!(file(
         r#"
 [stores.shared]
-type = "nats"
+type = "redis-streams"
 [stores.other]
 type = "memory"
 max-sise = "1MiB"
