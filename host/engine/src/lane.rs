@@ -20,7 +20,7 @@ use futures::future::OptionFuture;
 use futures::stream::FuturesUnordered;
 use hashbrown::HashMap;
 use longshore_core::{Acks, Batch, BoxFuture, BrokerError, Clock, Delivery, Fix, Handler, Lane, Receipts, Room, Source};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -31,8 +31,9 @@ use crate::order::Queue;
 use crate::policy::Policy;
 use crate::random::Random;
 use crate::round::Record;
+use crate::signal::Signal;
 use crate::sizing::Sizing;
-use crate::status::{LaneStatus, Status};
+use crate::status::{Gate, LaneStatus, Status};
 
 use age::Arrivals;
 use calls::{Finished, Running};
@@ -53,7 +54,7 @@ pub(crate) struct Shared<H> {
     pub(crate) clock: Clock,
     pub(crate) metrics: Handles,
     pub(crate) status: Arc<Status>,
-    pub(crate) paused: watch::Receiver<bool>,
+    pub(crate) gate: Arc<Gate>,
     /// A permit a call.
     pub(crate) calls: Arc<Semaphore>,
     pub(crate) circuit: Mutex<Circuit>,
@@ -61,7 +62,7 @@ pub(crate) struct Shared<H> {
     /// Bytes received and not settled.
     pub(crate) held_bytes: AtomicUsize,
     /// Something moved that lanes share: the breaker, how many lanes there are, room where there was none.
-    pub(crate) moved: watch::Sender<()>,
+    pub(crate) moved: Signal,
     /// Stop reading, finish what runs, settle.
     pub(crate) drain: CancellationToken,
     /// Let go of what runs.
@@ -185,8 +186,8 @@ impl<H: Handler> LaneTask<H> {
     }
 
     async fn turn(&mut self) -> Result<(), BrokerError> {
-        let mut paused = self.shared.paused.clone();
-        let mut moved = self.shared.moved.subscribe();
+        let shared = self.shared.clone();
+        let (mut paused, mut moved) = (shared.gate.changes.seen(), shared.moved.seen());
         let (drain, abort) = (self.shared.drain.clone(), self.shared.abort.clone());
         loop {
             let mut permit = None;
@@ -212,8 +213,8 @@ impl<H: Handler> LaneTask<H> {
                 outcome = self.settlement.outcome() => self.settled(outcome)?,
                 Ok(got) = semaphore.clone().acquire_owned(), if wants_permit => permit = Some(got),
                 // Before a fetch: the room that it was given may not be there any more.
-                _ = paused.changed() => {}
-                _ = moved.changed() => {}
+                () = shared.gate.changes.changed(&mut paused) => {}
+                () = shared.moved.changed(&mut moved) => {}
                 fetched = OptionFuture::from(room.map(|room| self.source.fetch(room, &mut self.incoming))), if room.is_some() => {
                     self.fetched(fetched)?;
                 }
@@ -291,7 +292,7 @@ impl<H: Handler> LaneTask<H> {
     /// How much may be fetched now; `None` = nothing.
     fn room(&self) -> Option<Room> {
         let policy = &self.shared.policy;
-        if self.phase != Phase::Running || self.resting() || *self.shared.paused.borrow() || !self.breaker_lets_fetch() {
+        if self.phase != Phase::Running || self.resting() || self.shared.gate.is_paused() || !self.breaker_lets_fetch() {
             return None;
         }
         let (messages, bytes) = (self.shared.share(policy.subscribe.max_in_flight), self.shared.share(policy.max_bytes_in_flight));
@@ -367,7 +368,7 @@ impl<H: Handler> LaneTask<H> {
         self.shared.status.released(messages);
         self.shared.metrics.in_flight.dec_by(messages as i64);
         if was_full && self.shared.lanes.load(Ordering::Relaxed) > 1 {
-            self.shared.moved.send_replace(());
+            self.shared.moved.send();
         }
     }
 }

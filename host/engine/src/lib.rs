@@ -17,6 +17,7 @@ mod outputs;
 mod policy;
 mod random;
 mod round;
+mod signal;
 mod sizing;
 mod status;
 mod subscription;

@@ -2,12 +2,13 @@
 
 mod lane;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 use crate::breaker::BreakerState;
+use crate::signal::Signal;
 
 pub(crate) use lane::LaneStatus;
 
@@ -158,32 +159,30 @@ impl Status {
 }
 
 /// The switch that pauses a subscription: no fetch, no new call; what runs ends and is settled.
-#[derive(Debug)]
-pub struct Gate(watch::Sender<bool>);
-
-impl Default for Gate {
-    fn default() -> Self {
-        Gate(watch::Sender::new(false))
-    }
+#[derive(Debug, Default)]
+pub struct Gate {
+    paused: AtomicBool,
+    pub(crate) changes: Signal,
 }
 
 impl Gate {
     /// Pauses. Does nothing to a paused one.
     pub fn pause(&self) {
-        self.0.send_replace(true);
+        self.set(true);
     }
 
     /// Goes on.
     pub fn resume(&self) {
-        self.0.send_replace(false);
+        self.set(false);
     }
 
     /// Whether it is paused.
     pub fn is_paused(&self) -> bool {
-        *self.0.borrow()
+        self.paused.load(Ordering::Acquire)
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<bool> {
-        self.0.subscribe()
+    fn set(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Release);
+        self.changes.send();
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
 use longshore_core::{BrokerError, Clock, Consumer, Fix, Handler, Lanes};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use crate::breaker::Circuit;
 use crate::lane::{LaneTask, Shared};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
+use crate::signal::Signal;
 use crate::status::{Activity, Gate, Status};
 
 /// One subscription, ready to run.
@@ -88,12 +89,12 @@ impl<H: Handler> Subscription<H> {
             clock: self.clock.clone(),
             metrics: self.metrics.subscription(&self.policy.info),
             status: Arc::clone(&self.status),
-            paused: self.gate.watch(),
+            gate: self.gate.clone(),
             calls: Arc::new(Semaphore::new(self.policy.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
             circuit: Mutex::new(Circuit::new(self.policy.breaker)),
             lanes: AtomicUsize::new(0),
             held_bytes: AtomicUsize::new(0),
-            moved: watch::Sender::new(()),
+            moved: Signal::default(),
             drain,
             abort,
             policy: self.policy.clone(),
@@ -170,7 +171,7 @@ struct LaneCount<H>(Arc<Shared<H>>);
 impl<H> LaneCount<H> {
     fn new(shared: Arc<Shared<H>>) -> Self {
         shared.lanes.fetch_add(1, Ordering::Relaxed);
-        shared.moved.send_replace(());
+        shared.moved.send();
         shared.status.lane_started();
         LaneCount(shared)
     }
@@ -179,7 +180,7 @@ impl<H> LaneCount<H> {
 impl<H> Drop for LaneCount<H> {
     fn drop(&mut self) {
         self.0.lanes.fetch_sub(1, Ordering::Relaxed);
-        self.0.moved.send_replace(());
+        self.0.moved.send();
         self.0.status.lane_ended();
     }
 }

@@ -50,7 +50,7 @@ impl<H: Handler> LaneTask<H> {
             return false;
         }
         let stopped = match self.phase {
-            Phase::Running => *self.shared.paused.borrow(),
+            Phase::Running => self.shared.gate.is_paused(),
             // What was settled before its call cannot be handed back.
             Phase::Draining => self.shared.policy.delivery == Delivery::AtLeastOnce,
             Phase::Closing => true,
@@ -198,7 +198,7 @@ impl<H: Handler> LaneTask<H> {
         let state = circuit.state(now);
         drop(circuit);
         if probe || state != before {
-            self.shared.moved.send_replace(());
+            self.shared.moved.send();
         }
         self.shared.status.set_breaker(state);
         self.shared.metrics.breaker.set(match state {
@@ -277,7 +277,7 @@ impl<H: Handler> LaneTask<H> {
     pub(super) fn forget_probe(&mut self) {
         if self.running.values().any(|r| r.probe) {
             self.shared.circuit().probe(false);
-            self.shared.moved.send_replace(());
+            self.shared.moved.send();
         }
     }
 }

@@ -20,8 +20,6 @@ const LAST: u64 = 30;
 
 /// What became of a run.
 pub(crate) struct Run {
-    /// Of the topic: as many lanes has a host that is alone.
-    pub(crate) partitions: usize,
     pub(crate) history: History,
     pub(crate) result: Result<(), String>,
 }
@@ -51,12 +49,11 @@ pub(crate) fn run(seed: u64, like: Option<Habits>) -> Run {
         let far = Broker::new("away", Personality::plain(Settling::Mark), &history, random.fork());
         let policy = plan.policy(&broker, &far, &mut random);
         oracle.lock().expect("nobody uses it yet").know(&plan, &policy);
-        let partitions = plan.personality.partitions;
         let mut world =
             World { plan, policy, random, history, broker, far, hosts: Vec::new(), chaos: Arc::new(AtomicBool::new(true)), appended: 0 };
         let result = world.play().await;
         let result = result.and_then(|()| oracle.lock().expect("the oracle does not panic").at_the_end());
-        Run { partitions, history: world.history.clone(), result }
+        Run { history: world.history.clone(), result }
     })
 }
 

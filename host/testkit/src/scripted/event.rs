@@ -53,11 +53,6 @@ pub enum Shows {
     Forgotten,
 }
 
-impl Shows {
-    /// All of them.
-    pub const ALL: [Shows; 6] = [Shows::AtOnce, Shows::LeaseOver, Shows::Inherited, Shows::RoundedUp, Shows::Rewound, Shows::Forgotten];
-}
-
 /// What a handler answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
