@@ -79,11 +79,13 @@ impl LaneAcks {
             let tried = Tried { attempt: how.attempt, not_before: *not_before, first_failed_at: how.first_failed_at };
             self.cell.book().block(copy, tried);
         }
-        self.cell.came.notify_one();
         let (member, cell) = (Arc::clone(&self.handle.0), Arc::clone(&self.cell));
         let noted = blocking(move || member.commit_now(&[cell])).await;
         // A rebalance may be in the way: it tells by itself should the lane be another's.
-        noted.map_err(|error| BrokerError { fix: Fix::Retry, ..error })
+        noted.map_err(|error| BrokerError { fix: Fix::Retry, ..error })?;
+        self.cell.book().release(round.again.iter());
+        self.cell.came.notify_one();
+        Ok(())
     }
 
     /// Makes the copies that were not made before: each is finished where it was once its copy is kept, so a round that is settled again

@@ -19,6 +19,9 @@ pub(super) struct Tried {
     pub(super) first_failed_at: u64,
 }
 
+/// When a message comes again of which it is not committed yet how often it was tried.
+pub(super) const NOT_YET: u64 = u64::MAX;
+
 /// The messages of a lane that hold it.
 #[derive(Default)]
 pub(super) struct Blocked {
@@ -31,9 +34,16 @@ impl Blocked {
         self.waiting.is_empty()
     }
 
-    /// A message waits, with its row as it is to be handed over.
+    /// A message waits, with its row as it is to be handed over; until [`NOT_YET`], for [`release`](Self::release).
     pub(super) fn put(&mut self, of: Delivered, row: Batch, not_before: u64) {
         self.waiting.insert(of, (row, not_before));
+    }
+
+    /// One that waits for it comes when it is due, from now on.
+    pub(super) fn release(&mut self, of: Delivered, not_before: u64) {
+        if let Some((_, due)) = self.waiting.get_mut(&of).filter(|(_, due)| *due == NOT_YET) {
+            *due = not_before;
+        }
     }
 
     /// Takes the first that is due.
@@ -48,12 +58,12 @@ impl Blocked {
     }
 }
 
-/// The row of a message for its next try.
-pub(super) fn next_row(batch: &Batch, index: usize, of: Delivered, tried: Tried) -> Batch {
+/// The row of a message for its next try. `unanswered`: how often it was handed over since it was last answered for.
+pub(super) fn next_row(batch: &Batch, index: usize, of: Delivered, tried: Tried, unanswered: u32) -> Batch {
     let (message, facts, token) = (batch.get(index), batch.facts(index), token(of));
     let mut row = Batch::default();
     let receipt = Receipt { position: batch.receipt(index).position, token: &token };
-    let facts = Facts { deliveries: facts.deliveries.saturating_add(1), unanswered: 0, first_failed_at: tried.first_failed_at, ..facts };
+    let facts = Facts { deliveries: facts.deliveries.saturating_add(1), unanswered, first_failed_at: tried.first_failed_at, ..facts };
     row.push(&Message { attempt: tried.attempt, ..message }, receipt, facts);
     row
 }
@@ -66,7 +76,10 @@ mod tests {
     fn the_first_that_is_due_comes_first() {
         let mut blocked = Blocked::default();
         blocked.put((None, 7), Batch::default(), 50);
-        blocked.put((None, 5), Batch::default(), 90);
+        blocked.put((None, 5), Batch::default(), NOT_YET);
+        assert_eq!(blocked.next_due(), Some(50));
+        blocked.release((None, 5), 90);
+        blocked.release((None, 7), 10);
         assert_eq!((blocked.next_due(), blocked.take_due(49).is_none()), (Some(50), true));
         assert_eq!(blocked.take_due(99).map(|(which, offset, _)| (which, offset)), Some((None, 5)));
         assert_eq!(blocked.take_due(99).map(|(which, offset, _)| (which, offset)), Some((None, 7)));

@@ -194,16 +194,25 @@ impl Book {
         }
     }
 
-    /// A delivery failed and holds the lane in its place. The same message elsewhere is over.
+    /// A delivery failed and holds the lane in its place, until it is [released](Self::release). The same message elsewhere is over.
     pub(super) fn block(&mut self, copy: &Copy, tried: Tried) {
         let Some(held) = self.take(copy.position, copy.of) else { return };
         let others: Vec<Delivered> = held.places.iter().copied().filter(|place| *place != copy.of).collect();
         self.close(&others);
-        let row = blocked::next_row(&held.batch, held.index, copy.of, tried);
+        let row = blocked::next_row(&held.batch, held.index, copy.of, tried, 0);
         if let Some(log) = self.log(copy.of.0) {
             log.progress.set_tried(copy.of.1, tried);
         }
-        self.blocked.put(copy.of, row, tried.not_before);
+        self.blocked.put(copy.of, row, blocked::NOT_YET);
+    }
+
+    /// How often the messages of these deliveries were tried is committed: they come again when they are due.
+    pub(super) fn release<'r>(&mut self, again: impl Iterator<Item = Receipt<'r>>) {
+        for of in again.filter_map(|receipt| delivered(receipt.token)) {
+            if let Some(tried) = self.tried(of.0, of.1) {
+                self.blocked.release(of, tried.not_before);
+            }
+        }
     }
 
     /// What an earlier owner, or this one, tried of a message.
@@ -235,7 +244,7 @@ impl Book {
     /// What differs from what was committed.
     pub(super) fn take_commits(&mut self) -> Vec<Commit> {
         self.completions = 0;
-        let in_hand = !self.given_back;
+        let in_hand = !self.given_back && !self.held.is_empty();
         let mut commits = Vec::new();
         for log in std::iter::once(&mut self.main).chain(self.tiers.values_mut()) {
             let note = if log.plain { String::new() } else { note::write(&log.progress, in_hand) };

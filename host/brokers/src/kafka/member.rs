@@ -282,10 +282,12 @@ impl Membership {
         })
     }
 
-    /// Commits for lanes that are in use, at once. Blocks.
+    /// Commits for lanes that are in use, at once, also what another commit is on its way with. Blocks.
     pub(super) fn commit_now(&self, cells: &[Arc<Cell>]) -> Result<(), BrokerError> {
         let Some(consumer) = self.consumer() else { return Ok(()) };
-        self.commit(&consumer, cells, CommitMode::Sync)
+        let _fence = lock(&self.committing);
+        cells.iter().for_each(|cell| cell.book().commit_again());
+        self.commit_fenced(&consumer, cells, CommitMode::Sync)
     }
 
     /// What an answer to a commit says.

@@ -227,7 +227,8 @@ impl LaneSource {
     fn next_due(&self) -> Option<Duration> {
         let now = self.handle.0.broker.clock.now();
         let blocked = self.cell.book().blocked.next_due();
-        let due = self.tiers.values().filter_map(|reader| reader.head.as_ref()).map(|head| head.due).chain(blocked).min()?;
+        // What holds the lane comes before everything else.
+        let due = blocked.or_else(|| self.tiers.values().filter_map(|reader| reader.head.as_ref()).map(|head| head.due).min())?;
         Some(Duration::from_millis(due.saturating_sub(now)).clamp(Duration::from_millis(1), LONGEST))
     }
 
@@ -314,7 +315,7 @@ fn timestamp(message: &BorrowedMessage<'_>) -> u64 {
 
 /// A message that an earlier owner tried holds the lane until it is due.
 fn block(book: &mut Book, of: Delivered, row: &Batch, tried: Tried) {
-    book.blocked.put(of, next_row(row, 0, of, tried), tried.not_before);
+    book.blocked.put(of, next_row(row, 0, of, tried, row.facts(0).unanswered), tried.not_before);
 }
 
 /// Makes the row of a message.
