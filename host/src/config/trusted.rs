@@ -309,7 +309,8 @@ impl SubscriptionConfig {
             order: self.order,
             fetch: self.fetch,
             max_in_flight: self.max_in_flight,
-            delays: delays(&self.retry),
+            // At most once, nothing comes again.
+            delays: if self.delivery == Delivery::AtMostOnce { Vec::new() } else { delays(&self.retry) },
             own: self.own.clone(),
         }
     }

@@ -126,6 +126,11 @@ impl Link {
         Ok(open)
     }
 
+    /// The connection, if it is open and nobody is about to open another.
+    pub(super) fn current(&self) -> Option<Arc<Open>> {
+        self.slot.try_lock().ok()?.as_ref().filter(|open| open.is_usable()).map(Arc::clone)
+    }
+
     /// Does not use `open` any more, as it does not answer.
     pub(super) async fn let_go(&self, open: &Arc<Open>) {
         let mut slot = self.slot.lock().await;

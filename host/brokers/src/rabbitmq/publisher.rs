@@ -35,7 +35,8 @@ pub(super) struct Publishing(pub(super) Arc<Server>);
 impl Publisher for Publishing {
     fn prepare<'a>(&'a self, outbox: &'a Outbox) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let Ok(open) = self.0.publishing.get().await else { return };
+            // Connecting is the publish's, and counts.
+            let Some(open) = self.0.publishing.current() else { return };
             let (mut routes, mut last) = (Routes::new(&self.0, &open), None);
             for at in 0..outbox.len() {
                 let way = (outbox.row(at).topic(), outbox.delay(at));
