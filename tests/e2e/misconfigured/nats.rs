@@ -147,7 +147,7 @@ fn what_is_missing(nats: &Nats) -> Vec<Row<'static>> {
 /// Somebody else's streams and consumers.
 fn make_consumers(port: u16) {
     stream(port, "ORDERS", json!({ "subjects": ["orders", "orders.billing.dlq", "bills"] }));
-    stream(port, "PAYMENTS", json!({ "subjects": ["payments"] }));
+    stream(port, "PAYMENTS", json!({ "subjects": ["payments"], "duplicate_window": 5_000_000_000_u64 }));
     stream(port, "longshore-retries", json!({ "subjects": ["longshore-retries.>"] }));
     for (name, keys) in [
         ("fits", json!({ "filter_subject": "orders" })),
@@ -178,6 +178,17 @@ fn consumers(nats: &Nats) -> Vec<Row<'static>> {
     let edit = "change it with `nats consumer edit`, or write declare = \"create\"";
     vec![
         row("a consumer that fits", 0, &*passive, "group = \"fits\"", "dead-letter = false", &["healthy"]),
+        row(
+            "a stream that forgets ids before their messages can come again",
+            0,
+            &*passive,
+            "group = \"fits\"",
+            "dead-letter = false",
+            &[
+                "handlers.billing.publish[0]: stream \"PAYMENTS\" of NATS remembers ids for 5s",
+                "nats stream edit PAYMENTS --dupe-window 2m",
+            ],
+        ),
         row("an ack wait below the deadline", 2, &*passive, "group = \"short\"", "", &[short, edit]),
         row("the same, taken as it is", 0, &*none, "group = \"short\"", "dead-letter = false", &[short, taken]),
         row("a consumer that gives up", 2, &*passive, "group = \"gives-up\"", "", &[gives_up]),

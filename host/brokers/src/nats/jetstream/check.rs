@@ -1,6 +1,7 @@
 //! Looking whether streams and consumers are there and fit, and whether the user may do what is needed. Nothing is changed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use longshore_core::{BrokerError, Finding, Intent, Start};
 
@@ -46,7 +47,10 @@ impl Broker {
         let mut publish = vec![topic.to_owned(), format!("{}.STREAM.NAMES", self.js.prefix)];
         let mut findings = Vec::new();
         match self.streams_of(topic).await {
-            Ok(streams) if !streams.is_empty() => publish.push(format!("{}.STREAM.INFO.{}", self.js.prefix, streams[0])),
+            Ok(streams) if !streams.is_empty() => {
+                publish.push(format!("{}.STREAM.INFO.{}", self.js.prefix, streams[0]));
+                findings.extend(self.forgets_soon(&streams[0]).await);
+            }
             Ok(_) if self.declare == Declare::Create => publish.push(self.making(topic, None)),
             Ok(_) => findings.push(no_stream(topic)),
             Err(said) => findings.push(in_the_way(said)?),
@@ -55,6 +59,18 @@ impl Broker {
             findings.extend(rights.missing(&publish, &["_INBOX.answer"]));
         }
         Ok(findings)
+    }
+
+    /// Advice where a stream has forgotten an output's id by the time the output may come again. A missing right is told with the others.
+    async fn forgets_soon(&self, stream: &str) -> Option<Finding> {
+        let there = api::stream(&self.js, stream, None).await.ok().flatten()?;
+        let window = Duration::from_nanos(there.config["duplicate_window"].as_u64()?);
+        let lease = Keys::default().lease.get();
+        let problem = format!(
+            "stream {stream:?} of NATS remembers ids for {window:?}, and what a host had that died comes again after {lease:?} (`lease`): what was \
+             published of it is kept twice then"
+        );
+        (window < lease).then(|| Finding::advice("", problem, format!("nats stream edit {stream} --dupe-window 2m")))
     }
 
     /// Where a stream is made for a topic.
