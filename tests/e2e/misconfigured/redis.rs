@@ -8,7 +8,7 @@ use super::{Row, broker, check, row};
 const GRANT: &str = "let an administrator give it to the user with ACL SETUSER; the page of Redis lists all rights that are needed";
 
 /// The rights that the page lists, but for the keys.
-const RIGHTS: &str = "+@connection +@stream +@sortedset +@hash +@string +@keyspace +@scripting +time -@dangerous +info";
+const RIGHTS: &str = "+@connection +@stream +@sortedset +@hash +@string +@keyspace +@scripting +multi +exec +time -@dangerous +info";
 
 fn streams(address: &str) -> String {
     format!("type = \"redis-streams\"\n{address}")

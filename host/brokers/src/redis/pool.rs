@@ -4,8 +4,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-#[cfg(feature = "redis-streams")]
-use redis::Script;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, ScriptInvocation, Value};
 
@@ -66,14 +64,6 @@ impl Pool {
     pub(super) async fn pipeline(&self, pipeline: &Pipeline, count: usize) -> RedisResult<Vec<Value>> {
         let mut loan = self.borrow().await?;
         let answer = loan.connection.req_packed_commands(pipeline, 0, count).await;
-        self.give_back(loan, answer)
-    }
-
-    /// Sends a script for later.
-    #[cfg(feature = "redis-streams")]
-    pub(super) async fn load(&self, script: &Script) -> RedisResult<()> {
-        let mut loan = self.borrow().await?;
-        let answer = script.load_async(&mut loan.connection).await.map(drop);
         self.give_back(loan, answer)
     }
 

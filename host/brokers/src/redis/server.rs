@@ -8,7 +8,7 @@ use std::time::Duration;
 use longshore_core::{BoxFuture, BrokerError, Connect, Connection, Finding};
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation, Value, from_redis_value};
 #[cfg(feature = "redis-streams")]
-use redis::{ErrorKind, Pipeline, Script};
+use redis::{ErrorKind, Pipeline};
 
 use super::check;
 use super::cluster::{Cluster, Reading, Request};
@@ -31,6 +31,9 @@ pub(super) struct Server {
     pub(super) response_timeout: Duration,
     /// What the answer to a read that waits may take beyond its wait.
     pub(super) io_timeout: Duration,
+    /// How long a command may be on its way until it is given up.
+    #[cfg_attr(not(feature = "redis-streams"), expect(dead_code, reason = "only a lane of streams looks at its lease by the clock"))]
+    pub(super) on_its_way: Duration,
 }
 
 enum Nodes {
@@ -58,7 +61,8 @@ impl Server {
                 (cluster.shown(), Nodes::Cluster(Box::new(cluster)))
             }
         };
-        let server = Server { nodes, name: connect.name.clone(), shown, response_timeout, io_timeout };
+        let on_its_way = patience.connect + response_timeout;
+        let server = Server { nodes, name: connect.name.clone(), shown, response_timeout, io_timeout, on_its_way };
         server.ping().await?;
         Ok(server)
     }
@@ -112,24 +116,23 @@ impl Server {
         }
     }
 
-    /// Lets a server that is no cluster know a script before it is named in a transaction.
-    #[cfg(feature = "redis-streams")]
-    pub(super) async fn load(&self, script: &Script) -> RedisResult<()> {
-        self.alone()?.load(script).await
-    }
-
     /// Runs commands in one transaction, on a server that is no cluster. Answers what each said, errors included.
     #[cfg(feature = "redis-streams")]
     pub(super) async fn transaction(&self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
-        self.alone()?.transaction(commands).await
-    }
-
-    #[cfg(feature = "redis-streams")]
-    fn alone(&self) -> RedisResult<&Pool> {
         match &self.nodes {
-            Nodes::One(pool) => Ok(pool),
+            Nodes::One(pool) => pool.transaction(commands).await,
             Nodes::Cluster(_) => Err((ErrorKind::InvalidClientConfig, "a cluster has no one server").into()),
         }
+    }
+
+    /// Whether it runs transactions for this user: without the right to, it runs one by one what was to stand in one.
+    #[cfg(feature = "redis-streams")]
+    pub(super) async fn has_transactions(&self) -> Result<bool, BrokerError> {
+        let Nodes::One(pool) = &self.nodes else { return Ok(false) };
+        let mut empty = Pipeline::new();
+        empty.cmd("MULTI").cmd("EXEC");
+        let answers = pool.pipeline(&empty, 2).await.map_err(|e| self.error(&e))?;
+        Ok(!answers.iter().any(|answer| matches!(answer, Value::ServerError(_))))
     }
 
     /// A connection for reads of a key that wait: no answer is late, and nobody else's command stands behind.

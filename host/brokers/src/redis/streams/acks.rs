@@ -29,6 +29,8 @@ pub(super) struct StreamAcks {
     pub(super) presence: Arc<Presence>,
     /// Ends the reader, and its connection with it.
     pub(super) reader: AbortHandle,
+    /// Whether outputs can go in a transaction of plain commands.
+    pub(super) has_transactions: bool,
     /// When everything that is held was ours for certain: the lane's beginning, or the last extension. `None`: something was lost since.
     pub(super) sure_at: Option<Instant>,
     /// Whether it is unknown what became of the last round.

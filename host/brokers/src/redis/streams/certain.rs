@@ -21,14 +21,17 @@ pub(super) struct Certain {
 
 impl StreamAcks {
     /// What a round finishes, if nobody else can have any of it and it can be settled without looking. Whatever was handed over is younger
-    /// than a third of its lease and extended every third of it.
+    /// than a third of its lease and extended every third of it. What is published must arrive before a lease can be over, too.
     pub(super) fn certain(&self, round: &Settled) -> Option<Certain> {
-        let is_sure = !self.in_doubt && self.sure_at.is_some_and(|at| at.elapsed() < self.keys().lease / 2);
-        if !is_sure || round.finished.is_empty() {
+        let (lease, age) = (self.keys().lease, self.sure_at?.elapsed());
+        if self.in_doubt || round.finished.is_empty() || age >= lease / 2 {
             return None;
         }
         let (finished, publishes) = (Sorted::of(&round.finished), !round.outputs.is_empty());
-        let can_be = if publishes { !self.server.is_cluster() && is_plain(&round.outputs) } else { finished.retries.is_empty() };
+        let can_be = match publishes {
+            true => self.has_transactions && age + self.server.on_its_way < lease && is_plain(&round.outputs),
+            false => finished.retries.is_empty(),
+        };
         can_be.then_some(Certain { finished, publishes })
     }
 
@@ -55,20 +58,13 @@ impl StreamAcks {
     /// One transaction of plain commands: the server takes a third less time for them than for those of a script.
     async fn publish_and_finish(&self, finished: &Sorted, outputs: &Outbox) -> Result<(), SettleError> {
         let (keys, last) = (self.keys(), outputs.len() - 1);
-        let finishing = finishing(keys, finished, outputs.row(last));
         let mut transaction = Pipeline::with_capacity(outputs.len());
         transaction.atomic();
         for i in 0..last {
             transaction.add_command(publisher::append(outputs.row(i)));
         }
-        transaction.add_command(finishing.clone());
-        let mut answer = self.run_last(&transaction).await;
-        if answer.as_ref().is_err_and(|error| error.code() == Some("NOSCRIPT")) {
-            // It forgot the script since the lane began. What stands before it is published.
-            self.server.load(&scripts::FINISH).await.map_err(|e| self.error(&e))?;
-            answer = self.run_last(Pipeline::new().atomic().add_command(finishing)).await;
-        }
-        match answer {
+        transaction.add_command(finishing(keys, finished, outputs.row(last)));
+        match self.run_last(&transaction).await {
             Ok(Value::Int(stale)) => {
                 tell_stale(&keys.topic, &keys.group, u64::try_from(stale).unwrap_or(0));
                 Ok(())
@@ -93,9 +89,8 @@ fn is_plain(outputs: &Outbox) -> bool {
 
 /// The script that publishes the last output and finishes the round.
 fn finishing(keys: &LaneKeys, finished: &Sorted, last: Row<'_>) -> Cmd {
-    let mut script = redis::cmd("EVALSHA");
-    script.arg(scripts::FINISH.get_hash());
-    script.arg(4).arg(&keys.topic).arg(&keys.due).arg(&keys.kept).arg(last.topic());
+    let mut script = redis::cmd("EVAL");
+    script.arg(scripts::FINISH).arg(4).arg(&keys.topic).arg(&keys.due).arg(&keys.kept).arg(last.topic());
     script.arg(&keys.group).arg(&keys.consumer).arg(count(last) * 2).arg(finished.entries.len());
     for (_, id) in &finished.entries {
         script.arg(id.to_string());

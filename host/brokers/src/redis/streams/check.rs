@@ -43,6 +43,9 @@ const SEAT: [&str; 4] = ["SET KEY v PX 1", "GET KEY", "DEL KEY", "PEXPIRE KEY 1"
 pub(super) async fn subscription(server: &Server, intent: &Intent) -> Result<Vec<Finding>> {
     let (mut findings, mut commands) = (Vec::new(), Commands::default());
     commands.on("", &["TIME"]);
+    if !server.is_cluster() {
+        commands.on("", &["MULTI", "EXEC"]);
+    }
     let group = intent.subscribe.group.as_deref();
     for topic in &intent.subscribe.topics {
         if topic.is_wild() {

@@ -14,8 +14,10 @@ macro_rules! script {
     };
 }
 
+/// Finishes what is a consumer's for certain. It is told whole: in a transaction it would be too late to send it to a server that does not know it.
+pub(super) const FINISH: &str = concat!(include_str!("../lua/common.lua"), include_str!("lua/prelude.lua"), include_str!("lua/finish.lua"));
+
 script!(SETTLE, "One round of settlement.", "lua/settle.lua");
-script!(FINISH, "Finishes what is a consumer's for certain.", "lua/finish.lua");
 script!(
     RECOVER,
     "Delayed messages, retries that are due, entries of consumers that are gone.",

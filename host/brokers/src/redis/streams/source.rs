@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Batch, BoxFuture, BrokerError, Room, Source};
+use longshore_core::{Batch, BoxFuture, BrokerError, Fix, Room, Source};
 use redis::{RedisError, Value};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -153,7 +153,7 @@ impl StreamSource {
         }
         let joined = self.looking.join_next().await.expect("it was begun above");
         let answer = joined.map_err(|e| BrokerError::reconnect(format!("a look at {:?} ended by a bug: {e}", self.keys.topic)))?;
-        let answer = answer.map_err(|e| self.error(&e, Way::Commands))?;
+        let answer = answer.map_err(|e| self.error_of_look(&e))?;
         let [next, trimmed, moved, retries, claimed, unread, last, added] = list(&answer) else {
             return Err(foreign_answer());
         };
@@ -194,6 +194,13 @@ impl StreamSource {
         if !self.keys.exclusive && !self.chunk.is_used_up() && self.brought_at.elapsed() > self.keys.lease / 3 {
             self.chunk.anew();
         }
+    }
+
+    /// What was taken over with an answer that did not come is a consumer's of this lane: the next lane takes it over from that one, before all
+    /// that is new.
+    fn error_of_look(&self, error: &RedisError) -> BrokerError {
+        let error = self.error(error, Way::Commands);
+        if self.inherits && error.fix == Fix::Retry { BrokerError::reconnect(error.what) } else { error }
     }
 
     fn error(&self, error: &RedisError, way: Way) -> BrokerError {

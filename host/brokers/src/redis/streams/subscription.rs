@@ -146,9 +146,6 @@ impl Subscription {
         if int(seated) != Some(1) {
             return Ok(None);
         }
-        if !server.is_cluster() {
-            server.load(&scripts::FINISH).await.map_err(|e| self.refused(topic, &e))?;
-        }
         self.joined.insert(topic.to_owned());
         let losses = Losses::default();
         losses.add(&keys, int(gone).unwrap_or(0), GONE_BACK);
@@ -169,6 +166,7 @@ impl Subscription {
 
     async fn lane(&mut self, keys: Arc<LaneKeys>, losses: Losses, era: String, waiting: Vec<Waiting>) -> Result<Lane> {
         let (shared, began) = (&self.shared, Instant::now());
+        let has_transactions = shared.server.has_transactions().await?;
         shared.note_joined(&keys.topic, &keys.group);
         let presence = Arc::new(Presence { keys: keys.clone(), left: AtomicBool::new(false), losses, orphans: shared.orphans.clone() });
         let (reader, abort) = Reader::open(&shared.server, keys.clone()).await?;
@@ -180,7 +178,7 @@ impl Subscription {
             id: keys.topic.clone(),
             partition: None,
             source: Box::new(source.configured(self.subscribe.fetch.max_wait, self.own.lost_group)),
-            acks: Box::new(StreamAcks { server, alarms, presence, reader: abort, sure_at: Some(began), in_doubt: false }),
+            acks: Box::new(StreamAcks { server, alarms, presence, reader: abort, has_transactions, sure_at: Some(began), in_doubt: false }),
             revoked: Box::pin(hold(shared.server.clone(), keys, era)),
             finished: Ranges::default(),
             waiting,

@@ -26,11 +26,13 @@ for from = 1, #there, 1000 do
   command[#command + 1] = 'JUSTID'
   deleted = deleted - #redis.call('XCLAIM', stream, group, consumer, 0, unpack(command))
 end
-local now = clock()
+local now, lost = clock(), #ids - mine
 for _ = 1, number() do
   local id, deliveries = take(), take()
   if held(kept, id, deliveries, consumer) then
     redis.call('ZADD', due, text(now + tonumber(lease)), id)
+  else
+    lost = lost + 1
   end
 end
-return { #ids - mine, deleted }
+return { lost, deleted }
