@@ -5,7 +5,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use futures::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, Value};
+use redis::io::tcp::TcpSettings;
+use redis::{AsyncConnectionConfig, Cmd, IntoConnectionInfo, Value};
 
 use super::{Made, Raw, Told};
 use crate::host::{IN, OUT};
@@ -35,7 +36,8 @@ fn append(topic: &str, payload: &[u8], told: &Told) -> Cmd {
 
 impl Raw for Client {
     async fn connect(url: &str) -> Result<Self> {
-        let client = redis::Client::open(url)?;
+        let at = url.into_connection_info()?.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        let client = redis::Client::open(at)?;
         let waits = AsyncConnectionConfig::new().set_response_timeout(None);
         Ok(Client {
             reader: client.get_multiplexed_async_connection_with_config(&waits).await?,
