@@ -58,14 +58,6 @@ impl Sorted {
     }
 }
 
-/// A part of a round.
-#[derive(Default)]
-pub(super) struct Part<'a> {
-    pub(super) finished: Sorted,
-    pub(super) again: Sorted,
-    pub(super) outputs: Option<&'a Outbox>,
-}
-
 impl StreamAcks {
     pub(super) fn keys(&self) -> &LaneKeys {
         &self.presence.keys
@@ -81,7 +73,8 @@ impl StreamAcks {
         self.in_doubt = true;
         self.finish(certain, round).await?;
         if !round.again.is_empty() {
-            self.run(round, &Part { again: Sorted::of(&round.again), ..Part::default() }).await?;
+            let rest = Settled { again: round.again.clone(), again_how: round.again_how.clone(), ..Settled::default() };
+            self.settle_each(&rest).await?;
         }
         self.in_doubt = false;
         Ok(())
@@ -90,24 +83,17 @@ impl StreamAcks {
     /// Settles what is ours. Answers what of `finished` is not, by index.
     async fn settle_each(&self, round: &Settled) -> Result<Vec<usize>, SettleError> {
         publishing::check(&round.outputs, publisher::admit)?;
-        let (finished, again) = (Sorted::of(&round.finished), Sorted::of(&round.again));
-        self.run(round, &Part { finished, again, outputs: Some(&round.outputs) }).await
-    }
-
-    /// Settles a part of a round.
-    pub(super) async fn run(&self, round: &Settled, part: &Part<'_>) -> Result<Vec<usize>, SettleError> {
-        let (keys, none) = (self.keys(), Outbox::default());
-        let outputs = part.outputs.unwrap_or(&none);
-        let topics = topics_of(outputs);
-        let script = settlement(keys, round, part, outputs, &topics);
+        let keys = self.keys();
+        let topics = topics_of(&round.outputs);
+        let script = settlement(keys, round, &topics);
         let answer: Value = self.server.call(&keys.topic, &script).await.map_err(|e| self.error(&e))?;
         match list(&answer) {
-            [Value::Int(-1), topic] => Err(wrong_type(outputs, &topics, int(topic))),
+            [Value::Int(-1), topic] => Err(wrong_type(&round.outputs, &topics, int(topic))),
             [stale, trimmed, soonest, lost] => {
                 tell_stale(&keys.topic, &keys.group, int(stale).unwrap_or(0));
                 self.presence.losses.add(keys, int(trimmed).unwrap_or(0), source::TRIMMED);
-                self.alarms.set_for(&keys.topic, int(soonest), outputs);
-                Ok(lost_of(&part.finished, list(lost)))
+                self.alarms.set_for(&keys.topic, int(soonest), &round.outputs);
+                Ok(lost_of(&round.finished, list(lost)))
             }
             _ => Err(foreign_answer().into()),
         }
@@ -181,9 +167,9 @@ pub(super) fn lane_error(server: &Server, keys: &LaneKeys, error: &RedisError) -
     if told.contains("NOGROUP") { error } else { stands(error) }
 }
 
-/// The script of a part of a round.
-fn settlement<'s>(keys: &LaneKeys, round: &Settled, part: &Part<'_>, outputs: &Outbox, topics: &[&str]) -> ScriptInvocation<'s> {
-    let Part { finished, again, .. } = part;
+/// The script of a round.
+fn settlement<'s>(keys: &LaneKeys, round: &Settled, topics: &[&str]) -> ScriptInvocation<'s> {
+    let (finished, again) = (Sorted::of(&round.finished), Sorted::of(&round.again));
     let mut script = keys.invoke(&scripts::SETTLE);
     for topic in topics {
         script.key(*topic).key(beside(topic, LATER)).key(beside(topic, LATER_KEPT));
@@ -208,7 +194,7 @@ fn settlement<'s>(keys: &LaneKeys, round: &Settled, part: &Part<'_>, outputs: &O
         script.arg(id).arg(deliveries);
         add_again(&mut script, &round.again_how[*i]);
     }
-    add_outputs(&mut script, outputs, topics, &origins(finished, &round.finished));
+    add_outputs(&mut script, &round.outputs, topics, &origins(&finished, &round.finished));
     script
 }
 
@@ -222,10 +208,11 @@ fn bounds(script: &mut ScriptInvocation<'_>, ids: impl Iterator<Item = EntryId>)
 }
 
 /// Indices of the finished that the script says are another's: counted from 1, retries below 0.
-fn lost_of(finished: &Sorted, lost: &[Value]) -> Vec<usize> {
+fn lost_of(finished: &Receipts, lost: &[Value]) -> Vec<usize> {
+    let sorted = Sorted::of(finished);
     let index = |at: i64| {
         let place = usize::try_from(at.unsigned_abs()).ok()?.checked_sub(1)?;
-        if at > 0 { finished.entries.get(place).map(|(i, _)| *i) } else { finished.retries.get(place).map(|(i, ..)| *i) }
+        if at > 0 { sorted.entries.get(place).map(|(i, _)| *i) } else { sorted.retries.get(place).map(|(i, ..)| *i) }
     };
     let mut lost: Vec<usize> = lost.iter().filter_map(|at| if let Value::Int(at) = at { index(*at) } else { None }).collect();
     lost.sort_unstable();
