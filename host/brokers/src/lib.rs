@@ -40,6 +40,8 @@ pub mod rabbitmq;
 pub mod redis;
 #[cfg(any(feature = "embedded", feature = "memory"))]
 mod shelf;
+#[cfg(any(feature = "nats-jetstream", feature = "redis-list", feature = "redis-pubsub", feature = "redis-streams"))]
+mod store_keys;
 #[cfg(any(
     feature = "kafka",
     feature = "nats",

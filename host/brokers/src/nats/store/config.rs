@@ -1,14 +1,11 @@
 //! The keys of a NATS store: where the server is, as for a broker, and what the names of its buckets begin with.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::Error;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::nats::config::Config;
-
-const PREFIX: &str = "prefix";
-const USUAL_PREFIX: &str = "longshore";
+use crate::store_keys::{self, Prefix};
 
 /// A NATS server or cluster with JetStream.
 #[derive(Clone)]
@@ -20,13 +17,8 @@ pub struct StoreConfig {
 
 impl<'de> Deserialize<'de> for StoreConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut keys = Map::deserialize(deserializer)?;
-        let prefix = match keys.remove(PREFIX) {
-            None => USUAL_PREFIX.into(),
-            Some(Value::String(prefix)) if is_prefix(&prefix) => prefix,
-            Some(_) => return Err(D::Error::custom("prefix is a text of letters, digits and `-`, 64 of them at most")),
-        };
-        let connection = serde_json::from_value(Value::Object(keys)).map_err(D::Error::custom)?;
+        let prefix = Prefix { is_usable: is_prefix, is: "a text of letters, digits and `-`, 64 of them at most" };
+        let (connection, prefix) = store_keys::read(deserializer, &[], &prefix)?;
         Ok(StoreConfig { connection, prefix })
     }
 }
@@ -41,14 +33,13 @@ impl JsonSchema for StoreConfig {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut schema = Config::json_schema(generator);
-        schema.insert("description".into(), "A NATS server or cluster with JetStream, 2.11 or newer. For any number of hosts.".into());
+        let description = "A NATS server or cluster with JetStream, 2.11 or newer. For any number of hosts.";
+        let (rule, prefix) = (
+            ("pattern", "^[A-Za-z0-9-]{1,64}$".into()),
+            "What the names of all buckets on the server begin with. Stores with the same prefix share their buckets.",
+        );
+        let mut schema = store_keys::schema(Config::json_schema(generator), description, &[], rule, prefix);
         if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-            let prefix = serde_json::json!({
-                "type": "string", "default": USUAL_PREFIX, "pattern": "^[A-Za-z0-9-]{1,64}$",
-                "description": "What the names of all buckets on the server begin with. Stores with the same prefix share their buckets."
-            });
-            properties.insert(PREFIX.into(), prefix);
             for (key, words) in [
                 ("declare", "Whether buckets that are missing are made (`create`), or only used where they are there (`passive`, `none`)."),
                 ("replicas", "Servers of a cluster that keep a copy of a bucket that is made."),
