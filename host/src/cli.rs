@@ -17,6 +17,7 @@ mod groups;
 mod handlers;
 mod inspect;
 mod lines;
+mod locks;
 mod logging;
 mod new;
 mod output;
@@ -105,6 +106,9 @@ enum Command {
     /// Values in key-value buckets
     #[command(subcommand)]
     Kv(values::Command),
+    /// Locks that are held
+    #[command(subcommand)]
+    Locks(locks::Command),
     /// Brokers
     #[command(subcommand)]
     Brokers(brokers::Command),
@@ -187,6 +191,7 @@ async fn dispatch(app: &App<'_>, command: Command) -> Result<(), Failure> {
         Command::Dlq(command) => dlq::run(app, command).await,
         Command::Cache(command) => values::run(app, BucketKind::Cache, command).await,
         Command::Kv(command) => values::run(app, BucketKind::KeyValue, command).await,
+        Command::Locks(command) => locks::run(app, command).await,
         Command::Brokers(command) => brokers::run(app, command).await,
         Command::Handlers(command) => handlers::run(app, command).await,
         Command::Status(args) => status::run(app, args).await,

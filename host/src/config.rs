@@ -57,8 +57,8 @@ pub use secret::Secret;
 pub use source::{Place, Source};
 pub(crate) use stores::refused as refused_bucket;
 pub use trusted::{
-    AdminConfig, BrokerConfig, BucketConfig, BucketsConfig, BuildConfig, Component, Config, Copied, HandlerConfig, JobConfig, PASS_THROUGH,
-    PublishConfig, Reuse, StoreConfig, SubscriptionConfig, TopicConfig,
+    AdminConfig, BrokerConfig, BucketConfig, BuildConfig, Component, Config, Copied, HandlerConfig, JobConfig, LockConfig, PASS_THROUGH,
+    PublishConfig, Reuse, StoreConfig, StoresConfig, SubscriptionConfig, TopicConfig,
 };
 pub use unknown::did_you_mean;
 

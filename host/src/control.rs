@@ -8,6 +8,7 @@ mod brokers;
 mod dead_letters;
 mod groups;
 mod handlers;
+mod locks;
 mod messages;
 mod running;
 mod stores;

@@ -24,11 +24,41 @@ pub(crate) enum BucketKind {
     KeyValue,
 }
 
+/// What bounds everything that is asked of a store.
+#[derive(Clone)]
+pub(crate) struct Bounds {
+    store: String,
+    timeout: Duration,
+}
+
+impl Bounds {
+    pub(crate) fn new(config: &StoreConfig) -> Self {
+        Bounds { store: config.name.clone(), timeout: config.timeout }
+    }
+
+    pub(crate) fn within(&self, what: &str, bytes: usize, most: usize, key: &str) -> Result<(), StoreError> {
+        if bytes <= most {
+            return Ok(());
+        }
+        Err(StoreError::TooLarge(format!("a {what} of {bytes} bytes is more than the {most} that store {:?} takes ({key})", self.store)))
+    }
+
+    /// An answer within the store's time, and a `wait` that was asked for; errors name the store.
+    pub(crate) async fn bounded<T>(&self, wait: Duration, answer: StoreAnswer<'_, T>) -> Result<T, StoreError> {
+        let bound = self.timeout.saturating_add(wait);
+        let answer = tokio::time::timeout(bound, answer).await.map_err(|_| StoreError::Timeout)?;
+        answer.map_err(|error| match error {
+            StoreError::Unavailable(why) => StoreError::Unavailable(format!("store {:?}: {why}", self.store)),
+            StoreError::Other(why) => StoreError::Other(format!("store {:?}: {why}", self.store)),
+            told => told,
+        })
+    }
+}
+
 /// A bucket within bounds.
 pub(crate) struct Guarded {
     bucket: Arc<dyn Bucket>,
-    store: String,
-    timeout: Duration,
+    bounds: Bounds,
     max_key: usize,
     max_value: usize,
     default_ttl: Option<Duration>,
@@ -39,8 +69,7 @@ impl Guarded {
     pub(crate) fn new(bucket: Arc<dyn Bucket>, kind: BucketKind, config: &StoreConfig) -> Self {
         Guarded {
             bucket,
-            store: config.name.clone(),
-            timeout: config.timeout,
+            bounds: Bounds::new(config),
             max_key: config.max_key_size,
             max_value: config.max_value_size,
             default_ttl: config.default_ttl.filter(|_| kind == BucketKind::Cache),
@@ -77,10 +106,7 @@ impl Guarded {
     }
 
     fn within(&self, what: &str, bytes: usize, most: usize, key: &str) -> Result<(), StoreError> {
-        if bytes <= most {
-            return Ok(());
-        }
-        Err(StoreError::TooLarge(format!("a {what} of {bytes} bytes is more than the {most} that store {:?} takes ({key})", self.store)))
+        self.bounds.within(what, bytes, most, key)
     }
 
     /// The values of `keys`, in one round trip where they cannot be more than [`ANSWER`], else in several.
@@ -104,12 +130,7 @@ impl Guarded {
     }
 
     async fn bounded<T>(&self, answer: StoreAnswer<'_, T>) -> Result<T, StoreError> {
-        let answer = tokio::time::timeout(self.timeout, answer).await.map_err(|_| StoreError::Timeout)?;
-        answer.map_err(|error| match error {
-            StoreError::Unavailable(why) => StoreError::Unavailable(format!("store {:?}: {why}", self.store)),
-            StoreError::Other(why) => StoreError::Other(format!("store {:?}: {why}", self.store)),
-            told => told,
-        })
+        self.bounds.bounded(Duration::ZERO, answer).await
     }
 }
 
@@ -236,6 +257,7 @@ mod tests {
             timeout: Duration::from_secs(5),
             max_key_size: 10,
             max_value_size: 20,
+            max_lock_ttl: Duration::from_secs(60),
             default_ttl: Some(Duration::from_secs(60)),
         }
     }

@@ -15,6 +15,7 @@ mod cli;
 pub mod config;
 pub mod control;
 mod guarded;
+mod guarded_locks;
 pub mod opened;
 mod patient;
 pub mod stores;

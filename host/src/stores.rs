@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{
-    BrokerError, Bucket, Clock, Connect, Fix, GrantedBucket, GrantedBuckets, GrantedStores, StoreRegistration, StoreRoles,
+    BrokerError, Bucket, Clock, Connect, Fix, GrantedBucket, GrantedBuckets, GrantedLocks, GrantedStores, Locks, StoreRegistration,
+    StoreRoles,
 };
 use longshore_engine::Reconnect;
 use serde_json::json;
 
-use crate::config::{BucketConfig, BucketsConfig, Config, Mistake, StoreConfig};
+use crate::config::{BucketConfig, Config, LockConfig, Mistake, StoreConfig, StoresConfig};
 use crate::guarded::{BucketKind, Guarded};
+use crate::guarded_locks::{GuardedLocks, host_name};
 use crate::opened::refusal;
 
 /// Waits before a store that could not be opened is tried again.
@@ -58,6 +60,11 @@ impl OpenedStore {
         };
         Some(Arc::new(Guarded::new(buckets?.bucket(name), kind, &self.config)))
     }
+
+    /// Its locks within its bounds; none where the store has none.
+    pub(crate) fn locks(&self) -> Option<Arc<dyn Locks>> {
+        Some(Arc::new(GuardedLocks::new(self.roles.locks.clone()?, &self.config, host_name())))
+    }
 }
 
 /// Opens one store, once. `admin` is where this process can be asked, for a store that only one process can hold.
@@ -102,8 +109,8 @@ pub(crate) async fn in_memory(config: &Config) -> Stores {
     stores
 }
 
-/// The buckets that a handler or job may use, in open stores.
-pub(crate) fn granted(stores: &Stores, buckets: &BucketsConfig) -> GrantedStores {
+/// The buckets and locks that a handler or job may use, in open stores.
+pub(crate) fn granted(stores: &Stores, config: &StoresConfig) -> GrantedStores {
     let granted = |kind, list: &[BucketConfig]| {
         let open = |grant: &BucketConfig| {
             let bucket = stores.get(&grant.store)?.bucket(kind, &grant.bucket)?;
@@ -111,7 +118,12 @@ pub(crate) fn granted(stores: &Stores, buckets: &BucketsConfig) -> GrantedStores
         };
         GrantedBuckets::new(list.iter().filter_map(open).collect())
     };
-    GrantedStores { cache: granted(BucketKind::Cache, &buckets.cache), key_value: granted(BucketKind::KeyValue, &buckets.key_value) }
+    let locks = |grant: &LockConfig| Some((grant.names.clone(), stores.get(&grant.store)?.locks()?));
+    GrantedStores {
+        cache: granted(BucketKind::Cache, &config.cache),
+        key_value: granted(BucketKind::KeyValue, &config.key_value),
+        locks: GrantedLocks::new(config.locks.iter().filter_map(locks).collect()),
+    }
 }
 
 /// Closes all, each within `bound`.

@@ -147,6 +147,11 @@ impl Host {
         code()
     }
 
+    /// Ends the lease of this lock, whoever holds it, as an operator would, or a server that forgot it.
+    pub fn lose_lock(&self, name: &str) {
+        self.state.locks.borrow_mut().lose(name, self.now());
+    }
+
     /// The time on this host's clock.
     pub fn now(&self) -> SystemTime {
         self.state.now.get()

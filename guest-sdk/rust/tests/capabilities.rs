@@ -85,6 +85,27 @@ fn a_lock_is_held_until_it_is_dropped_or_its_time_is_over() -> Result<(), Error>
 }
 
 #[test]
+fn a_kept_lock_lasts_until_the_call_ends_and_tells_when_it_is_lost() -> Result<(), Error> {
+    let host = Host::new();
+    host.enter(|| {
+        let guard = lock::acquire("charge", SECOND, Duration::ZERO)?;
+        guard.keep()?;
+        host.advance(SECOND * 60);
+        assert!(guard.is_held() && lock::held("charge")?);
+        // As an operator, or a server that forgot it, would.
+        host.lose_lock("charge");
+        assert!(!guard.is_held() && !lock::held("charge")?);
+        assert_eq!((guard.keep(), guard.renew(SECOND)), (Err(Error::Conflict), Err(Error::Conflict)));
+        let next = lock::acquire("charge", SECOND, Duration::ZERO)?;
+        assert!(next.fence() > guard.fence());
+        drop(guard);
+        assert!(next.is_held());
+        assert!(matches!(next.renew(Duration::ZERO), Err(Error::Invalid(_))));
+        Ok(())
+    })
+}
+
+#[test]
 fn a_name_that_is_refused_answers_its_error() {
     let denied = Error::Denied("sessions".to_owned());
     let host = Host::new().refuse("sessions", denied.clone());

@@ -4,11 +4,13 @@ mod http;
 
 use serde::Serialize;
 
-use crate::control::{Answer, BrokerControl, DeadLetterControl, GroupControl, HandlerControl, MessageControl, StoreControl, TopicControl};
+use crate::control::{
+    Answer, BrokerControl, DeadLetterControl, GroupControl, HandlerControl, LockControl, MessageControl, StoreControl, TopicControl,
+};
 use crate::model::{
     Begin, BrokerCapabilities, BrokerStatus, Browse, Count, Created, DeadLetter, DeadLetterFilter, Group, HandlerStatus, InBucket, KeyList,
-    Line, NewTopic, Paused, Ping, Publish, Published, Received, Redrive, Redriven, Request, SeekGroup, SetValue, Sought, Status, Take,
-    Topic, Value,
+    Line, Lock, LockList, NewTopic, Paused, Ping, Publish, Published, Received, Redrive, Redriven, Request, SeekGroup, SetValue, Sought,
+    Status, Take, Topic, Value,
 };
 use http::{Call, segment};
 
@@ -47,7 +49,7 @@ struct Part<'a> {
     wait: String,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct OfStore<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<&'a str>,
@@ -55,6 +57,8 @@ struct OfStore<'a> {
     pattern: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fence: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -205,8 +209,26 @@ impl StoreControl for Client {
     }
 }
 
+impl LockControl for Client {
+    fn locks<'a>(&'a self, store: Option<&'a str>, pattern: &'a str, cursor: Option<&'a str>) -> Answer<'a, LockList> {
+        self.http.call(Call::get("locks").query(&OfStore { store, pattern: Some(pattern), cursor, ..OfStore::default() }))
+    }
+
+    fn lock<'a>(&'a self, store: Option<&'a str>, name: &'a str) -> Answer<'a, Lock> {
+        self.http.call(Call::get(lock_path(name)).query(&OfStore { store, ..OfStore::default() }))
+    }
+
+    fn release_lock<'a>(&'a self, store: Option<&'a str>, name: &'a str, fence: Option<u64>) -> Answer<'a, Lock> {
+        self.http.call(Call::delete(lock_path(name)).query(&OfStore { store, fence, ..OfStore::default() }))
+    }
+}
+
+fn lock_path(name: &str) -> String {
+    format!("locks/{}", segment(name))
+}
+
 fn of_store(bucket: &InBucket) -> OfStore<'_> {
-    OfStore { store: bucket.store.as_deref(), pattern: None, cursor: None }
+    OfStore { store: bucket.store.as_deref(), ..OfStore::default() }
 }
 
 fn keys_path(bucket: &InBucket) -> String {

@@ -8,8 +8,8 @@ use longshore_core::BoxFuture;
 use crate::error::ControlError;
 use crate::model::{
     BrokerCapabilities, BrokerStatus, Browse, Count, Created, DeadLetter, DeadLetterFilter, Group, HandlerStatus, InBucket, KeyList, Line,
-    NewTopic, Paused, Ping, Publish, Published, Received, Redrive, Redriven, Request, SeekGroup, SetValue, Sought, Status, Take, Topic,
-    Value,
+    Lock, LockList, NewTopic, Paused, Ping, Publish, Published, Received, Redrive, Redriven, Request, SeekGroup, SetValue, Sought, Status,
+    Take, Topic, Value,
 };
 
 /// What every call answers.
@@ -101,10 +101,23 @@ pub trait StoreControl: Send + Sync {
     fn keys<'a>(&'a self, bucket: &'a InBucket, pattern: &'a str, cursor: Option<&'a str>) -> Answer<'a, KeyList>;
 }
 
+/// Locks in stores; the store `default` without a name.
+pub trait LockControl: Send + Sync {
+    /// A page of the locks that are held and match; the first one without a cursor.
+    fn locks<'a>(&'a self, store: Option<&'a str>, pattern: &'a str, cursor: Option<&'a str>) -> Answer<'a, LockList>;
+    /// Who holds one. One that nobody holds is not found.
+    fn lock<'a>(&'a self, store: Option<&'a str>, name: &'a str) -> Answer<'a, Lock>;
+    /// Ends the lease of whoever holds it, or the one of that fence; says whose it was. One that nobody holds is not found.
+    fn release_lock<'a>(&'a self, store: Option<&'a str>, name: &'a str, fence: Option<u64>) -> Answer<'a, Lock>;
+}
+
 /// All that a host can be asked.
 pub trait Control:
-    BrokerControl + HandlerControl + MessageControl + TopicControl + GroupControl + DeadLetterControl + StoreControl
+    BrokerControl + HandlerControl + MessageControl + TopicControl + GroupControl + DeadLetterControl + StoreControl + LockControl
 {
 }
 
-impl<T: BrokerControl + HandlerControl + MessageControl + TopicControl + GroupControl + DeadLetterControl + StoreControl> Control for T {}
+impl<T: BrokerControl + HandlerControl + MessageControl + TopicControl + GroupControl + DeadLetterControl + StoreControl + LockControl>
+    Control for T
+{
+}

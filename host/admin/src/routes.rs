@@ -4,6 +4,7 @@ mod brokers;
 mod dead_letters;
 mod groups;
 mod handlers;
+mod locks;
 mod messages;
 mod stores;
 mod topics;
@@ -23,6 +24,7 @@ pub(crate) fn all() -> Vec<Route> {
         groups::routes(),
         dead_letters::routes(),
         stores::routes(),
+        locks::routes(),
     ]
     .into_iter()
     .flatten()

@@ -24,6 +24,15 @@ pub mod embedded;
 mod forgetful;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(any(
+    feature = "embedded",
+    feature = "memory",
+    feature = "nats-jetstream",
+    feature = "redis-list",
+    feature = "redis-pubsub",
+    feature = "redis-streams"
+))]
+mod leases;
 #[cfg(any(feature = "kafka", feature = "nats-jetstream", feature = "redis-list", feature = "redis-streams"))]
 mod letter;
 #[cfg(any(feature = "embedded", feature = "memory"))]

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use support::connect_in;
 use tempfile::TempDir;
 
-const OUTLIVES: &str = "what_is_kept_outlives_a_crash";
+const OUTLIVES: [&str; 2] = ["what_is_kept_outlives_a_crash", "leases_and_fences_outlive_a_crash"];
 
 async fn memory(config: Value) -> StoreRoles {
     let config = serde_json::from_value(config).expect("a good configuration");
@@ -81,12 +81,22 @@ impl StoreSubject for Embedded {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_does_what_a_store_does() {
-    stores::assert_passed(&stores::run(&Memory).await, &[OUTLIVES]);
+    stores::assert_passed(&stores::run(&Memory).await, &OUTLIVES);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded_does_what_a_store_does() {
     stores::assert_passed(&stores::run(&Embedded::default()).await, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_in_memory_has_one_holder_at_a_time_whatever_its_clients_do() {
+    stores::storm_of_locks(&Memory).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_embedded_lock_has_one_holder_at_a_time_whatever_its_clients_do() {
+    stores::storm_of_locks(&Embedded::default()).await;
 }
 
 async fn value(bucket: &dyn Bucket, key: &str) -> Option<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! What a handler may use: where it may publish, and the buckets that it may open, each bound to a broker or store.
+//! What a handler may use: where it may publish, the buckets that it may open and the locks that it may take, each bound to a broker or store.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,6 +8,8 @@ use std::sync::atomic::AtomicU64;
 use crate::broker::Publisher;
 use crate::capabilities::Capabilities;
 use crate::error::PublishError;
+use crate::key_pattern::KeyPattern;
+use crate::locks::Locks;
 use crate::pattern::Pattern;
 use crate::store::Bucket;
 
@@ -111,6 +113,28 @@ impl fmt::Debug for GrantedBuckets {
     }
 }
 
+/// Locks that a handler may take: patterns of names in the order of the configuration, each with the locks of its store.
+#[derive(Clone, Default)]
+pub struct GrantedLocks(Vec<(KeyPattern, Arc<dyn Locks>)>);
+
+impl GrantedLocks {
+    /// These.
+    pub fn new(list: Vec<(KeyPattern, Arc<dyn Locks>)>) -> Self {
+        GrantedLocks(list)
+    }
+
+    /// Where a lock of that name is: in the store of the first pattern that means it.
+    pub fn find(&self, name: &str) -> Option<&Arc<dyn Locks>> {
+        self.0.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, locks)| locks)
+    }
+}
+
+impl fmt::Debug for GrantedLocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(pattern, _)| pattern)).finish()
+    }
+}
+
 /// All that a handler may use of stores.
 #[derive(Debug, Clone, Default)]
 pub struct GrantedStores {
@@ -118,4 +142,6 @@ pub struct GrantedStores {
     pub cache: GrantedBuckets,
     /// Key-value buckets.
     pub key_value: GrantedBuckets,
+    /// Locks.
+    pub locks: GrantedLocks,
 }

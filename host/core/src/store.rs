@@ -1,4 +1,4 @@
-//! The roles that a store can play: buckets of values, as caches and as key-value buckets.
+//! The roles that a store can play: buckets of values, as caches and as key-value buckets, and [locks](crate::Locks).
 //!
 //! One trait serves both: what tells them apart (whether values vanish) is which of a store's two kinds of bucket one has. Sizes, times and
 //! names are checked before a call comes here; adapters translate and do not try again.
@@ -10,6 +10,7 @@ use crate::BoxFuture;
 use crate::broker::{Connection, Role};
 use crate::error::StoreError;
 use crate::key_pattern::KeyPattern;
+use crate::locks::Locks;
 
 /// What a call of a bucket answers.
 pub type StoreAnswer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -97,4 +98,6 @@ pub struct StoreRoles {
     pub cache: Role<dyn Buckets>,
     /// Buckets whose values stay.
     pub key_value: Role<dyn Buckets>,
+    /// Leases on names.
+    pub locks: Role<dyn Locks>,
 }

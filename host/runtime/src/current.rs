@@ -27,6 +27,11 @@ impl Current {
         (call.len() == 1).then(|| call.batch.row(call.from))
     }
 
+    /// The ids of its messages, for people; nothing in a job.
+    pub(crate) fn ids(&self) -> String {
+        self.call.as_ref().map(|call| Ids(call).to_string()).unwrap_or_default()
+    }
+
     /// Headers that go from the message to what is sent while it is handled: trace context, correlation, causation. None in a call of
     /// several messages, where nobody knows which of them a `send` belongs to.
     pub(crate) fn carried(&self) -> Vec<(&'static str, Vec<u8>)> {

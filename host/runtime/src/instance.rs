@@ -128,7 +128,9 @@ impl Instance {
                 self.single(func, call, reply).await
             }
         };
-        self.store.data_mut().log.end();
+        let state = self.store.data_mut();
+        state.release_locks();
+        state.log.end();
         self.calls += 1;
         outcome
     }
@@ -179,6 +181,8 @@ impl Instance {
         self.meter.renew();
         self.store.set_epoch_deadline(1);
         let state = self.store.data_mut();
+        // Of the message before, where the guest is called for each.
+        state.release_locks();
         state.memory.renew();
         let deadline = u64::try_from(self.limits.deadline.as_millis()).unwrap_or(u64::MAX);
         let deadline = state.granted.clock.now().saturating_add(deadline).min(LONGEST);

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
-use crate::caps;
 use crate::metadata::Metadata;
 use crate::source::{Digest, Source};
 use crate::state::State;
@@ -193,11 +192,6 @@ impl Module {
     pub fn is_same(&self, other: &Module) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
-
-    /// Those of them that answer `unsupported` on this host.
-    pub fn unsupported(&self) -> impl Iterator<Item = &str> {
-        self.imports().iter().map(String::as_str).filter(|import| caps::UNSUPPORTED.contains(&without_version(import)))
-    }
 }
 
 impl fmt::Debug for Module {
@@ -258,10 +252,6 @@ fn why_missing(import: &str, world: World) -> Option<&'static str> {
         }
         _ => Some("no host function of that name; is the component meant for another host?"),
     }
-}
-
-fn without_version(import: &str) -> &str {
-    import.split_once('@').map_or(import, |(name, _)| name)
 }
 
 #[cfg(test)]

@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub(crate) memory: MemoryLimit,
     pub(crate) log: GuestLog,
     pub(crate) resources: ResourceTable,
+    /// Which of them are leases that the current call was granted.
+    pub(crate) guards: Vec<u32>,
     /// Made when the guest first asks for it, which most never do: it seeds two generators of random numbers.
     wasi: Option<WasiCtx>,
 }
@@ -44,7 +46,7 @@ impl State {
         let log = GuestLog::new(granted.name.clone(), granted.subscriptions.is_some());
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(RESOURCES);
-        State { wasi: None, memory: MemoryLimit::new(memory), granted, log, resources }
+        State { wasi: None, memory: MemoryLimit::new(memory), granted, log, resources, guards: Vec::new() }
     }
 }
 

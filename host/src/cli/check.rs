@@ -23,7 +23,7 @@ pub(super) struct Args {
 pub(super) async fn run(app: &App<'_>, args: Args) -> Result<(), Failure> {
     let config = app.config()?;
     let components = Components::of(&config)?;
-    let hints = config.mistakes([hints(&config), components.hints].concat());
+    let hints = config.mistakes(hints(&config));
     if !hints.is_empty() {
         eprintln!("{}", hints.pictures(super::look()).trim_end());
     }
@@ -42,14 +42,13 @@ pub(super) async fn run(app: &App<'_>, args: Args) -> Result<(), Failure> {
 /// What is wrong, or worth knowing, about the components that a configuration names.
 struct Components {
     mistakes: Vec<Mistake>,
-    hints: Vec<Mistake>,
 }
 
 impl Components {
     fn of(config: &Config) -> Result<Self, Failure> {
         let settings = Settings { cache: cache_folder(), ..Settings::default() };
         let runtime = Runtime::new(&settings).map_err(|e| Failure::failed(e.to_string()))?;
-        let mut components = Components { mistakes: Vec::new(), hints: Vec::new() };
+        let mut components = Components { mistakes: Vec::new() };
         let handlers = config.handlers.values().filter_map(|h| Some(("handlers", &h.name, h.component.file()?, h.build.is_some())));
         let jobs = config.jobs.values().map(|j| ("jobs", &j.name, j.component.as_path(), j.build.is_some()));
         for (table, name, file, builds) in handlers.chain(jobs) {
@@ -70,11 +69,6 @@ impl Components {
                 false => ("this component handles messages, it is no job", "name it in a [handlers.…] table"),
             };
             self.mistakes.push(config.mistake(path, problem, help));
-        }
-        let unsupported: Vec<&str> = module.unsupported().collect();
-        if !unsupported.is_empty() {
-            let problem = format!("it imports {}, which answers `unsupported` on this host", unsupported.join(", "));
-            self.hints.push(config.mistake(path, problem, "nothing needs to be done if the component never calls it"));
         }
     }
 }

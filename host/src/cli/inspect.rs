@@ -29,11 +29,9 @@ struct Inspected {
     imports: Vec<String>,
     /// Keys of the handler's table that what it imports is governed by.
     grants: Vec<&'static str>,
-    /// Imports that answer `unsupported` on this host.
-    unsupported: Vec<String>,
 }
 
-const ROWS: [Column<Inspected>; 9] = [
+const ROWS: [Column<Inspected>; 8] = [
     ("file", |i| i.file.display().to_string()),
     ("world", |i| i.world.clone()),
     ("name", |i| super::output::text(i.name.as_deref())),
@@ -42,7 +40,6 @@ const ROWS: [Column<Inspected>; 9] = [
     ("size", |i| format!("{} bytes", i.size)),
     ("imports", |i| listed(&i.imports)),
     ("grants", |i| listed(&i.grants)),
-    ("unsupported", |i| listed(&i.unsupported)),
 ];
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
@@ -57,7 +54,6 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         size,
         imports: module.imports().to_vec(),
         grants: grants(&module),
-        unsupported: module.unsupported().map(Into::into).collect(),
         file: args.wasm,
     };
     if args.output.is_json() { json(&inspected) } else { args.output.one(&inspected, &ROWS) }

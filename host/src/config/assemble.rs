@@ -32,8 +32,8 @@ pub(crate) fn config(tree: Node, file: PathBuf, adapters: &[Registration], mista
     let mut stores = stores::stores(&mut assembly);
     let handlers: BTreeMap<String, HandlerConfig> = assembly.each("handlers", Assembly::handler).into_iter().collect();
     let jobs: BTreeMap<String, JobConfig> = assembly.each("jobs", Assembly::job).into_iter().collect();
-    let uses_stores =
-        handlers.values().any(|h| h.stores.iter().next().is_some()) || jobs.values().any(|j| j.stores.iter().next().is_some());
+    let mut granted = handlers.values().map(|h| &h.stores).chain(jobs.values().map(|j| &j.stores));
+    let uses_stores = granted.any(|stores| stores.named().next().is_some());
     if uses_stores && tree.get("stores").and_then(Node::table).is_none_or(Table::is_empty) {
         stores.extend(stores::implied().map(|store| (store.name.clone(), store)));
     }
@@ -109,7 +109,7 @@ impl Assembly<'_> {
         let raw: Handler = self.read(component_element(self.layers.own(node)), node, path)?;
         let merged = self.layers.instance(self.tree.get("defaults"), node);
         let instance: Instance = self.read(merged.json(), node, path)?;
-        self.only_empty(&raw.stores, &raw.http, node, path);
+        self.only_empty(&raw.http, node, path);
         let stores = stores::granted(self, node, path);
         Some(HandlerConfig {
             name: name.into(),
@@ -153,7 +153,6 @@ impl Assembly<'_> {
         json["limits"] = self.layers.instance(self.tree.get("defaults"), node).get("limits").map_or(json!({}), Node::json);
         let raw: Job = self.read(json, node, path)?;
         self.no_limits_of_calls(node, path);
-        self.only_empty(&raw.stores, &[], node, path);
         let stores = stores::granted(self, node, path);
         Some(JobConfig {
             name: name.into(),
@@ -231,10 +230,7 @@ impl Assembly<'_> {
     }
 
     /// Grants of what is still to come: a key that is accepted is enforced.
-    fn only_empty(&mut self, stores: &elements::Stores, http: &[String], node: &Node, path: &KeyPath) {
-        if !stores.locks.is_empty() {
-            self.later(node.find(["stores", "locks"]), &path.key("stores").key("locks"));
-        }
+    fn only_empty(&mut self, http: &[String], node: &Node, path: &KeyPath) {
         if !http.is_empty() {
             self.later(node.get("http"), &path.key("http"));
         }

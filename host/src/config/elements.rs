@@ -30,6 +30,6 @@ pub use job::Restart;
 pub(crate) use policy::{Policy, keys};
 pub(crate) use publish::PublishEntry;
 pub(crate) use reuse::Instance;
-pub(crate) use store::{BucketEntry, Store, Stores};
+pub(crate) use store::{BucketEntry, LockEntry, Store};
 pub(crate) use subscription::{Mode, Subscription};
 pub(crate) use topic::Topic;

@@ -41,12 +41,13 @@ const HEAD: &str = "# Configuration\n\nEvery key of `longshore.toml`, made from 
     (`\"64MiB\"`, `\"10MB\"`)\nare text with a unit. `${VAR}` and `${VAR:-default}` stand for variables of the environment, in any value; `$${` is a plain `${`.\n";
 
 /// Elements that have a table of their own in the file, in the order in which one writes them.
-const TABLES: [(&str, &str); 8] = [
+const TABLES: [(&str, &str); 9] = [
     ("[handlers.*]", "Handler"),
     ("[jobs.*]", "Job"),
     ("An entry of subscribe", "Subscription"),
     ("An entry of publish, as a table", "Grant"),
     ("An entry of stores.cache or stores.key-value, as a table", "BucketGrant"),
+    ("An entry of stores.locks, as a table", "LockGrant"),
     ("[topics.*]", "Topic"),
     ("[defaults]", "Defaults"),
     ("[admin]", "Admin"),

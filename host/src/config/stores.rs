@@ -1,16 +1,16 @@
-//! From `[stores.*]` and the buckets that are granted to trusted values.
+//! From `[stores.*]` and the buckets and locks that are granted to trusted values.
 
 use std::collections::BTreeMap;
 
-use longshore_core::{Size, Span, StoreRegistration};
+use longshore_core::{KeyPattern, Size, Span, StoreRegistration};
 use serde_json::{Value as Json, json};
 
 use super::assemble::Assembly;
-use super::elements::{self, BucketEntry, keys};
+use super::elements::{self, BucketEntry, LockEntry, keys};
 use super::mistake::Mistake;
 use super::node::Node;
 use super::path::KeyPath;
-use super::trusted::{BucketConfig, BucketsConfig, StoreConfig};
+use super::trusted::{BucketConfig, LockConfig, StoreConfig, StoresConfig};
 
 /// Store of who names none.
 pub(crate) const DEFAULT_STORE: &str = "default";
@@ -61,12 +61,13 @@ fn trusted(name: &str, registration: StoreRegistration, raw: &elements::Store, s
         timeout: raw.timeout.get(),
         max_key_size: raw.max_key_size.length(),
         max_value_size: raw.max_value_size.length(),
+        max_lock_ttl: raw.max_lock_ttl.get(),
         default_ttl: raw.default_ttl.map(Span::get),
     }
 }
 
-/// The buckets that a handler or job may use.
-pub(crate) fn granted(assembly: &mut Assembly<'_>, node: &Node, path: &KeyPath) -> BucketsConfig {
+/// The buckets and locks that a handler or job may use.
+pub(crate) fn granted(assembly: &mut Assembly<'_>, node: &Node, path: &KeyPath) -> StoresConfig {
     let path = path.key("stores");
     let mut list = |key: &str| {
         let path = path.key(key);
@@ -83,7 +84,20 @@ pub(crate) fn granted(assembly: &mut Assembly<'_>, node: &Node, path: &KeyPath) 
         }
         granted
     };
-    BucketsConfig { cache: list("cache"), key_value: list("key-value") }
+    let (cache, key_value) = (list("cache"), list("key-value"));
+    let entries = node.find(["stores", "locks"]).map(Node::list).unwrap_or_default();
+    let path = path.key("locks");
+    let locks = entries.iter().enumerate().filter_map(|(i, entry)| lock(assembly, entry, &path.index(i))).collect();
+    StoresConfig { cache, key_value, locks }
+}
+
+fn lock(assembly: &mut Assembly<'_>, node: &Node, path: &KeyPath) -> Option<LockConfig> {
+    if node.is_broken() {
+        return None;
+    }
+    let grant = assembly.read::<LockEntry>(node.json(), node, path)?.grant();
+    let store = grant.store.unwrap_or_else(|| DEFAULT_STORE.into());
+    Some(LockConfig { names: KeyPattern::new(grant.name), store, path: path.clone() })
 }
 
 fn bucket(assembly: &mut Assembly<'_>, node: &Node, path: &KeyPath) -> Option<BucketConfig> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use longshore_core::{
-    Batching, Breaker, DeadLetterPolicy, Delivery, Fetch, Limits, Order, OwnKeys, Pattern, Registration, RetryPolicy, Start,
+    Batching, Breaker, DeadLetterPolicy, Delivery, Fetch, KeyPattern, Limits, Order, OwnKeys, Pattern, Registration, RetryPolicy, Start,
     StoreRegistration, Subscribe, TopicSettings,
 };
 use longshore_engine::{Reconnect, retry_delay};
@@ -91,6 +91,8 @@ pub struct StoreConfig {
     pub max_key_size: usize,
     /// Bytes that a value may have.
     pub max_value_size: usize,
+    /// The longest lease of a lock.
+    pub max_lock_ttl: Duration,
     /// When a value of a cache goes that was set without a time.
     pub default_ttl: Option<Duration>,
 }
@@ -108,19 +110,33 @@ pub struct BucketConfig {
     pub path: KeyPath,
 }
 
-/// Buckets that a handler or job may use, in the order of the file.
+/// Leave to take locks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockConfig {
+    /// Names of locks.
+    pub names: KeyPattern,
+    /// The store's name; it exists.
+    pub store: String,
+    /// Where it stands in the file.
+    pub path: KeyPath,
+}
+
+/// Buckets and locks that a handler or job may use, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct BucketsConfig {
+pub struct StoresConfig {
     /// Caches.
     pub cache: Vec<BucketConfig>,
     /// Key-value buckets.
     pub key_value: Vec<BucketConfig>,
+    /// Locks.
+    pub locks: Vec<LockConfig>,
 }
 
-impl BucketsConfig {
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &BucketConfig> {
-        self.cache.iter().chain(&self.key_value)
+impl StoresConfig {
+    /// The stores that are named, and where.
+    pub fn named(&self) -> impl Iterator<Item = (&str, &KeyPath)> {
+        let buckets = self.cache.iter().chain(&self.key_value).map(|bucket| (bucket.store.as_str(), &bucket.path));
+        buckets.chain(self.locks.iter().map(|lock| (lock.store.as_str(), &lock.path)))
     }
 }
 
@@ -142,7 +158,7 @@ pub struct HandlerConfig {
     /// Where `destination.output` goes, as the guest would name it.
     pub output: Option<String>,
     /// Buckets that it may use.
-    pub stores: BucketsConfig,
+    pub stores: StoresConfig,
     /// What the component reads with `config.get`.
     pub config: BTreeMap<String, Secret>,
     /// What it consumes; at least one.
@@ -196,7 +212,7 @@ pub struct JobConfig {
     /// Where it may publish, in the order of the file.
     pub publish: Vec<PublishConfig>,
     /// Buckets that it may use.
-    pub stores: BucketsConfig,
+    pub stores: StoresConfig,
     /// What the component reads with `config.get`.
     pub config: BTreeMap<String, Secret>,
     /// What it may ask for messages from; opened by [`SubscriptionConfig::short_name`].
@@ -375,10 +391,10 @@ impl Config {
         self.stores.get(name).cloned().or_else(implied)
     }
 
-    /// The buckets of all handlers and jobs.
-    pub fn buckets(&self) -> impl Iterator<Item = &BucketConfig> {
-        let of_handlers = self.handlers.values().flat_map(|handler| handler.stores.iter());
-        of_handlers.chain(self.jobs.values().flat_map(|job| job.stores.iter()))
+    /// The stores that handlers and jobs name, and where.
+    pub fn named_stores(&self) -> impl Iterator<Item = (&str, &KeyPath)> {
+        let of_handlers = self.handlers.values().flat_map(|handler| handler.stores.named());
+        of_handlers.chain(self.jobs.values().flat_map(|job| job.stores.named()))
     }
 
     /// All subscriptions, of handlers and jobs.
@@ -494,6 +510,6 @@ impl fmt::Debug for StoreConfig {
         let mut shown = f.debug_struct("StoreConfig");
         shown.field("name", &self.name).field("type", &self.registration.name).field("settings", &self.shown);
         shown.field("timeout", &self.timeout).field("max_key_size", &self.max_key_size).field("max_value_size", &self.max_value_size);
-        shown.field("default_ttl", &self.default_ttl).finish()
+        shown.field("max_lock_ttl", &self.max_lock_ttl).field("default_ttl", &self.default_ttl).finish()
     }
 }

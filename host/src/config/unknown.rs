@@ -214,6 +214,7 @@ const RENAMED: &[(&str, &[&str], &str)] = &[
     ("Grant", &["name", "channel"], "topic"),
     ("Grant", &["alias"], "as"),
     ("BucketGrant", &["name"], "bucket"),
+    ("LockGrant", &["lock", "pattern"], "name"),
     ("Store", &["provider", "kind", "backend", "driver", "adapter"], "type"),
     ("Topic", &["max-age", "ttl", "retention-time"], "retention"),
     ("Topic", &["max-bytes", "retention-size", "retention-bytes"], "max-size"),

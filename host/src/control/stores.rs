@@ -11,11 +11,13 @@ use longshore_core::{Bucket, KeyPattern, Left, StoreError};
 use super::HostControl;
 use crate::config::refused_bucket;
 use crate::guarded::BucketKind;
+use crate::stores::OpenedStore;
 
 impl HostControl {
-    fn bucket(&self, which: &InBucket) -> Result<Arc<dyn Bucket>, ControlError> {
-        let name = which.store.as_deref().unwrap_or("default");
-        let store = self.stores.get(name).ok_or_else(|| {
+    /// The open store of that name, `default` without, and its name.
+    pub(super) fn store<'a>(&'a self, name: Option<&'a str>) -> Result<(&'a str, &'a OpenedStore), ControlError> {
+        let name = name.unwrap_or("default");
+        let found = self.stores.get(name).ok_or_else(|| {
             if self.stores.is_empty() && self.running.is_some() {
                 let why = "as no handler or job of its configuration uses one";
                 return ControlError::not_found(format!("there is no store {name:?}: the host that runs has opened none, {why}"));
@@ -24,6 +26,11 @@ impl HostControl {
             let there = if names.is_empty() { "none is open".to_owned() } else { format!("there is {}", names.join(", ")) };
             ControlError::not_found(format!("there is no store {name:?}; {there}"))
         })?;
+        Ok((name, found))
+    }
+
+    fn bucket(&self, which: &InBucket) -> Result<Arc<dyn Bucket>, ControlError> {
+        let (name, store) = self.store(which.store.as_deref())?;
         if let Some(why) = refused_bucket(&which.bucket) {
             return Err(ControlError::invalid(why));
         }
@@ -93,7 +100,8 @@ fn missing(bucket: &InBucket, key: &str) -> ControlError {
     ControlError::not_found(format!("there is no {key:?} in the {} bucket {:?}", bucket.kind.name(), bucket.bucket))
 }
 
-fn told(error: StoreError) -> ControlError {
+/// What a store says, as whoever asks is told.
+pub(super) fn told(error: StoreError) -> ControlError {
     let (kind, message) = match error {
         StoreError::Unsupported(what) => (No::Unsupported, what),
         StoreError::TooLarge(what) => (No::TooLarge, what),

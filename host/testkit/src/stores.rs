@@ -8,6 +8,9 @@ mod buckets;
 mod counting;
 mod kept;
 mod keys;
+mod lock_bench;
+mod locks;
+mod storm;
 mod times;
 
 use std::panic::AssertUnwindSafe;
@@ -18,6 +21,7 @@ use longshore_core::{BoxFuture, StoreRoles};
 
 use crate::conformance::{Verdict, text_of};
 pub use bench::{Bench, Kind};
+pub use storm::jumping_clock;
 
 /// How long one test may take.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -34,14 +38,21 @@ pub trait StoreSubject: Send + Sync {
     fn restart(&self, roles: StoreRoles) -> BoxFuture<'_, Option<StoreRoles>>;
 }
 
-/// One test of one kind of bucket.
+/// Has locks granted to many clients that stand still, vanish and let go at random, and panics unless each had one holder at a time and fences
+/// that grew with every grant: a few hundred grants, or 100,000 with `LONGSHORE_FAULTS_FULL` in the environment.
+pub async fn storm_of_locks(subject: &dyn StoreSubject) {
+    let is_full = std::env::vars_os().any(|(name, _)| name == "LONGSHORE_FAULTS_FULL");
+    storm::run(subject, if is_full { 100_000 } else { 600 }).await;
+}
+
+/// One test of one kind of bucket, or of locks.
 #[derive(Clone, Copy)]
 pub struct Test {
     /// A sentence that is true of a store.
     pub name: &'static str,
     /// The kinds of bucket of which it is true.
     kinds: &'static [Kind],
-    run: fn(Bench<'_>) -> BoxFuture<'_, Verdict>,
+    run: fn(&dyn StoreSubject, Kind) -> BoxFuture<'_, Verdict>,
 }
 
 /// How one test ended on one kind of bucket.
@@ -57,7 +68,7 @@ pub struct Entry {
 
 /// All tests.
 pub fn tests() -> Vec<Test> {
-    [buckets::TESTS, counting::TESTS, keys::TESTS, times::TESTS, kept::TESTS].concat()
+    [buckets::TESTS, counting::TESTS, keys::TESTS, times::TESTS, kept::TESTS, locks::TESTS, &[locks::CRASH]].concat()
 }
 
 /// Runs the suite.
@@ -65,8 +76,7 @@ pub async fn run(subject: &dyn StoreSubject) -> Vec<Entry> {
     let mut entries = Vec::new();
     for test in tests() {
         for kind in test.kinds {
-            let bench = Bench::new(subject, *kind).await;
-            let ended = tokio::time::timeout(DEADLINE, AssertUnwindSafe((test.run)(bench)).catch_unwind()).await;
+            let ended = tokio::time::timeout(DEADLINE, AssertUnwindSafe((test.run)(subject, *kind)).catch_unwind()).await;
             let verdict = match ended {
                 Ok(Ok(verdict)) => verdict,
                 Ok(Err(panic)) => Verdict::Failed(text_of(&*panic)),
@@ -87,15 +97,16 @@ pub fn assert_passed(entries: &[Entry], unsupported: &[&str]) {
 
 /// Tests from async functions that take a bench.
 macro_rules! suite {
-    ($kinds:expr => $($name:ident),+ $(,)?) => {
+    ($kinds:expr, $bench:ident => $($name:ident),+ $(,)?) => {
         &[$($crate::stores::Test {
             name: stringify!($name),
             kinds: $kinds,
-            run: |bench| Box::pin(async move {
-                $name(bench).await;
+            run: |subject, kind| Box::pin(async move {
+                $name($bench::new(subject, kind).await).await;
                 $crate::conformance::Verdict::Passed
             }),
         }),+]
     };
+    ($kinds:expr => $($name:ident),+ $(,)?) => { $crate::stores::suite!($kinds, Bench => $($name),+) };
 }
 pub(crate) use suite;

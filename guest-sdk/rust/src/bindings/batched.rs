@@ -6627,6 +6627,189 @@ pub mod longshore {
             impl Guard {
                 #[allow(unused_unsafe, clippy::all)]
                 #[allow(async_fn_in_trait)]
+                pub fn keep(&self) -> ::core::result::Result<(), Error> {
+                    unsafe {
+                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                        struct RetArea(
+                            [::core::mem::MaybeUninit<
+                                u8,
+                            >; 4 * ::core::mem::size_of::<*const u8>()],
+                        );
+                        let mut ret_area = RetArea(
+                            [::core::mem::MaybeUninit::uninit(); 4
+                                * ::core::mem::size_of::<*const u8>()],
+                        );
+                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(wasm_import_module = "longshore:messaging/lock@0.1.0")]
+                        unsafe extern "C" {
+                            #[link_name = "[method]guard.keep"]
+                            fn wit_import1(_: i32, _: *mut u8);
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
+                            unreachable!()
+                        }
+                        wit_import1((self).handle() as i32, ptr0);
+                        let l2 = i32::from(*ptr0.add(0).cast::<u8>());
+                        let result23 = match l2 {
+                            0 => {
+                                let e = ();
+                                Ok(e)
+                            }
+                            1 => {
+                                let e = {
+                                    let l3 = i32::from(
+                                        *ptr0.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                    );
+                                    use super::super::super::longshore::messaging::types::Error as V22;
+                                    let v22 = match l3 {
+                                        0 => {
+                                            let e22 = {
+                                                let l4 = *ptr0
+                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l5 = *ptr0
+                                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let len6 = l5;
+                                                let bytes6 = _rt::Vec::from_raw_parts(
+                                                    l4.cast(),
+                                                    len6,
+                                                    len6,
+                                                );
+                                                _rt::string_lift(bytes6)
+                                            };
+                                            V22::Denied(e22)
+                                        }
+                                        1 => {
+                                            let e22 = {
+                                                let l7 = *ptr0
+                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l8 = *ptr0
+                                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let len9 = l8;
+                                                let bytes9 = _rt::Vec::from_raw_parts(
+                                                    l7.cast(),
+                                                    len9,
+                                                    len9,
+                                                );
+                                                _rt::string_lift(bytes9)
+                                            };
+                                            V22::Unsupported(e22)
+                                        }
+                                        2 => {
+                                            let e22 = {
+                                                let l10 = *ptr0
+                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l11 = *ptr0
+                                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let len12 = l11;
+                                                let bytes12 = _rt::Vec::from_raw_parts(
+                                                    l10.cast(),
+                                                    len12,
+                                                    len12,
+                                                );
+                                                _rt::string_lift(bytes12)
+                                            };
+                                            V22::TooLarge(e22)
+                                        }
+                                        3 => {
+                                            let e22 = {
+                                                let l13 = *ptr0
+                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l14 = *ptr0
+                                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let len15 = l14;
+                                                let bytes15 = _rt::Vec::from_raw_parts(
+                                                    l13.cast(),
+                                                    len15,
+                                                    len15,
+                                                );
+                                                _rt::string_lift(bytes15)
+                                            };
+                                            V22::Invalid(e22)
+                                        }
+                                        4 => V22::Timeout,
+                                        5 => {
+                                            let e22 = {
+                                                let l16 = *ptr0
+                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l17 = *ptr0
+                                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let len18 = l17;
+                                                let bytes18 = _rt::Vec::from_raw_parts(
+                                                    l16.cast(),
+                                                    len18,
+                                                    len18,
+                                                );
+                                                _rt::string_lift(bytes18)
+                                            };
+                                            V22::Unavailable(e22)
+                                        }
+                                        6 => V22::Conflict,
+                                        n => {
+                                            debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                            let e22 = {
+                                                let l19 = *ptr0
+                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l20 = *ptr0
+                                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let len21 = l20;
+                                                let bytes21 = _rt::Vec::from_raw_parts(
+                                                    l19.cast(),
+                                                    len21,
+                                                    len21,
+                                                );
+                                                _rt::string_lift(bytes21)
+                                            };
+                                            V22::Other(e22)
+                                        }
+                                    };
+                                    v22
+                                };
+                                Err(e)
+                            }
+                            _ => _rt::invalid_enum_discriminant(),
+                        };
+                        result23
+                    }
+                }
+            }
+            impl Guard {
+                #[allow(unused_unsafe, clippy::all)]
+                #[allow(async_fn_in_trait)]
+                pub fn is_held(&self) -> bool {
+                    unsafe {
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(wasm_import_module = "longshore:messaging/lock@0.1.0")]
+                        unsafe extern "C" {
+                            #[link_name = "[method]guard.is-held"]
+                            fn wit_import0(_: i32) -> i32;
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import0(_: i32) -> i32 {
+                            unreachable!()
+                        }
+                        let ret = wit_import0((self).handle() as i32);
+                        _rt::bool_lift(ret as u8)
+                    }
+                }
+            }
+            impl Guard {
+                #[allow(unused_unsafe, clippy::all)]
+                #[allow(async_fn_in_trait)]
                 pub fn release(&self) -> ::core::result::Result<(), Error> {
                     unsafe {
                         #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
@@ -7940,9 +8123,9 @@ macro_rules! __export_batched_impl {
         #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
         "component-type:wit-bindgen:0.61.1:longshore:messaging@0.1.0:batched:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 3345] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 3405] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x93\x19\x01A\x02\x01\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xcf\x19\x01A\x02\x01\
 A\x19\x01B\x16\x01w\x04\0\x06millis\x03\0\0\x01w\x04\0\x09timestamp\x03\0\x02\x01\
 p}\x01o\x02s\x04\x04\0\x06header\x03\0\x05\x01k\x04\x01p\x06\x01r\x07\x02ids\x05\
 topics\x03key\x07\x07payload\x07\x07headers\x08\x09timestamp\x03\x07attempty\x04\
@@ -8001,26 +8184,27 @@ ys\x02byx\0\x1b\x04\0\x18[method]bucket.increment\x01\x1c\x01@\x04\x04self\x08\x
 keys\x08expected\x0a\x05value\x09\0\x16\x04\0\x1e[method]bucket.compare-and-set\x01\
 \x1d\x01ks\x01j\x01\x03\x01\x01\x01@\x03\x04self\x08\x07patterns\x06cursor\x1e\0\
 \x1f\x04\0\x13[method]bucket.keys\x01\x20\x03\0#longshore:messaging/key-value@0.\
-1.0\x05\x0a\x01B\x14\x02\x03\x02\x01\x03\x04\0\x06millis\x03\0\0\x02\x03\x02\x01\
+1.0\x05\x0a\x01B\x17\x02\x03\x02\x01\x03\x04\0\x06millis\x03\0\0\x02\x03\x02\x01\
 \x04\x04\0\x05error\x03\0\x02\x04\0\x05guard\x03\x01\x01h\x04\x01@\x01\x04self\x05\
 \0w\x04\0\x13[method]guard.fence\x01\x06\x01j\0\x01\x03\x01@\x02\x04self\x05\x03\
 ttl\x01\0\x07\x04\0\x13[method]guard.renew\x01\x08\x01@\x01\x04self\x05\0\x07\x04\
-\0\x15[method]guard.release\x01\x09\x01i\x04\x01j\x01\x0a\x01\x03\x01@\x03\x04na\
-mes\x03ttl\x01\x04wait\x01\0\x0b\x04\0\x07acquire\x01\x0c\x01j\x01\x7f\x01\x03\x01\
-@\x01\x04names\0\x0d\x04\0\x04held\x01\x0e\x03\0\x1elongshore:messaging/lock@0.1\
-.0\x05\x0b\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05\
-level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x04\x06originy\x05level\x01\x07messages\x06\
-fields\x03\x01\0\x04\0\x03log\x01\x04\x03\0!longshore:messaging/logging@0.1.0\x05\
-\x0c\x01B\x07\x01ks\x01@\x01\x03keys\0\0\x04\0\x03get\x01\x01\x01o\x02ss\x01p\x02\
-\x01@\0\0\x03\x04\0\x03all\x01\x04\x03\0\x20longshore:messaging/config@0.1.0\x05\
-\x0d\x02\x03\0\0\x07failure\x01B\x0d\x02\x03\x02\x01\x0e\x04\0\x07failure\x03\0\0\
-\x01m\x03\x04none\x03key\x04lane\x04\0\x05order\x03\0\x02\x01p}\x01r\x03\x05orde\
-r\x03\x05county\x04rows\x04\x04\0\x05batch\x03\0\x05\x01o\x02y\x01\x01p\x07\x01r\
-\x03\x07handledy\x08failures\x08\x07outputs\x04\x04\0\x06answer\x03\0\x09\x01@\x01\
-\x05batch\x06\0\x0a\x04\0\x06handle\x01\x0b\x04\0'longshore:messaging/batch-hand\
-ler@0.1.0\x05\x0f\x04\0!longshore:messaging/batched@0.1.0\x04\0\x0b\x0d\x01\0\x07\
-batched\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.25\
-8.3\x10wit-bindgen-rust\x060.61.1";
+\0\x12[method]guard.keep\x01\x09\x01@\x01\x04self\x05\0\x7f\x04\0\x15[method]gua\
+rd.is-held\x01\x0a\x04\0\x15[method]guard.release\x01\x09\x01i\x04\x01j\x01\x0b\x01\
+\x03\x01@\x03\x04names\x03ttl\x01\x04wait\x01\0\x0c\x04\0\x07acquire\x01\x0d\x01\
+j\x01\x7f\x01\x03\x01@\x01\x04names\0\x0e\x04\0\x04held\x01\x0f\x03\0\x1elongsho\
+re:messaging/lock@0.1.0\x05\x0b\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04w\
+arn\x05error\x04\0\x05level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x04\x06originy\x05l\
+evel\x01\x07messages\x06fields\x03\x01\0\x04\0\x03log\x01\x04\x03\0!longshore:me\
+ssaging/logging@0.1.0\x05\x0c\x01B\x07\x01ks\x01@\x01\x03keys\0\0\x04\0\x03get\x01\
+\x01\x01o\x02ss\x01p\x02\x01@\0\0\x03\x04\0\x03all\x01\x04\x03\0\x20longshore:me\
+ssaging/config@0.1.0\x05\x0d\x02\x03\0\0\x07failure\x01B\x0d\x02\x03\x02\x01\x0e\
+\x04\0\x07failure\x03\0\0\x01m\x03\x04none\x03key\x04lane\x04\0\x05order\x03\0\x02\
+\x01p}\x01r\x03\x05order\x03\x05county\x04rows\x04\x04\0\x05batch\x03\0\x05\x01o\
+\x02y\x01\x01p\x07\x01r\x03\x07handledy\x08failures\x08\x07outputs\x04\x04\0\x06\
+answer\x03\0\x09\x01@\x01\x05batch\x06\0\x0a\x04\0\x06handle\x01\x0b\x04\0'longs\
+hore:messaging/batch-handler@0.1.0\x05\x0f\x04\0!longshore:messaging/batched@0.1\
+.0\x04\0\x0b\x0d\x01\0\x07batched\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\
+\x0dwit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
         };
     };
 }
@@ -8033,8 +8217,8 @@ pub use __export_batched_impl as export_batched_world;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 3193] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xdb\x17\x01A\x02\x01\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 3253] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x97\x18\x01A\x02\x01\
 A\x16\x01B\x16\x01w\x04\0\x06millis\x03\0\0\x01w\x04\0\x09timestamp\x03\0\x02\x01\
 p}\x01o\x02s\x04\x04\0\x06header\x03\0\x05\x01k\x04\x01p\x06\x01r\x07\x02ids\x05\
 topics\x03key\x07\x07payload\x07\x07headers\x08\x09timestamp\x03\x07attempty\x04\
@@ -8093,21 +8277,23 @@ ys\x02byx\0\x1b\x04\0\x18[method]bucket.increment\x01\x1c\x01@\x04\x04self\x08\x
 keys\x08expected\x0a\x05value\x09\0\x16\x04\0\x1e[method]bucket.compare-and-set\x01\
 \x1d\x01ks\x01j\x01\x03\x01\x01\x01@\x03\x04self\x08\x07patterns\x06cursor\x1e\0\
 \x1f\x04\0\x13[method]bucket.keys\x01\x20\x03\0#longshore:messaging/key-value@0.\
-1.0\x05\x0a\x01B\x14\x02\x03\x02\x01\x03\x04\0\x06millis\x03\0\0\x02\x03\x02\x01\
+1.0\x05\x0a\x01B\x17\x02\x03\x02\x01\x03\x04\0\x06millis\x03\0\0\x02\x03\x02\x01\
 \x04\x04\0\x05error\x03\0\x02\x04\0\x05guard\x03\x01\x01h\x04\x01@\x01\x04self\x05\
 \0w\x04\0\x13[method]guard.fence\x01\x06\x01j\0\x01\x03\x01@\x02\x04self\x05\x03\
 ttl\x01\0\x07\x04\0\x13[method]guard.renew\x01\x08\x01@\x01\x04self\x05\0\x07\x04\
-\0\x15[method]guard.release\x01\x09\x01i\x04\x01j\x01\x0a\x01\x03\x01@\x03\x04na\
-mes\x03ttl\x01\x04wait\x01\0\x0b\x04\0\x07acquire\x01\x0c\x01j\x01\x7f\x01\x03\x01\
-@\x01\x04names\0\x0d\x04\0\x04held\x01\x0e\x03\0\x1elongshore:messaging/lock@0.1\
-.0\x05\x0b\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05\
-level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x04\x06originy\x05level\x01\x07messages\x06\
-fields\x03\x01\0\x04\0\x03log\x01\x04\x03\0!longshore:messaging/logging@0.1.0\x05\
-\x0c\x01B\x07\x01ks\x01@\x01\x03keys\0\0\x04\0\x03get\x01\x01\x01o\x02ss\x01p\x02\
-\x01@\0\0\x03\x04\0\x03all\x01\x04\x03\0\x20longshore:messaging/config@0.1.0\x05\
-\x0d\x04\0Alongshore:messaging/batched-with-all-of-its-exports-removed@0.1.0\x04\
-\0\x0b-\x01\0'batched-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\
-\x0cprocessed-by\x02\x0dwit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
+\0\x12[method]guard.keep\x01\x09\x01@\x01\x04self\x05\0\x7f\x04\0\x15[method]gua\
+rd.is-held\x01\x0a\x04\0\x15[method]guard.release\x01\x09\x01i\x04\x01j\x01\x0b\x01\
+\x03\x01@\x03\x04names\x03ttl\x01\x04wait\x01\0\x0c\x04\0\x07acquire\x01\x0d\x01\
+j\x01\x7f\x01\x03\x01@\x01\x04names\0\x0e\x04\0\x04held\x01\x0f\x03\0\x1elongsho\
+re:messaging/lock@0.1.0\x05\x0b\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04w\
+arn\x05error\x04\0\x05level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x04\x06originy\x05l\
+evel\x01\x07messages\x06fields\x03\x01\0\x04\0\x03log\x01\x04\x03\0!longshore:me\
+ssaging/logging@0.1.0\x05\x0c\x01B\x07\x01ks\x01@\x01\x03keys\0\0\x04\0\x03get\x01\
+\x01\x01o\x02ss\x01p\x02\x01@\0\0\x03\x04\0\x03all\x01\x04\x03\0\x20longshore:me\
+ssaging/config@0.1.0\x05\x0d\x04\0Alongshore:messaging/batched-with-all-of-its-e\
+xports-removed@0.1.0\x04\0\x0b-\x01\0'batched-with-all-of-its-exports-removed\x03\
+\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.258.3\x10wit-\
+bindgen-rust\x060.61.1";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

@@ -14,11 +14,22 @@ pub(super) struct Locks {
     leases: BTreeMap<String, Lease>,
 }
 
+impl Locks {
+    /// Ends the lease of a name, kept or not.
+    pub(super) fn lose(&mut self, name: &str, now: SystemTime) {
+        if let Some(lease) = self.leases.get_mut(name) {
+            (lease.ends, lease.kept) = (now, false);
+        }
+    }
+}
+
 /// The last one of a name.
 #[derive(Debug)]
 struct Lease {
     fence: u64,
     ends: SystemTime,
+    /// Renewed as long as it is held.
+    kept: bool,
 }
 
 /// The double of a lease that is held.
@@ -40,15 +51,21 @@ pub(crate) fn acquire(name: &str, ttl: u64, wait: u64) -> Result<Guard, Error> {
     let ends = state.now.get() + Duration::from_millis(ttl);
     let mut locks = state.locks.borrow_mut();
     let fence = locks.leases.get(name).map_or(0, |lease| lease.fence) + 1;
-    locks.leases.insert(name.to_owned(), Lease { fence, ends });
+    locks.leases.insert(name.to_owned(), Lease { fence, ends, kept: false });
     Ok(Guard { name: name.to_owned(), fence })
 }
 
 pub(crate) fn held(name: &str) -> Result<bool, Error> {
     let state = current();
     state.check(name)?;
-    let locks = state.locks.borrow();
-    Ok(locks.leases.get(name).is_some_and(|lease| lease.ends > state.now.get()))
+    Ok(state.locks.borrow().leases.get(name).is_some_and(|lease| lease.lasts(state.now.get())))
+}
+
+impl Lease {
+    /// A kept one does not run out, however far a test moves its clock at once.
+    fn lasts(&self, now: SystemTime) -> bool {
+        self.kept || self.ends > now
+    }
 }
 
 impl Guard {
@@ -57,20 +74,31 @@ impl Guard {
     }
 
     pub(crate) fn renew(&self, ttl: u64) -> Result<(), Error> {
-        self.end(Duration::from_millis(ttl))
+        if ttl == 0 {
+            return Err(Error::Invalid("a ttl of 0".to_owned()));
+        }
+        self.ours(|lease, now| lease.ends = now + Duration::from_millis(ttl))
+    }
+
+    pub(crate) fn keep(&self) -> Result<(), Error> {
+        self.ours(|lease, _| lease.kept = true)
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.ours(|_, _| ()).is_ok()
     }
 
     pub(crate) fn release(&self) -> Result<(), Error> {
-        self.end(Duration::ZERO)
+        self.ours(|lease, now| (lease.ends, lease.kept) = (now, false))
     }
 
-    /// Makes the lease end so much from now, if it is still ours.
-    fn end(&self, from_now: Duration) -> Result<(), Error> {
+    /// Does something with the lease, if it is still ours.
+    fn ours(&self, act: impl FnOnce(&mut Lease, SystemTime)) -> Result<(), Error> {
         let state = current();
         let now = state.now.get();
         let mut locks = state.locks.borrow_mut();
-        let ours = locks.leases.get_mut(&self.name).filter(|lease| lease.fence == self.fence && lease.ends > now);
-        ours.ok_or(Error::Conflict)?.ends = now + from_now;
+        let ours = locks.leases.get_mut(&self.name).filter(|lease| lease.fence == self.fence && lease.lasts(now));
+        act(ours.ok_or(Error::Conflict)?, now);
         Ok(())
     }
 }

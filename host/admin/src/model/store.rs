@@ -1,4 +1,4 @@
-//! Values in stores.
+//! Values and locks in stores.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,34 @@ pub struct SetValue {
 pub struct KeyList {
     /// In no particular order.
     pub keys: Vec<String>,
+    /// Leads to the next page; `null` after the last.
+    pub next: Option<String>,
+}
+
+/// A lock that is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lock {
+    /// Its name.
+    pub name: String,
+    /// The host that holds it: its machine and process.
+    pub host: String,
+    /// The handler or job.
+    pub handler: String,
+    /// The id of the message that it was taken for; empty in a job.
+    pub message: String,
+    /// The fence of the grant.
+    pub fence: u64,
+    /// For how long it has been held, milliseconds by the store's clock.
+    pub age_ms: u64,
+    /// What is left of its lease, milliseconds by the store's clock.
+    pub left_ms: u64,
+}
+
+/// A page of locks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LockList {
+    /// In no particular order.
+    pub locks: Vec<Lock>,
     /// Leads to the next page; `null` after the last.
     pub next: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{Host, line, topic};
 use longshore_admin::control::{
-    BrokerControl, DeadLetterControl, GroupControl, HandlerControl, MessageControl, StoreControl, TopicControl,
+    BrokerControl, DeadLetterControl, GroupControl, HandlerControl, LockControl, MessageControl, StoreControl, TopicControl,
 };
 use longshore_admin::model::*;
 use longshore_admin::{Client, Kind};
@@ -126,5 +126,22 @@ async fn stores() {
         assert_eq!(host.fake.last(), format!("{:?}", (bucket, "a*&b")));
         assert_eq!(client.keys(bucket, "*", Some("c=1")).await.unwrap().next.as_deref(), Some("n"));
         assert_eq!(host.fake.last(), format!("{:?}", (bucket, "*", Some("c=1"))));
+    }
+}
+
+#[tokio::test]
+async fn locks() {
+    let host = Host::start(None);
+    let client = client(&host);
+    for store in [Some("a b"), None] {
+        let page = client.locks(store, "charge:*", Some("c=1")).await.unwrap();
+        assert_eq!((page.locks, page.next.as_deref()), (vec![super::support::lock("l")], Some("n")));
+        assert_eq!(host.fake.last(), format!("{:?}", (store, "charge:*", Some("c=1"))));
+        assert_eq!(client.lock(store, "a/ü?&#").await.unwrap(), super::support::lock("a/ü?&#"));
+        assert_eq!(host.fake.last(), format!("{:?}", (store, "a/ü?&#")));
+        assert_eq!(client.release_lock(store, "l", Some(9)).await.unwrap().fence, 9);
+        assert_eq!(host.fake.last(), format!("{:?}", (store, "l", Some(9_u64))));
+        client.release_lock(store, "l", None).await.unwrap();
+        assert_eq!(host.fake.last(), format!("{:?}", (store, "l", None::<u64>)));
     }
 }

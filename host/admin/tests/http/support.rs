@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use longshore_admin::control::{
-    Answer, BrokerControl, DeadLetterControl, GroupControl, HandlerControl, MessageControl, StoreControl, TopicControl,
+    Answer, BrokerControl, DeadLetterControl, GroupControl, HandlerControl, LockControl, MessageControl, StoreControl, TopicControl,
 };
 use longshore_admin::model::*;
 use longshore_admin::{Control, ControlError, Listener, Readiness, Serve, Server};
@@ -130,6 +130,25 @@ impl StoreControl for Fake {
 
     fn keys<'a>(&'a self, bucket: &'a InBucket, pattern: &'a str, cursor: Option<&'a str>) -> Answer<'a, KeyList> {
         self.answer((bucket, pattern, cursor), KeyList { keys: vec!["k".into()], next: Some("n".into()) })
+    }
+}
+
+pub(crate) fn lock(name: &str) -> Lock {
+    let text = |text: &str| text.to_owned();
+    Lock { name: name.into(), host: text("a/7"), handler: text("billing"), message: text("m1"), fence: 9, age_ms: 3, left_ms: 5 }
+}
+
+impl LockControl for Fake {
+    fn locks<'a>(&'a self, store: Option<&'a str>, pattern: &'a str, cursor: Option<&'a str>) -> Answer<'a, LockList> {
+        self.answer((store, pattern, cursor), LockList { locks: vec![lock("l")], next: Some("n".into()) })
+    }
+
+    fn lock<'a>(&'a self, store: Option<&'a str>, name: &'a str) -> Answer<'a, Lock> {
+        self.answer((store, name), lock(name))
+    }
+
+    fn release_lock<'a>(&'a self, store: Option<&'a str>, name: &'a str, fence: Option<u64>) -> Answer<'a, Lock> {
+        self.answer((store, name, fence), lock(name))
     }
 }
 

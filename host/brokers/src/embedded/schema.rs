@@ -51,14 +51,26 @@ const MIGRATIONS: [&str; 2] = [
 ];
 
 /// The number of a cache's row is larger than that of every row before it, so that the smallest is the oldest. `weight` is in bytes.
-const STORE_MIGRATIONS: [&str; 1] = ["
+const STORE_MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE cache(
         id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, expires INTEGER, weight INTEGER NOT NULL,
         UNIQUE(bucket, key)
     );
     CREATE INDEX cache_expires ON cache(expires) WHERE expires IS NOT NULL;
     CREATE TABLE key_value(id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, UNIQUE(bucket, key));
-"];
+",
+    // Fences are numbers of all locks together, so that nothing of a lock has to stay.
+    "
+    CREATE TABLE locks(
+        name TEXT PRIMARY KEY, token TEXT NOT NULL, fence INTEGER NOT NULL, host TEXT NOT NULL, handler TEXT NOT NULL, message TEXT NOT NULL,
+        since INTEGER NOT NULL, expires INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX locks_expires ON locks(expires);
+    CREATE TABLE last_fence(fence INTEGER NOT NULL);
+    INSERT INTO last_fence VALUES (0);
+",
+];
 
 impl Schema {
     /// Refuses a file that is something else's, or newer than this program.

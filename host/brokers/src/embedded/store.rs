@@ -1,9 +1,11 @@
 //! The embedded store: one SQLite file of its own, which belongs to one process. For one host; what is kept outlives it.
 //!
 //! It writes as the broker does: one thread, and whatever waits for it shares a transaction ([`writer`](super::writer)). Reads go to a thread
-//! of their own ([`reader`]). What a bucket does is [`shelf`](crate::shelf)'s and shared with the memory store; here are only the rows.
+//! of their own ([`reader`]). What buckets and locks do is [`shelf`](crate::shelf)'s and [`leases`](crate::leases)', shared with the
+//! memory store; here are only the rows.
 
 mod bucket;
+mod locks;
 mod reader;
 mod rows;
 
@@ -18,6 +20,7 @@ use super::lock;
 use super::open::{Opened, open_as};
 use super::schema::STORE;
 use super::writer::Writer;
+use crate::leases::with_locks;
 use bucket::InFile;
 use reader::Reader;
 use rows::{Kind, Rows};
@@ -66,7 +69,9 @@ impl StoreAdapter for EmbeddedStore {
                 .map_err(|error| BrokerError::retry(format!("opening the database ended: {error}")))??;
             let file = Arc::new(file);
             let buckets = |kind| Arc::new(OfKind { file: file.clone(), kind, clock: clock.clone() });
-            Ok(StoreRoles { cache: Some(buckets(Kind::Cache)), key_value: Some(buckets(Kind::KeyValue)), connection: file.clone() })
+            let (cache, key_value) = (Some(buckets(Kind::Cache) as _), Some(buckets(Kind::KeyValue) as _));
+            let roles = StoreRoles { cache, key_value, locks: None, connection: file.clone() };
+            Ok(with_locks(roles, locks::InFile { file, clock }))
         })
     }
 }

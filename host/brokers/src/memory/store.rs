@@ -2,6 +2,7 @@
 
 mod cache;
 mod key_value;
+mod locks;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,9 +14,11 @@ use longshore_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::leases::with_locks;
 use crate::shelf::{self, ShelfMut, Swap};
 use cache::Cache;
 use key_value::KeyValue;
+use locks::InMemory;
 
 /// A store in this process's memory. What it keeps is gone when the process ends.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -44,16 +47,18 @@ impl StoreAdapter for MemoryStore {
     }
 
     fn connect(config: Config, connect: Connect) -> BoxFuture<'static, Result<StoreRoles, BrokerError>> {
-        Box::pin(std::future::ready(Ok(roles(&config, connect.clock))))
+        Box::pin(async move { Ok(roles(&config, connect.clock)) })
     }
 }
 
 fn roles(config: &Config, clock: Clock) -> StoreRoles {
-    StoreRoles {
+    let roles = StoreRoles {
         connection: Arc::new(Here),
         cache: Some(Arc::new(Shelves::new(Cache::new(config.max_size.bytes()), clock.clone()))),
-        key_value: Some(Arc::new(Shelves::new(KeyValue::default(), clock))),
-    }
+        key_value: Some(Arc::new(Shelves::new(KeyValue::default(), clock.clone()))),
+        locks: None,
+    };
+    with_locks(roles, InMemory::new(clock))
 }
 
 /// There is nothing that could be lost.

@@ -11,6 +11,7 @@ mod config;
 mod entry;
 mod expiry;
 mod keys;
+mod locks;
 mod pages;
 mod stream;
 mod turns;
@@ -22,8 +23,11 @@ use longshore_core::{BoxFuture, BrokerError, Bucket, Buckets, Connect, StoreAdap
 use super::jetstream::api::Api;
 use super::link::Link;
 use crate::declare::Declare;
+use crate::leases::with_locks;
 use bucket::OnServer;
 pub use config::StoreConfig;
+use locks::Locks;
+use stream::Purpose;
 use turns::Turns;
 
 /// The oldest server that has what we use: a time to live for each message.
@@ -57,7 +61,9 @@ impl StoreAdapter for NatsStore {
             let (declare, replicas) = (connection.declare, connection.replicas);
             let server = Arc::new(Server { link: link.clone(), js, declare, replicas, place, turns: Turns::default() });
             let buckets = |kind| Arc::new(OfKind { server: server.clone(), start: format!("{prefix}_{kind}_") });
-            Ok(StoreRoles { cache: Some(buckets("cache")), key_value: Some(buckets("kv")), connection: link })
+            let (cache, key_value) = (Some(buckets("cache") as _), Some(buckets("kv") as _));
+            let locks = Locks::new(server.clone(), &format!("{prefix}_locks"));
+            Ok(with_locks(StoreRoles { cache, key_value, locks: None, connection: link }, locks))
         })
     }
 }
@@ -71,6 +77,6 @@ struct OfKind {
 
 impl Buckets for OfKind {
     fn bucket(&self, name: &str) -> Arc<dyn Bucket> {
-        Arc::new(OnServer::new(self.server.clone(), &format!("{}{name}", self.start)))
+        Arc::new(OnServer::new(self.server.clone(), &format!("{}{name}", self.start), Purpose::Values))
     }
 }

@@ -1,18 +1,21 @@
 //! The Redis store: each value is a key of the server's, `longshore:cache:{bucket}:key` or `longshore:kv:{bucket}:key`, with the server's own
-//! time to live. For any number of hosts.
+//! time to live; each lock that is held is one too, `longshore:lock:name`. For any number of hosts.
 //!
 //! What changes one key after looking at it is one script; looking for keys is SCAN, so nobody waits for it. Nothing is repeated that the
 //! server may have done. Not here: what a full server drops, which is its `maxmemory-policy`'s to say.
 
 mod bucket;
 mod config;
+mod locks;
 mod said;
+mod scan;
 
 use std::sync::Arc;
 
 use longshore_core::{BoxFuture, BrokerError, Bucket, Buckets, Connect, StoreAdapter, StoreRoles};
 
 use super::server::Server;
+use crate::leases::with_locks;
 use bucket::OnServer;
 pub use config::StoreConfig;
 
@@ -27,7 +30,9 @@ impl StoreAdapter for RedisStore {
         Box::pin(async move {
             let server = Arc::new(Server::reach(&config.connection, &connect).await?);
             let buckets = |kind| Arc::new(OfKind { server: server.clone(), start: format!("{}:{kind}", config.prefix) });
-            Ok(StoreRoles { cache: Some(buckets("cache")), key_value: Some(buckets("kv")), connection: server.clone() })
+            let (cache, key_value) = (Some(buckets("cache") as _), Some(buckets("kv") as _));
+            let roles = StoreRoles { cache, key_value, locks: None, connection: server.clone() };
+            Ok(with_locks(roles, locks::OnServer::new(server, &config.prefix)))
         })
     }
 }

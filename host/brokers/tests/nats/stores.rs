@@ -6,7 +6,7 @@ use std::time::Duration;
 use longshore_brokers::nats::{NatsStore, StoreConfig};
 use longshore_core::{BoxFuture, BrokerError, Clock, Connect, Fix, KeyPattern, Left, StoreAdapter, StoreError, StoreRoles};
 use longshore_testkit::servers::{Nats, NatsOptions};
-use longshore_testkit::stores::{self, Kind, StoreSubject};
+use longshore_testkit::stores::{self, Kind, StoreSubject, jumping_clock};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -69,6 +69,34 @@ impl StoreSubject for OnNats {
 async fn nats_does_what_a_store_does() {
     let Some(nats) = Nats::start(&NatsOptions::default()) else { return };
     stores::assert_passed(&stores::run(&OnNats(nats)).await, &[]);
+}
+
+/// The same with hosts whose clocks jump by hours, to and fro: times are the server's.
+struct Jumping(OnNats);
+
+impl StoreSubject for Jumping {
+    fn connect(&self) -> BoxFuture<'_, StoreRoles> {
+        Box::pin(async {
+            let config = serde_json::from_value(json!({ "url": self.0.0.url() })).expect("a good configuration");
+            let (name, folder, clock) = ("default".into(), Path::new(".").into(), jumping_clock());
+            let connect = Connect { name, folder, clock, admin: None, topics: Vec::new() };
+            NatsStore::connect(config, connect).await.expect("a server that is there")
+        })
+    }
+
+    fn another<'a>(&'a self, _: &'a StoreRoles) -> BoxFuture<'a, StoreRoles> {
+        self.connect()
+    }
+
+    fn restart(&self, roles: StoreRoles) -> BoxFuture<'_, Option<StoreRoles>> {
+        self.0.restart(roles)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_on_nats_has_one_holder_at_a_time_whatever_its_clients_do() {
+    let Some(nats) = Nats::start(&NatsOptions::default()) else { return };
+    stores::storm_of_locks(&Jumping(OnNats(nats))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,9 +1,11 @@
 //! The store on Redis: the suite for stores, and what the server says when it cannot.
 
+use std::time::Duration;
+
 use longshore_brokers::redis::RedisStore;
-use longshore_core::{BoxFuture, BrokerError, Fix, StoreAdapter, StoreError, StoreRoles};
+use longshore_core::{BoxFuture, BrokerError, Connect, Fix, Owner, StoreAdapter, StoreError, StoreRoles, Wish};
 use longshore_testkit::servers::{Redis, RedisOptions};
-use longshore_testkit::stores::{self, Kind, StoreSubject};
+use longshore_testkit::stores::{self, Kind, StoreSubject, jumping_clock};
 use serde_json::{Value, json};
 
 use crate::support::connect_with;
@@ -44,6 +46,64 @@ impl StoreSubject for OnRedis {
 async fn redis_does_what_a_store_does() {
     let Some(redis) = Redis::start(&RedisOptions::default().durable()) else { return };
     stores::assert_passed(&stores::run(&OnRedis(redis)).await, &[]);
+}
+
+/// The same with hosts whose clocks jump by hours, to and fro: times are the server's.
+struct Jumping(OnRedis);
+
+impl StoreSubject for Jumping {
+    fn connect(&self) -> BoxFuture<'_, StoreRoles> {
+        Box::pin(async {
+            let config = serde_json::from_value(json!({ "host": "127.0.0.1", "port": self.0.0.port() })).expect("a good configuration");
+            let connect = Connect { clock: jumping_clock(), ..connect_with(Vec::new()) };
+            RedisStore::connect(config, connect).await.expect("a server that is there")
+        })
+    }
+
+    fn another<'a>(&'a self, _: &'a StoreRoles) -> BoxFuture<'a, StoreRoles> {
+        self.connect()
+    }
+
+    fn restart(&self, roles: StoreRoles) -> BoxFuture<'_, Option<StoreRoles>> {
+        self.0.restart(roles)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_on_redis_has_one_holder_at_a_time_whatever_its_clients_do() {
+    let Some(redis) = Redis::start(&RedisOptions::default()) else { return };
+    stores::storm_of_locks(&Jumping(OnRedis(redis))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fences_on_redis_grow_though_the_server_forgot_all_of_them() {
+    let Some(redis) = Redis::start(&RedisOptions::default()) else { return };
+    let take = async || {
+        let wish = Wish { name: "l".into(), ttl: Duration::from_secs(60), wait: Duration::ZERO, holder: Owner::default() };
+        let locks = store(redis.port()).await.locks.expect("it has locks");
+        locks.acquire(wish).await.expect("it answers").expect("it is free").fence()
+    };
+    let mut last = take().await;
+    for _ in 0..3 {
+        // As a failover to a server that never heard of any.
+        redis.ask(&["FLUSHALL"]).expect("it is done");
+        let next = take().await;
+        assert!(next > last, "{next} after {last}");
+        last = next;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_no_lock_is_told_by_name() {
+    let Some(redis) = Redis::start(&RedisOptions::default()) else { return };
+    let locks = store(redis.port()).await.locks.expect("it has locks");
+    redis.ask(&["SET", "longshore:lock:text", "x"]).expect("it is done");
+    redis.ask(&["RPUSH", "longshore:lock:list", "x"]).expect("it is done");
+    for name in ["text", "list"] {
+        let wish = Wish { name: name.into(), ttl: Duration::from_secs(1), wait: Duration::ZERO, holder: Owner::default() };
+        let refused = locks.acquire(wish).await;
+        assert!(matches!(&refused, Err(StoreError::Other(why)) if why.contains(&format!("longshore:lock:{name}"))), "{refused:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,7 +166,7 @@ async fn a_wrong_password_and_keys_of_brokers_are_refused() {
     let roles = try_store(config("right")).await.expect("it connects");
     let bucket = Kind::Cache.bucket(&roles, "b");
     assert_eq!(bucket.get(&["k".to_owned()]).await, Ok(vec![None]));
-    assert_eq!(bucket.increment("n", 1, Some(std::time::Duration::from_secs(60))).await, Ok(1));
+    assert_eq!(bucket.increment("n", 1, Some(Duration::from_secs(60))).await, Ok(1));
     assert_eq!(bucket.swap("n", Some(b"1"), b"2", None).await, Ok(true));
     assert_eq!(bucket.left("n").await, Ok(longshore_core::Left::Forever));
     assert_eq!(bucket.delete_matching(&longshore_core::KeyPattern::new("*")).await, Ok(1));

@@ -19,13 +19,6 @@ use wasmtime::component::{HasSelf, Linker};
 use crate::bindings::{self, types};
 use crate::state::State;
 
-/// A resource that this host never gives out.
-#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub enum Never {}
-
-/// Interfaces that are linked and answer `unsupported`, without version.
-pub(crate) const UNSUPPORTED: [&str; 1] = ["longshore:messaging/lock"];
-
 /// Everything that handlers can import, WASI included.
 pub(crate) fn link_handlers(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;

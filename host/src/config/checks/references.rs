@@ -4,7 +4,7 @@ use super::Checking;
 use crate::config::assemble::DEFAULT_BROKER;
 use crate::config::path::KeyPath;
 use crate::config::stores::DEFAULT_STORE;
-use crate::config::trusted::{BucketConfig, PublishConfig};
+use crate::config::trusted::PublishConfig;
 use crate::config::unknown::did_you_mean;
 
 pub(super) fn check(checking: &mut Checking<'_>) {
@@ -16,8 +16,8 @@ pub(super) fn check(checking: &mut Checking<'_>) {
     for grant in grants {
         broker(checking, &grant.broker, &grant.path);
     }
-    for bucket in config.buckets() {
-        store(checking, bucket);
+    for (name, path) in config.named_stores() {
+        store(checking, name, path);
     }
     for topic in &config.topics {
         broker(checking, &topic.broker, &topic.path);
@@ -50,23 +50,22 @@ fn broker(checking: &mut Checking<'_>, name: &str, path: &KeyPath) {
     }
 }
 
-fn store(checking: &mut Checking<'_>, bucket: &BucketConfig) {
+fn store(checking: &mut Checking<'_>, name: &str, path: &KeyPath) {
     let config = checking.config;
     // Stores with mistakes of their own are there, if not in `config.stores`.
     let table = config.origins.tree.get("stores").and_then(|node| node.table());
-    if table.is_some_and(|table| table.contains_key(&bucket.store)) || config.stores.contains_key(&bucket.store) {
+    if table.is_some_and(|table| table.contains_key(name)) || config.stores.contains_key(name) {
         return;
     }
     let names: Vec<&str> = table.into_iter().flat_map(|table| table.keys()).map(String::as_str).collect();
-    if bucket.store == DEFAULT_STORE && !names.is_empty() {
+    if name == DEFAULT_STORE && !names.is_empty() {
         let help = format!("name one with store = \"…\" (there is {}), or add [stores.default]", names.join(", "));
-        checking.tell(&bucket.path, "no store is named here, and there is no [stores.default]", help);
+        checking.tell(path, "no store is named here, and there is no [stores.default]", help);
     } else if names.is_empty() {
-        let help =
-            format!("add [stores.{}] with a type of {}", bucket.store, crate::STORES.iter().map(|s| s.name).collect::<Vec<_>>().join(", "));
-        checking.tell(&bucket.path, format!("there is no store {:?}", bucket.store), help);
+        let help = format!("add [stores.{name}] with a type of {}", crate::STORES.iter().map(|s| s.name).collect::<Vec<_>>().join(", "));
+        checking.tell(path, format!("there is no store {name:?}"), help);
     } else {
-        checking.tell(&bucket.path.key("store"), format!("there is no store {:?}", bucket.store), did_you_mean(&bucket.store, &names));
+        checking.tell(&path.key("store"), format!("there is no store {name:?}"), did_you_mean(name, &names));
     }
 }
 

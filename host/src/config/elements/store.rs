@@ -13,13 +13,16 @@ pub(crate) struct Store {
     /// How long the store may take to answer.
     #[schemars(extend("x-positive" = true))]
     pub(crate) timeout: Span,
-    /// Bytes that a key may have, and a pattern of keys.
+    /// Bytes that a key may have, a pattern of keys, and the name of a lock.
     #[schemars(extend("x-positive" = true))]
     pub(crate) max_key_size: Size,
     /// Bytes that a value may have; no more than `max-size`, where the store has one. All values that one call answers have 64 MiB at most, or
     /// those of one value where that may have more.
     #[schemars(extend("x-positive" = true))]
     pub(crate) max_value_size: Size,
+    /// The longest lease of a lock.
+    #[schemars(extend("x-positive" = true))]
+    pub(crate) max_lock_ttl: Span,
     /// When a value of a cache goes that was set without a time. Unset: when the store needs the room.
     #[schemars(extend("x-positive" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,7 +31,13 @@ pub(crate) struct Store {
 
 impl Default for Store {
     fn default() -> Self {
-        Store { timeout: Span::from_secs(5), max_key_size: Size::from_bytes(1024), max_value_size: Size::from_mib(1), default_ttl: None }
+        Store {
+            timeout: Span::from_secs(5),
+            max_key_size: Size::from_bytes(1024),
+            max_value_size: Size::from_mib(1),
+            max_lock_ttl: Span::from_secs(3600),
+            default_ttl: None,
+        }
     }
 }
 
@@ -40,8 +49,8 @@ pub(crate) struct Stores {
     pub(crate) cache: Vec<BucketEntry>,
     /// Key-value buckets.
     pub(crate) key_value: Vec<BucketEntry>,
-    /// Names of locks, or patterns of them. Not supported yet: only an empty list.
-    pub(crate) locks: Vec<String>,
+    /// Locks, by name or pattern: `*` stands for any characters.
+    pub(crate) locks: Vec<LockEntry>,
 }
 
 /// Leave to use a bucket, in a named store or under another name.
@@ -85,6 +94,47 @@ impl<'de> Deserialize<'de> for BucketEntry {
         match Json::deserialize(deserializer)? {
             Json::String(bucket) => Ok(BucketEntry::Bucket(bucket)),
             table => serde_json::from_value(table).map(BucketEntry::Grant).map_err(D::Error::custom),
+        }
+    }
+}
+
+/// Leave to take locks, in a named store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct LockGrant {
+    /// A name, or a pattern in which `*` stands for any characters. All who name a lock share it.
+    #[schemars(length(min = 1))]
+    pub(crate) name: String,
+    /// The store; `default` where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) store: Option<String>,
+}
+
+/// Locks in the store `default`, or a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum LockEntry {
+    /// A name or pattern in the store `default`.
+    Name(#[schemars(length(min = 1))] String),
+    /// With the store.
+    Grant(LockGrant),
+}
+
+impl LockEntry {
+    /// As a table.
+    pub(crate) fn grant(self) -> LockGrant {
+        match self {
+            LockEntry::Name(name) => LockGrant { name, store: None },
+            LockEntry::Grant(grant) => grant,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for LockEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Json::deserialize(deserializer)? {
+            Json::String(name) => Ok(LockEntry::Name(name)),
+            table => serde_json::from_value(table).map(LockEntry::Grant).map_err(D::Error::custom),
         }
     }
 }

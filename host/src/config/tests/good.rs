@@ -288,10 +288,11 @@ timeout = "1s"
 max-key-size = "64B"
 max-value-size = "2MiB"
 default-ttl = "10m"
+max-lock-ttl = "1m"
 [handlers.h]
 component = "h.wasm"
 subscribe = [{ topic = "a" }]
-stores = { cache = ["sessions", { bucket = "rates", store = "fast", as = "limits" }], key-value = ["carts"] }
+stores = { cache = ["sessions", { bucket = "rates", store = "fast", as = "limits" }], key-value = ["carts"], locks = ["charge:*", { name = "slow", store = "fast" }] }
 [jobs.j]
 component = "j.wasm"
 stores = { key-value = [{ bucket = "carts" }] }
@@ -302,8 +303,12 @@ stores = { key-value = [{ bucket = "carts" }] }
     assert_eq!((fast.timeout, fast.max_key_size, fast.max_value_size), (Duration::from_secs(1), 64, 2 << 20));
     assert_eq!((fast.default_ttl, &fast.settings), (Some(Duration::from_secs(600)), &serde_json::json!({})));
     assert_eq!(config.stores["default"].settings, serde_json::json!({ "path": "values.db" }));
+    assert_eq!((fast.max_lock_ttl, config.stores["default"].max_lock_ttl), (Duration::from_secs(60), Duration::from_secs(3600)));
     let told = |bucket: &crate::config::BucketConfig| format!("{} is {}/{}", bucket.alias, bucket.store, bucket.bucket);
-    let of_handler: Vec<String> = config.handlers["h"].stores.iter().map(told).collect();
+    let stores = &config.handlers["h"].stores;
+    let of_handler: Vec<String> = stores.cache.iter().chain(&stores.key_value).map(told).collect();
+    let locks: Vec<String> = stores.locks.iter().map(|lock| format!("{}/{}", lock.store, lock.names)).collect();
+    assert_eq!(locks, ["default/charge:*", "fast/slow"]);
     assert_eq!(of_handler, ["sessions is default/sessions", "limits is fast/rates", "carts is default/carts"]);
     assert_eq!(config.jobs["j"].stores.key_value.len(), 1);
 }

@@ -426,7 +426,7 @@ max-value-size = "65MiB"
 [handlers.h]
 component = "h.wasm"
 subscribe = [{ topic = "a" }]
-stores = { cache = ["bad name", { bucket = "b", store = "othr" }, "b"], key-value = ["c", { bucket = "d", as = "c" }], locks = ["l"] }
+stores = { cache = ["bad name", { bucket = "b", store = "othr" }, "b"], key-value = ["c", { bucket = "d", as = "c" }], locks = ["l", { name = "m", store = "othr" }] }
 "#
     ));
 }

@@ -12,13 +12,15 @@ use crate::servers::unique;
 /// How long something may take that a test waits for.
 const SOON: Duration = Duration::from_secs(20);
 
-/// A kind of bucket.
+/// A kind of bucket, or the locks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Values that may vanish.
     Cache,
     /// Values that stay.
     KeyValue,
+    /// Leases on names, which have no buckets.
+    Locks,
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
         let buckets = match self {
             Kind::Cache => roles.cache.as_ref(),
             Kind::KeyValue => roles.key_value.as_ref(),
+            Kind::Locks => None,
         };
         buckets.expect("the store has the role").bucket(name)
     }

@@ -7,7 +7,11 @@ use super::{Test, suite};
 use crate::conformance::Verdict;
 
 pub(super) const TESTS: &[Test] = &[
-    Test { name: "what_is_kept_outlives_a_crash", kinds: &[Kind::KeyValue], run: |bench| Box::pin(what_is_kept_outlives_a_crash(bench)) },
+    Test {
+        name: "what_is_kept_outlives_a_crash",
+        kinds: &[Kind::KeyValue],
+        run: |subject, kind| Box::pin(async move { what_is_kept_outlives_a_crash(Bench::new(subject, kind).await).await }),
+    },
     suite!(&[Kind::KeyValue] => what_is_kept_has_no_time)[0],
 ];
 

@@ -1,20 +1,31 @@
 //! Touches the store that its payload names (`cache`, `key-value` or `lock`), in the bucket or under the name after it, and publishes how
-//! that went: `ok`, or the error's text.
+//! that went: `ok`, or the error's text. `leak`, `trap` and `wait` take a lock and do not let it go: they forget it, panic, or wait for one
+//! that is held.
 
 use std::time::Duration;
 
 use longshore_sdk::{Error, Failure, Message, OrFail, Outgoing, cache, key_value, lock};
 
 const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
 
 #[longshore_sdk::handler]
 fn handle(message: &Message) -> Result<Outgoing, Failure> {
     let text = message.text()?;
-    let (store, name) = text.split_once(' ').or_reject("a payload is `cache|key-value|lock <name>`")?;
+    let (store, name) = text.split_once(' ').or_reject("a payload is `cache|key-value|lock|leak|trap|wait <name>`")?;
     let tried = match store {
         "cache" => try_cache(name),
         "key-value" => try_key_value(name),
         "lock" => try_lock(name),
+        "leak" => lock::acquire(name, MINUTE, Duration::ZERO).map(std::mem::forget),
+        "trap" => {
+            let _guard = lock::acquire(name, MINUTE, Duration::ZERO)?;
+            panic!("with a lock in its hands")
+        }
+        "wait" => {
+            let _guard = lock::acquire(name, MINUTE, Duration::ZERO)?;
+            lock::acquire("charge:held", MINUTE, MINUTE).map(drop)
+        }
         _ => return Err(Failure::reject(format!("no store is called {store}"))),
     };
     let went = tried.map_or_else(|error| error.to_string(), |()| "ok".to_owned());
@@ -36,6 +47,10 @@ fn try_key_value(name: &str) -> Result<(), Error> {
 fn try_lock(name: &str) -> Result<(), Error> {
     let guard = lock::acquire(name, SECOND, Duration::ZERO)?;
     guard.renew(SECOND)?;
+    guard.keep()?;
+    if !guard.is_held() {
+        return Err(Error::Other("it was not kept".to_owned()));
+    }
     guard.release()
 }
 

@@ -192,12 +192,12 @@ impl Writing<'_> {
     }
 }
 
-fn store(error: rusqlite::Error) -> StoreError {
+pub(super) fn store(error: rusqlite::Error) -> StoreError {
     trouble(error).into()
 }
 
 /// SQLite has signed numbers; what is beyond them is as good as for ever.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

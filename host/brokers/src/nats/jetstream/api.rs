@@ -22,6 +22,10 @@ use crate::nats::link::Link;
 /// Codes of the server for what is not there: consumer, message (by number, by subject), stream.
 const MISSING: [u64; 4] = [10014, 10043, 10037, 10059];
 
+/// A message could not be deleted; the server says by its words alone that there is none, or none any more.
+const NOT_DELETED: u64 = 10057;
+const NONE_THERE: [&str; 2] = ["no message found", "deleted message"];
+
 /// Why there is no good answer.
 #[derive(Debug)]
 pub(in crate::nats) enum Said {
@@ -125,6 +129,7 @@ pub(in crate::nats) async fn ask<T: DeserializeOwned>(js: &Api, subject: String,
             let (code, words) = (error.error_code().0, error.to_string());
             Err(match error.code() {
                 _ if MISSING.contains(&code) => Said::Missing(words),
+                _ if code == NOT_DELETED && NONE_THERE.iter().any(|none| words.contains(none)) => Said::Missing(words),
                 // JetStream is not enabled, for the account or at all.
                 _ if code == 10039 || code == 10076 => Said::Refused(words),
                 500.. => Said::Trouble(words),

@@ -33,7 +33,8 @@ pub(super) enum Failed {
 /// What came of writing.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wrote {
-    Done,
+    /// It is kept, with that sequence.
+    Done(u64),
     /// Somebody else was faster; nothing was written.
     Changed,
 }
@@ -130,7 +131,7 @@ impl Server {
         };
         let ack: Ack = serde_json::from_slice(&answer.payload).map_err(|error| foreign(&error))?;
         match ack.error {
-            None => Ok(Wrote::Done),
+            None => Ok(Wrote::Done(ack.seq)),
             Some(refused) if CHANGED.contains(&refused.err_code) => Ok(Wrote::Changed),
             Some(refused) => Err(refused.told().into()),
         }
@@ -141,6 +142,8 @@ impl Server {
 #[derive(Deserialize)]
 struct Ack {
     error: Option<Refused>,
+    #[serde(default)]
+    seq: u64,
 }
 
 #[derive(Deserialize)]

@@ -14,7 +14,7 @@ use super::clock::ServerClock;
 use super::entry::{Entry, OPERATION, Value};
 use super::expiry::Expiry;
 use super::keys;
-use super::stream::Info;
+use super::stream::{Info, Purpose};
 use crate::counter;
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -37,10 +37,11 @@ pub(super) struct OnServer {
     pub(super) clock: ServerClock,
     /// The stream as it was when it was last looked at.
     known: Mutex<Option<Arc<Info>>>,
+    purpose: Purpose,
 }
 
 /// What becomes of a key.
-enum Change {
+pub(super) enum Change {
     Put(Vec<u8>, Expiry),
     Purge,
 }
@@ -68,9 +69,9 @@ impl Change {
 }
 
 impl OnServer {
-    pub(super) fn new(server: Arc<Server>, bucket: &str) -> Self {
+    pub(super) fn new(server: Arc<Server>, bucket: &str, purpose: Purpose) -> Self {
         let (stream, known, clock) = (format!("KV_{bucket}"), Mutex::default(), ServerClock::default());
-        OnServer { server, bucket: bucket.into(), stream, clock, known }
+        OnServer { server, bucket: bucket.into(), stream, clock, known, purpose }
     }
 
     /// What subjects of the bucket begin with, as the stream has them.
@@ -78,7 +79,7 @@ impl OnServer {
         format!("$KV.{}.", self.bucket)
     }
 
-    fn subject(&self, key: &str) -> Result<String> {
+    pub(super) fn subject(&self, key: &str) -> Result<String> {
         let name = keys::encode(key);
         match name.len() {
             0 => Err(StoreError::Invalid("an empty key".into())),
@@ -102,7 +103,7 @@ impl OnServer {
     }
 
     async fn look(&self) -> Result<Arc<Info>> {
-        let info = Arc::new(self.server.stream(&self.bucket).await?);
+        let info = Arc::new(self.server.stream(&self.bucket, self.purpose).await?);
         self.clock.hear(info.time()?);
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(info.clone());
         Ok(info)
@@ -117,7 +118,7 @@ impl OnServer {
     }
 
     /// What a key holds now.
-    async fn read(&self, subject: &str) -> Result<Entry> {
+    pub(super) async fn read(&self, subject: &str) -> Result<Entry> {
         let found = match self.try_read(subject).await {
             Err(Failed::NoStream) => {
                 self.look().await?;
@@ -140,7 +141,7 @@ impl OnServer {
     }
 
     /// Changes a key, if `expected` is still its revision where one is given.
-    async fn write(&self, subject: &str, change: &Change, expected: Option<u64>) -> Result<Wrote> {
+    pub(super) async fn write(&self, subject: &str, change: &Change, expected: Option<u64>) -> Result<Wrote> {
         self.known().await?;
         let mut headers = change.headers();
         if let Some(revision) = expected {
@@ -166,7 +167,7 @@ impl OnServer {
             // Only a value with a time asks for it, and then it has just been heard.
             let (answer, change) = decide(entry.value.as_ref(), self.clock.now().unwrap_or(0))?;
             let Some(change) = change else { return Ok(answer) };
-            if self.write(&subject, &change, Some(entry.revision)).await? == Wrote::Done {
+            if matches!(self.write(&subject, &change, Some(entry.revision)).await?, Wrote::Done(_)) {
                 return Ok(answer);
             }
         }

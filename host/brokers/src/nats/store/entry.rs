@@ -51,6 +51,11 @@ impl Entry {
 }
 
 impl Value {
+    /// When it was kept, nanoseconds since the Unix epoch by the server's clock.
+    pub(super) fn kept(&self) -> u64 {
+        self.kept
+    }
+
     /// What is left of its time; `None` if it stays.
     pub(super) fn left(&self, now: u64) -> Option<Duration> {
         // What was kept was kept in the past: our idea of the server's time is a little late.

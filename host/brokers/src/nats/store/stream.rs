@@ -10,6 +10,14 @@ use super::ask::told;
 use crate::declare::Declare;
 use crate::nats::jetstream::api::{self, Said};
 
+/// What a stream is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Values,
+    /// Whose leases are removed by their sequence.
+    Locks,
+}
+
 /// A stream, as far as we read it.
 #[derive(Deserialize)]
 pub(super) struct Info {
@@ -34,19 +42,19 @@ impl Info {
 
 impl Server {
     /// The stream of a bucket, made where it is missing and that is wanted.
-    pub(super) async fn stream(&self, bucket: &str) -> Result<Info, StoreError> {
+    pub(super) async fn stream(&self, bucket: &str, purpose: Purpose) -> Result<Info, StoreError> {
         let stream = format!("KV_{bucket}");
         let info = match self.look(&stream).await? {
             Some(info) => info,
-            None if self.declare == Declare::Create => self.make(&stream, bucket).await?,
+            None if self.declare == Declare::Create => self.make(&stream, bucket, purpose).await?,
             None => {
-                let help = format!("make it, or set declare = \"create\"; it is {}", wanted(&stream, bucket, self.replicas));
+                let help = format!("make it, or set declare = \"create\"; it is {}", wanted(&stream, bucket, self.replicas, purpose));
                 return Err(StoreError::Other(format!(
                     "there is no bucket {bucket:?} on NATS, and `declare` does not let us make one: {help}"
                 )));
             }
         };
-        match unfit(&info.config) {
+        match unfit(&info.config, purpose) {
             None => Ok(info),
             Some(why) => Err(StoreError::Other(format!("the stream {stream:?} {why}"))),
         }
@@ -59,10 +67,10 @@ impl Server {
         api::there(answer).map_err(told)
     }
 
-    async fn make(&self, stream: &str, bucket: &str) -> Result<Info, StoreError> {
+    async fn make(&self, stream: &str, bucket: &str, purpose: Purpose) -> Result<Info, StoreError> {
         let subject = format!("STREAM.CREATE.{stream}");
         let whole = format!("{}.{subject}", self.js.prefix);
-        match self.answered(&whole, api::ask(&self.js, subject, &wanted(stream, bucket, self.replicas))).await? {
+        match self.answered(&whole, api::ask(&self.js, subject, &wanted(stream, bucket, self.replicas, purpose))).await? {
             Ok(made) => Ok(made),
             // Somebody else was faster, who wants other replicas.
             Err(Said::Refused(words)) => self.look(stream).await?.ok_or(StoreError::Other(words)),
@@ -71,8 +79,8 @@ impl Server {
     }
 }
 
-/// A bucket's stream as `nats kv add` makes it (ADR-8), with a time to live for each message (ADR-43).
-fn wanted(stream: &str, bucket: &str, replicas: u8) -> Value {
+/// A bucket's stream as `nats kv add` makes it (ADR-8), with a time to live for each message (ADR-43); that of locks lets messages be deleted.
+fn wanted(stream: &str, bucket: &str, replicas: u8, purpose: Purpose) -> Value {
     json!({
         "name": stream,
         "subjects": [format!("$KV.{bucket}.>")],
@@ -81,14 +89,14 @@ fn wanted(stream: &str, bucket: &str, replicas: u8) -> Value {
         "storage": "file",
         "num_replicas": replicas,
         "allow_rollup_hdrs": true,
-        "deny_delete": true,
+        "deny_delete": purpose == Purpose::Values,
         "allow_direct": true,
         "allow_msg_ttl": true,
     })
 }
 
 /// Why a stream cannot be a bucket.
-fn unfit(config: &Value) -> Option<&'static str> {
+fn unfit(config: &Value, purpose: Purpose) -> Option<&'static str> {
     let has = |key: &str| config[key] == true;
     if config["max_msgs_per_subject"] != 1 {
         Some("keeps more than the last value of a key: make it with a history of 1 (max_msgs_per_subject)")
@@ -96,6 +104,8 @@ fn unfit(config: &Value) -> Option<&'static str> {
         Some("has no time to live for each key: `nats stream edit --allow-msg-ttl` (allow_msg_ttl)")
     } else if !has("allow_rollup_hdrs") {
         Some("does not let keys be purged: it needs allow_rollup_hdrs")
+    } else if purpose == Purpose::Locks && has("deny_delete") {
+        Some("does not let a lease be removed: make it without deny_delete, or let this host make it")
     } else {
         None
     }
@@ -107,12 +117,14 @@ mod tests {
 
     #[test]
     fn what_we_make_fits_and_what_lacks_something_is_told() {
-        let good = wanted("KV_b", "b", 1);
-        assert_eq!(unfit(&good), None);
+        let good = wanted("KV_b", "b", 1, Purpose::Values);
+        assert_eq!(unfit(&good, Purpose::Values), None);
+        assert!(unfit(&good, Purpose::Locks).is_some_and(|why| why.contains("deny_delete")));
+        assert_eq!(unfit(&wanted("KV_b", "b", 1, Purpose::Locks), Purpose::Locks), None);
         for (key, value) in [("max_msgs_per_subject", json!(5)), ("allow_msg_ttl", Value::Null), ("allow_rollup_hdrs", json!(false))] {
             let mut bad = good.clone();
             bad[key] = value;
-            assert!(unfit(&bad).is_some_and(|why| why.contains(key)), "{key}");
+            assert!(unfit(&bad, Purpose::Values).is_some_and(|why| why.contains(key)), "{key}");
         }
     }
 }

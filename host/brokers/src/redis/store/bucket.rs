@@ -7,13 +7,11 @@ use longshore_core::{Bucket, KeyPage, KeyPattern, Left, MAX_COUNT, StoreAnswer, 
 use redis::{Cmd, FromRedisValue, Script, Value, from_redis_value};
 
 use super::said;
+use super::scan::page;
 use crate::counter::{beyond, no_number};
 use crate::redis::server::Server;
 
 type Result<T> = std::result::Result<T, StoreError>;
-
-/// Keys of the server that one page looks at.
-const STEP: usize = 1000;
 
 static SWAP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/swap.lua")));
 static INCREMENT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/increment.lua")));
@@ -127,24 +125,8 @@ impl Bucket for OnServer {
     }
 
     fn keys<'a>(&'a self, pattern: &'a KeyPattern, cursor: Option<&'a str>) -> StoreAnswer<'a, KeyPage> {
-        Box::pin(async move {
-            let from =
-                cursor.map_or(Ok(0), |cursor| cursor.parse::<u64>().ok().filter(|from| *from != 0).ok_or_else(|| no_cursor(cursor)))?;
-            let mut command = redis::cmd("SCAN");
-            command.arg(from).arg("MATCH").arg(glob(&self.start, pattern)).arg("COUNT").arg(STEP);
-            let (next, found): (u64, Vec<Vec<u8>>) = self.run(&self.start, &command).await?;
-            let named = found.into_iter().filter_map(|key| String::from_utf8(key).ok());
-            let keys =
-                named.filter_map(|key| key.strip_prefix(&self.start).map(str::to_owned)).filter(|key| pattern.matches(key)).collect();
-            Ok(KeyPage { keys, next: (next != 0).then(|| next.to_string()) })
-        })
+        Box::pin(page(&self.server, &self.start, pattern, cursor))
     }
-}
-
-/// The pattern in the server's words: <https://redis.io/docs/latest/commands/keys/>.
-fn glob(start: &str, pattern: &KeyPattern) -> String {
-    let escaped = |text: &str| text.chars().flat_map(|c| "?*[]^\\".contains(c).then_some('\\').into_iter().chain([c])).collect::<String>();
-    format!("{}{}", escaped(start), pattern.pieces().map(escaped).collect::<Vec<_>>().join("*"))
 }
 
 /// A span for a script.
@@ -156,22 +138,6 @@ fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-fn no_cursor(cursor: &str) -> StoreError {
-    StoreError::Invalid(format!("{cursor:?} is no cursor that a page of keys gave"))
-}
-
 fn foreign() -> StoreError {
     StoreError::Other("the server answers as no Redis does".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_is_asked_for_in_the_servers_words() {
-        let check = |pattern: &str, expected: &str| assert_eq!(glob("l:{b}:", &KeyPattern::new(pattern)), expected);
-        check("a*", "l:{b}:a*");
-        check("*[x]?^\\", "l:{b}:*\\[x\\]\\?\\^\\\\");
-    }
 }
