@@ -96,6 +96,7 @@ format() {
         cargo fmt --manifest-path tests/guests/Cargo.toml --all --check &&
         cargo fmt --manifest-path examples/orders/Cargo.toml --check &&
         cargo fmt --manifest-path examples/rate-limit/Cargo.toml --check
+        cargo fmt --manifest-path examples/inventory/Cargo.toml --check
 }
 
 # What is compiled to WebAssembly only.
@@ -104,6 +105,7 @@ clippy_guests() {
         cargo clippy --manifest-path tests/guests/Cargo.toml --target wasm32-wasip2 --release --locked -- -D warnings &&
         cargo clippy --manifest-path examples/orders/Cargo.toml --target wasm32-wasip2 --release --locked -- -D warnings &&
         cargo clippy --manifest-path examples/rate-limit/Cargo.toml --target wasm32-wasip2 --release --locked -- -D warnings
+        cargo clippy --manifest-path examples/inventory/Cargo.toml --target wasm32-wasip2 --release --locked -- -D warnings
 }
 
 simulate() {

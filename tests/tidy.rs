@@ -121,9 +121,16 @@ fn starts_function(code: &str) -> bool {
 #[test]
 fn every_relative_link_of_the_pages_leads_somewhere() {
     let mut pages = vec![root().join("README.md")];
-    for folder in
-        ["host", "host/brokers", "guest-sdk/rust", "examples/orders", "examples/rate-limit", "examples/custom-broker", "tests/guests"]
-    {
+    for folder in [
+        "host",
+        "host/brokers",
+        "guest-sdk/rust",
+        "examples/inventory",
+        "examples/orders",
+        "examples/rate-limit",
+        "examples/custom-broker",
+        "tests/guests",
+    ] {
         let entries = std::fs::read_dir(root().join(folder)).expect("a readable folder");
         pages.extend(entries.map(|e| e.expect("a readable entry").path()).filter(|p| p.extension().is_some_and(|e| e == "md")));
     }

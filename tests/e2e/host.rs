@@ -209,3 +209,18 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 pub(crate) fn guest(guest: Guest) -> String {
     longshore_testkit::guests::path(guest).display().to_string()
 }
+
+/// An example as its folder has it, built and in a folder of its own; laid over by `overlay` where one is named.
+pub(crate) fn example(name: &str, overlay: &str) -> Project {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
+    let build = Project::new("").command(&["build", "--config", example.join("longshore.toml").to_str().unwrap()]).output().unwrap();
+    assert!(build.status.success(), "{}", text(&build.stderr));
+    let config = std::fs::read_to_string(example.join("longshore.toml")).unwrap();
+    let made = format!("target/wasm32-wasip2/release/{}.wasm", name.replace('-', "_"));
+    let project = Project::new(&config.replace(&made, example.join(&made).to_str().unwrap()));
+    if !overlay.is_empty() {
+        let overlay = format!("longshore.{overlay}.toml");
+        std::fs::copy(example.join(&overlay), project.path().join(&overlay)).unwrap();
+    }
+    project
+}

@@ -9,6 +9,7 @@ mod host;
 mod jetstream;
 mod jobs;
 mod kill;
+mod locks;
 mod metrics;
 mod misconfigured;
 mod mistakes;

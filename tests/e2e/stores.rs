@@ -1,11 +1,10 @@
 //! Caches and key-value buckets: what a handler keeps, what outlives the host, and what the commands see of it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use longshore_testkit::servers;
 
-use super::host::{Guest, Project, eventually, guest, text};
+use super::host::{Guest, Project, eventually, example, guest, text};
 
 /// The guest that touches a bucket, with what it may open.
 fn project(stores: &str, more: &str) -> Project {
@@ -123,25 +122,10 @@ fn values_beyond_the_limits_of_a_store_are_told_with_the_limit() {
     assert!(error.contains("max-value-size"), "{error}");
 }
 
-/// The rate limit example with what its folder has, laid over by `overlay`, in a folder of its own.
-fn rate_limit(overlay: &str) -> Project {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/rate-limit");
-    let build = Project::new("").command(&["build", "--config", example.join("longshore.toml").to_str().unwrap()]).output().unwrap();
-    assert!(build.status.success(), "{}", text(&build.stderr));
-    let config = std::fs::read_to_string(example.join("longshore.toml")).unwrap();
-    let component = example.join("target/wasm32-wasip2/release/rate_limit.wasm");
-    let project = Project::new(&config.replace("target/wasm32-wasip2/release/rate_limit.wasm", component.to_str().unwrap()));
-    if !overlay.is_empty() {
-        let overlay = format!("longshore.{overlay}.toml");
-        std::fs::copy(example.join(&overlay), project.path().join(&overlay)).unwrap();
-    }
-    project
-}
-
 /// Of 25 requests of one customer never more than ten pass in one window, and all pass in the end.
 #[test]
 fn the_rate_limit_example_admits_so_many_in_each_window_and_all_in_the_end() {
-    let project = rate_limit("");
+    let project = example("rate-limit", "");
     project.publish("requests", (0..25).map(|n| ("ada".to_owned(), n.to_string(), None)));
     project.publish("requests", (25..30).map(|n| ("grace".to_owned(), n.to_string(), None)));
     project.ok(&["run", "--until-idle"]);
@@ -162,7 +146,7 @@ fn two_hosts_on_nats_keep_one_limit() {
 
 /// The same with two hosts that share a store: neither knows what the other has admitted but by the store.
 fn two_hosts_keep_one_limit(overlay: &str, (variable, url): (&str, &str)) {
-    let project = rate_limit(overlay);
+    let project = example("rate-limit", overlay);
     let file = format!("longshore.{overlay}.toml");
     // One message at a time, or the first that asks might have them all.
     let laid = std::fs::read_to_string(project.path().join(&file)).unwrap();
