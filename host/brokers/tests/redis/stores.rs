@@ -19,7 +19,7 @@ async fn store(port: u16) -> StoreRoles {
 }
 
 /// What the page for users says that a user needs.
-const RIGHTS: &str = "~longshore:* +@connection +@string +@keyspace +@scripting -@dangerous";
+const RIGHTS: &str = "~longshore:* +@connection +@string +@keyspace +@scripting +time -@dangerous";
 
 /// A server of its own, as it is killed.
 struct OnRedis(Redis);
@@ -91,6 +91,26 @@ async fn fences_on_redis_grow_though_the_server_forgot_all_of_them() {
         assert!(next > last, "{next} after {last}");
         last = next;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn taking_and_releasing_a_lock_on_redis_are_one_request_each() {
+    let Some(redis) = Redis::start(&RedisOptions::default()) else { return };
+    let locks = store(redis.port()).await.locks.expect("it has locks");
+    let take_and_release = async || {
+        let wish = Wish { name: "l".into(), ttl: Duration::from_secs(60), wait: Duration::from_secs(1), holder: Owner::default() };
+        let lease = locks.acquire(wish).await.expect("it answers").expect("it is free");
+        assert_eq!(lease.release().await, Ok(true));
+    };
+    // The first sends the scripts besides.
+    take_and_release().await;
+    redis.ask(&["CONFIG", "RESETSTAT"]).expect("it is done");
+    for _ in 0..7 {
+        take_and_release().await;
+    }
+    let told = redis.ask(&["INFO", "commandstats"]).expect("it tells").join("\n");
+    assert!(told.contains("cmdstat_evalsha:calls=14,"), "{told}");
+    assert!(!told.contains("cmdstat_script"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -170,6 +190,16 @@ async fn a_wrong_password_and_keys_of_brokers_are_refused() {
     assert_eq!(bucket.swap("n", Some(b"1"), b"2", None).await, Ok(true));
     assert_eq!(bucket.left("n").await, Ok(longshore_core::Left::Forever));
     assert_eq!(bucket.delete_matching(&longshore_core::KeyPattern::new("*")).await, Ok(1));
+
+    let locks = roles.locks.expect("it has locks");
+    let wish = Wish { name: "l".into(), ttl: Duration::from_secs(60), wait: Duration::ZERO, holder: Owner::default() };
+    let lease = locks.acquire(wish.clone()).await.expect("it answers").expect("it is free");
+    // Waits, and says so: for another host.
+    let other = try_store(config("right")).await.expect("it connects").locks.expect("it has locks");
+    let waited = other.acquire(Wish { wait: Duration::from_millis(10), ..wish }).await;
+    assert!(waited.expect("it answers").is_none());
+    assert_eq!(locks.list(&longshore_core::KeyPattern::new("*"), None).await.expect("a page").held.len(), 1);
+    assert_eq!((lease.renew(Duration::from_secs(60)).await, lease.release().await), (Ok(true), Ok(true)));
 
     let lease = serde_json::from_value::<longshore_brokers::redis::StoreConfig>(json!({ "lease": "3s" }));
     assert!(lease.err().expect("it is a broker's").to_string().contains("`lease`"));

@@ -164,3 +164,45 @@ async fn live(dice: &mut Dice, lease: Arc<dyn Lease>, until: Instant, ttl: Durat
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Grants with fence, and when each was asked for, told, and over, in milliseconds.
+    fn checked(grants: &[(u64, u64, u64, u64)]) {
+        let zero = Instant::now();
+        let at = |millis| zero + Duration::from_millis(millis);
+        let seen = |(fence, asked, told, until): &(u64, u64, u64, u64)| Seen {
+            lock: 0,
+            fence: *fence,
+            asked: at(*asked),
+            told: at(*told),
+            until: at(*until),
+        };
+        check(&grants.iter().map(seen).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn grants_one_after_another_are_fine_also_where_requests_overlap() {
+        checked(&[(1, 0, 10, 50), (2, 5, 60, 100), (7, 99, 101, 200)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "two held it at once")]
+    fn a_grant_before_the_end_of_the_one_before_is_noticed() {
+        checked(&[(1, 0, 10, 50), (2, 5, 40, 100)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "one fence, two grants")]
+    fn a_fence_that_comes_twice_is_noticed() {
+        checked(&[(1, 0, 10, 50), (1, 60, 70, 100)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "a later grant has a smaller fence")]
+    fn a_fence_that_goes_back_is_noticed() {
+        checked(&[(1, 60, 70, 50), (2, 0, 55, 100)]);
+    }
+}
