@@ -1,5 +1,8 @@
 # Steps of `tests/run`: each is timed, its tests are counted, and a failure does not hide the ones after it.
 
+# Projects as users have them, each a workspace of its own.
+EXAMPLES="orders rate-limit inventory idempotent-charge"
+
 failed_steps=()
 timings=()
 passed=0 failed=0 skipped=0
@@ -92,20 +95,19 @@ need_servers() {
 }
 
 format() {
-    cargo fmt --all --check &&
-        cargo fmt --manifest-path tests/guests/Cargo.toml --all --check &&
-        cargo fmt --manifest-path examples/orders/Cargo.toml --check &&
-        cargo fmt --manifest-path examples/rate-limit/Cargo.toml --check
-        cargo fmt --manifest-path examples/inventory/Cargo.toml --check
+    cargo fmt --all --check && cargo fmt --manifest-path tests/guests/Cargo.toml --all --check || return
+    for example in $EXAMPLES; do
+        cargo fmt --manifest-path "examples/$example/Cargo.toml" --check || return
+    done
 }
 
 # What is compiled to WebAssembly only.
 clippy_guests() {
     cargo clippy -p longshore-sdk --all-features --target wasm32-wasip2 --locked -- -D warnings &&
-        cargo clippy --manifest-path tests/guests/Cargo.toml --target wasm32-wasip2 --release --locked -- -D warnings &&
-        cargo clippy --manifest-path examples/orders/Cargo.toml --target wasm32-wasip2 --release --locked -- -D warnings &&
-        cargo clippy --manifest-path examples/rate-limit/Cargo.toml --target wasm32-wasip2 --release --locked -- -D warnings
-        cargo clippy --manifest-path examples/inventory/Cargo.toml --target wasm32-wasip2 --release --locked -- -D warnings
+        cargo clippy --manifest-path tests/guests/Cargo.toml --target wasm32-wasip2 --release --locked -- -D warnings || return
+    for example in $EXAMPLES; do
+        cargo clippy --manifest-path "examples/$example/Cargo.toml" --target wasm32-wasip2 --release --locked -- -D warnings || return
+    done
 }
 
 simulate() {

@@ -125,6 +125,7 @@ fn every_relative_link_of_the_pages_leads_somewhere() {
         "host",
         "host/brokers",
         "guest-sdk/rust",
+        "examples/idempotent-charge",
         "examples/inventory",
         "examples/orders",
         "examples/rate-limit",

@@ -22,6 +22,8 @@ pub(crate) enum BucketKind {
     Cache,
     /// Values that stay.
     KeyValue,
+    /// What the host remembers of messages: no guest has any.
+    Inbox,
 }
 
 /// What bounds everything that is asked of a store.

@@ -16,6 +16,7 @@ pub mod config;
 pub mod control;
 mod guarded;
 mod guarded_locks;
+mod inbox;
 pub mod opened;
 mod patient;
 pub mod stores;

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{
-    BrokerError, Bucket, Clock, Connect, Fix, GrantedBucket, GrantedBuckets, GrantedLocks, GrantedStores, Locks, StoreRegistration,
-    StoreRoles,
+    BrokerError, Bucket, Clock, Connect, DedupTimes, Fix, GrantedBucket, GrantedBuckets, GrantedLocks, GrantedStores, Inbox, Locks,
+    StoreRegistration, StoreRoles,
 };
 use longshore_engine::Reconnect;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::config::{BucketConfig, Config, LockConfig, Mistake, StoreConfig, StoresConfig};
 use crate::guarded::{BucketKind, Guarded};
 use crate::guarded_locks::{GuardedLocks, host_name};
+use crate::inbox::InStore;
 use crate::opened::refusal;
 
 /// Waits before a store that could not be opened is tried again.
@@ -57,6 +59,7 @@ impl OpenedStore {
         let buckets = match kind {
             BucketKind::Cache => self.roles.cache.as_ref(),
             BucketKind::KeyValue => self.roles.key_value.as_ref(),
+            BucketKind::Inbox => Some(&self.roles.inbox),
         };
         Some(Arc::new(Guarded::new(buckets?.bucket(name), kind, &self.config)))
     }
@@ -65,6 +68,20 @@ impl OpenedStore {
     pub(crate) fn locks(&self) -> Option<Arc<dyn Locks>> {
         Some(Arc::new(GuardedLocks::new(self.roles.locks.clone()?, &self.config, host_name())))
     }
+}
+
+/// The dedup inbox of a group on a broker, in a bucket of its own.
+pub(crate) fn inbox(store: &OpenedStore, broker: &str, group: &str, times: DedupTimes) -> Arc<dyn Inbox> {
+    let bucket = store.roles.inbox.bucket(&inbox_name(broker, group));
+    Arc::new(InStore::new(Arc::new(Guarded::new(bucket, BucketKind::Inbox, &store.config)), times))
+}
+
+/// A name that every store can have and a person can read: that of the group, and what tells it from others that look the same.
+fn inbox_name(broker: &str, group: &str) -> String {
+    let readable: String = group.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(40).collect();
+    let digest = Sha256::digest(format!("{broker}\0{group}"));
+    let mark: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{readable}-{mark}")
 }
 
 /// Opens one store, once. `admin` is where this process can be asked, for a store that only one process can hold.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 #![allow(clippy::disallowed_methods, reason = "the deadline of a process is real time")]
 
+mod duplicates;
 mod examples;
 mod forgetful;
 mod guarded;

@@ -39,6 +39,7 @@ async fn read(
         fetch: Fetch { max_messages: ROOM.messages, max_wait: Duration::from_millis(200) },
         max_in_flight: ROOM.messages,
         delays: Vec::new(),
+        dedup: None,
         own: OwnKeys::default(),
     };
     let mut lanes = roles.consumer.as_ref().unwrap().subscribe(subscribe).await?;

@@ -43,6 +43,7 @@ impl Folder {
             revoked: Box::pin(std::future::pending()),
             finished: Ranges::default(),
             waiting: Vec::new(),
+            inbox: None,
             lease: None,
         })
     }

@@ -148,6 +148,7 @@ async fn subscribe(roles: &Roles) -> Lane {
         fetch: Fetch { max_messages: ROUND, max_wait: Duration::from_secs(1) },
         max_in_flight: ROUND,
         delays: Vec::new(),
+        dedup: None,
         own: OwnKeys::default(),
     };
     let mut lanes = roles.consumer.as_ref().expect("it consumes").subscribe(subscribe).await.expect("subscribed");

@@ -101,6 +101,7 @@ async fn read(roles: &Roles, topic: &str) {
         fetch: Fetch { max_messages: WINDOW, max_wait: Duration::from_secs(1) },
         max_in_flight: 1000,
         delays: Vec::new(),
+        dedup: None,
         own: OwnKeys::default(),
     };
     let mut lanes = roles.consumer.as_ref().expect("a consumer").subscribe(subscribe).await.expect("subscribed");

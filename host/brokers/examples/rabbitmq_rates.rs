@@ -116,6 +116,7 @@ impl Bench {
             fetch: Fetch { max_messages: WINDOW, max_wait: Duration::from_secs(1) },
             max_in_flight: WINDOW,
             delays: Vec::new(),
+            dedup: None,
             own: OwnKeys::default(),
         };
         let began = Instant::now();

@@ -102,6 +102,7 @@ impl Bench {
             fetch: Fetch { max_messages: STEP, max_wait: Duration::from_secs(1) },
             max_in_flight: 10 * STEP,
             delays: Vec::new(),
+            dedup: None,
             own: OwnKeys::default(),
         };
         let mut lanes = self.roles.consumer.as_ref().expect("it consumes").subscribe(subscribe).await.expect("joined");

@@ -27,7 +27,8 @@ async fn memory_does_what_it_declares() {
             NO_PARTITIONS,
             "messages_and_marks_outlive_a_crash",
             "retries_their_attempts_and_their_times_outlive_a_crash",
-            "delayed_messages_outlive_a_crash"
+            "delayed_messages_outlive_a_crash",
+            "what_was_done_is_remembered_after_a_crash"
         ]
     );
     matrix.assert_kept_as("memory");

@@ -31,6 +31,7 @@ async fn lane(roles: &Roles) -> longshore_core::Lane {
         fetch: Fetch { max_messages: 10, max_wait: std::time::Duration::from_secs(1) },
         max_in_flight: 10,
         delays: Vec::new(),
+        dedup: None,
         own: OwnKeys::default(),
     };
     let mut lanes = roles.consumer.as_ref().unwrap().subscribe(subscribe).await.unwrap();

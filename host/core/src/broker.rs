@@ -9,6 +9,7 @@ use crate::BoxFuture;
 use crate::batch::Batch;
 use crate::check::{Finding, Intent};
 use crate::error::{BrokerError, PublishError};
+use crate::inbox::DedupTimes;
 use crate::lane::Lane;
 use crate::outbox::Outbox;
 use crate::own_keys::OwnKeys;
@@ -77,6 +78,8 @@ pub struct Subscribe {
     /// Waits before a failed message comes again, each from its shortest to its longest, for a broker that has to get ready for them. Others
     /// may be asked for all the same.
     pub delays: Vec<(Duration, Duration)>,
+    /// What is asked of the inbox of a broker that has [`Flag::DedupInbox`](crate::Flag::DedupInbox); `None`: each delivery counts.
+    pub dedup: Option<DedupTimes>,
     /// Keys that only this kind of broker knows: an [`Adapter::Subscription`](crate::Adapter::Subscription).
     pub own: OwnKeys,
 }

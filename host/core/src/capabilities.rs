@@ -39,11 +39,13 @@ pub enum Flag {
     Durable,
     /// Delivers every message to every subscriber of a host where asked to.
     Broadcast,
+    /// Remembers which messages were done, in the same step as the acknowledgement.
+    DedupInbox,
 }
 
 impl Flag {
     /// All flags, in the order of tables.
-    pub const ALL: [Flag; 16] = [
+    pub const ALL: [Flag; 17] = [
         Flag::Publish,
         Flag::Subscribe,
         Flag::ConsumerGroups,
@@ -60,6 +62,7 @@ impl Flag {
         Flag::Patterns,
         Flag::Durable,
         Flag::Broadcast,
+        Flag::DedupInbox,
     ];
 
     /// The name that users see.
@@ -81,6 +84,7 @@ impl Flag {
             Flag::Patterns => "patterns",
             Flag::Durable => "durable",
             Flag::Broadcast => "broadcast",
+            Flag::DedupInbox => "dedup-inbox",
         }
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! A lane is a value. A rebalance is "a task starts, a task ends", and a late ack has nowhere to go.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::BoxFuture;
 use crate::batch::Batch;
 use crate::error::{BrokerError, SettleError};
+use crate::inbox::Inbox;
 use crate::ranges::Ranges;
 use crate::receipt::Receipts;
 use crate::settled::Settled;
@@ -95,6 +97,8 @@ pub struct Lane {
     pub finished: Ranges,
     /// Retries that wait in the broker; needed only for `order = "key"` and `"lane"`.
     pub waiting: Vec<Waiting>,
+    /// The dedup inbox of a broker that keeps one itself, where the subscription asks for it: claims end with [`Settled::inbox`].
+    pub inbox: Option<Arc<dyn Inbox>>,
     /// For how long the broker lends a message before it is another's; `None` where it does not take back what a living lane has. A third
     /// of it is the interval at which [`Acks::extend`] is called.
     pub lease: Option<Duration>,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::inbox::InboxEntry;
 use crate::outbox::Outbox;
 use crate::ranges::Ranges;
 use crate::receipt::Receipts;
@@ -30,6 +31,8 @@ pub struct Settled {
     pub again: Receipts,
     /// When and how each of [`again`](Self::again) comes; as many.
     pub again_how: Vec<Again>,
+    /// Claims of [`Lane::inbox`](crate::Lane::inbox) that end with it, in its transaction. Empty where there is none.
+    pub inbox: Vec<InboxEntry>,
     /// Outputs and dead letters to publish with it. Empty unless the broker has transactions: the engine has published them before.
     pub outputs: Outbox,
 }

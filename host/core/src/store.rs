@@ -100,4 +100,6 @@ pub struct StoreRoles {
     pub key_value: Role<dyn Buckets>,
     /// Leases on names.
     pub locks: Role<dyn Locks>,
+    /// Buckets for the host alone, whose values stay until their time is over: dedup inboxes.
+    pub inbox: Arc<dyn Buckets>,
 }

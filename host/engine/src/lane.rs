@@ -5,13 +5,14 @@
 
 mod age;
 mod calls;
+mod claims;
 mod parking;
 mod recall;
 mod settling;
 mod trouble;
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ use crate::status::{Gate, LaneStatus, Status};
 
 use age::Arrivals;
 use calls::{Finished, Running};
+pub(crate) use claims::Claims;
 use settling::Settlement;
 use trouble::{Doing, Trouble};
 
@@ -59,6 +61,8 @@ pub(crate) struct Shared<H> {
     pub(crate) calls: Arc<Semaphore>,
     pub(crate) circuit: Mutex<Circuit>,
     pub(crate) lanes: AtomicUsize,
+    /// Lanes that there ever were.
+    pub(crate) lanes_ever: AtomicU32,
     /// Bytes received and not settled.
     pub(crate) held_bytes: AtomicUsize,
     /// Something moved that lanes share: the breaker, how many lanes there are, room where there was none.
@@ -110,6 +114,8 @@ pub(crate) struct LaneTask<H: Handler> {
     /// Ended messages that the next round settles.
     pending: Vec<Record>,
     settlement: Settlement,
+    /// What the dedup inbox was asked for, where there is one.
+    claims: Option<Claims>,
     /// Messages received and not settled, and their bytes.
     held: usize,
     held_bytes: usize,
@@ -153,6 +159,10 @@ impl<H: Handler> LaneTask<H> {
             next_call: 0,
             pending: Vec::new(),
             settlement: Settlement::default(),
+            claims: policy
+                .dedup
+                .as_ref()
+                .and_then(|dedup| Claims::new(dedup, lane.inbox, shared.lanes_ever.fetch_add(1, Ordering::Relaxed))),
             held: 0,
             held_bytes: 0,
             incoming: Batch::default(),
@@ -174,6 +184,7 @@ impl<H: Handler> LaneTask<H> {
     pub(crate) async fn run(mut self) -> Result<(), BrokerError> {
         self.turn().await?;
         let open = self.unsettled();
+        self.release_claims().await;
         if let Some(acks) = self.acks.take() {
             match tokio::time::timeout(LAST_SETTLEMENT, acks.close(open)).await {
                 Ok(Ok(())) => {}
@@ -194,6 +205,7 @@ impl<H: Handler> LaneTask<H> {
             let now = Instant::now();
             let wants_permit = self.start_calls();
             self.start_settling();
+            self.extend_claims();
             if self.is_over() {
                 return Ok(());
             }
@@ -211,6 +223,7 @@ impl<H: Handler> LaneTask<H> {
                 () = &mut self.revoked, if self.phase != Phase::Closing => self.let_go(),
                 Some(finished) = self.calls.next() => self.finished(finished),
                 outcome = self.settlement.outcome() => self.settled(outcome)?,
+                answer = Claims::extended(&mut self.claims) => self.claims_extended(answer),
                 Ok(got) = semaphore.clone().acquire_owned(), if wants_permit => permit = Some(got),
                 // Before a fetch: the room that it was given may not be there any more.
                 () = shared.gate.changes.changed(&mut paused) => {}
@@ -317,7 +330,8 @@ impl<H: Handler> LaneTask<H> {
     /// When the lane has to look again though nothing happened. What was due at `now`, when it looked last, waits for something else.
     fn wake(&self, now: Instant) -> Option<Instant> {
         let rests = [self.resting_until, self.stuck_until, self.holding_back];
-        let times = [self.settlement.wakes_at(), self.next_extension, self.breaker_opens_at()];
+        let claims = self.claims.as_ref().and_then(Claims::wakes_at);
+        let times = [self.settlement.wakes_at(), self.next_extension, self.breaker_opens_at(), claims];
         rests.into_iter().chain(times).flatten().filter(|at| *at > now).min()
     }
 
@@ -350,7 +364,7 @@ impl<H: Handler> LaneTask<H> {
         if self.shared.policy.delivery == Delivery::AtLeastOnce {
             self.queue.each(|batch, at| open.push(batch.receipt(at)));
             for running in self.running.values() {
-                (running.picked.from..running.picked.to).for_each(|at| open.push(running.picked.batch.receipt(at)));
+                (running.called.from..running.called.to).for_each(|at| open.push(running.called.batch.receipt(at)));
             }
         }
         for record in self.pending.iter().chain(self.settlement.waiting()) {

@@ -71,6 +71,7 @@ pub struct Metrics {
     dead_letters: Family<ByReason, Counter<u64, AtomicU64>>,
     in_flight: Family<BySubscription, Gauge<i64, AtomicI64>>,
     stale: Family<BySubscription, Counter<u64, AtomicU64>>,
+    duplicates: Family<BySubscription, Counter<u64, AtomicU64>>,
     dropped: Family<BySubscription, Counter<u64, AtomicU64>>,
     lost: Family<BySubscription, Counter<u64, AtomicU64>>,
     breaker: Family<BySubscription, Gauge<i64, AtomicI64>>,
@@ -93,6 +94,7 @@ impl Metrics {
         registry.register("longshore_dead_letters", "Messages given up", self.dead_letters.clone());
         registry.register("longshore_in_flight", "Messages received and not settled", self.in_flight.clone());
         registry.register("longshore_stale_settlements", "Settlements of what was settled already or is not ours", self.stale.clone());
+        registry.register("longshore_duplicates", "Messages that were not handled because they were done before", self.duplicates.clone());
         registry.register("longshore_dropped", "Messages of a broker that forgets for which there was no room", self.dropped.clone());
         registry.register(
             "longshore_lost",
@@ -111,6 +113,7 @@ impl Metrics {
             durations: self.durations.get_or_create_owned(&by),
             in_flight: self.in_flight.get_or_create_owned(&by),
             stale: self.stale.get_or_create_owned(&by),
+            duplicates: self.duplicates.get_or_create_owned(&by),
             dropped: self.dropped.get_or_create_owned(&by),
             lost: self.lost.get_or_create_owned(&by),
             breaker: self.breaker.get_or_create_owned(&by),
@@ -132,6 +135,7 @@ pub(crate) struct Handles {
     durations: Durations,
     pub(crate) in_flight: Gauge<i64, AtomicI64>,
     pub(crate) stale: Counter<u64, AtomicU64>,
+    duplicates: Counter<u64, AtomicU64>,
     pub(crate) dropped: Counter<u64, AtomicU64>,
     pub(crate) lost: Counter<u64, AtomicU64>,
     pub(crate) breaker: Gauge<i64, AtomicI64>,
@@ -173,6 +177,13 @@ impl Handles {
     pub(crate) fn discarded(&self) {
         self.consumed("discard");
         self.outcome("discard", "discard", 1);
+    }
+
+    /// A message was done before.
+    pub(crate) fn duplicate(&self) {
+        self.duplicates.inc();
+        self.consumed("duplicate");
+        self.outcome("duplicate", "duplicate", 1);
     }
 
     /// So many outputs left through `broker`.

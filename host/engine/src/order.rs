@@ -39,6 +39,17 @@ impl Picked {
         Picked { batch, from, to, alone: false, seqs: Seqs::Run(seq) }
     }
 
+    /// Those of its messages, by index, as a call of their own.
+    pub(crate) fn only(&self, indices: &[usize]) -> Self {
+        if indices.len() == self.len() {
+            return self.clone();
+        }
+        let mut batch = Batch::default();
+        indices.iter().for_each(|i| batch.push_from(&self.batch, self.from + i));
+        let seqs = Seqs::List(indices.iter().map(|i| self.seq(*i)).collect());
+        Picked { batch: Arc::new(batch), from: 0, to: indices.len(), alone: self.alone, seqs }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.to - self.from
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use longshore_core::{
-    Batching, Breaker, DeadLetterPolicy, Delivery, Flag, Limits, Order, Outlet, Outlets, RetryPolicy, Subscribe, SubscriptionInfo,
+    Batching, Breaker, DeadLetterPolicy, DedupKey, DedupTimes, Delivery, Flag, Inbox, Limits, Order, Outlet, Outlets, RetryPolicy,
+    Subscribe, SubscriptionInfo,
 };
 
 use crate::backoff::Reconnect;
@@ -15,6 +16,19 @@ pub(crate) enum Route {
     Home,
     /// Through another, an index into the outlets.
     Outlet(usize),
+}
+
+/// What a subscription does about duplicates.
+#[derive(Clone)]
+pub struct Dedup {
+    /// What two deliveries of one message have in common.
+    pub key: DedupKey,
+    /// For how long.
+    pub times: DedupTimes,
+    /// What remembers them, where the broker does not do it itself.
+    pub inbox: Option<Arc<dyn Inbox>>,
+    /// Drawn at random by each process.
+    pub process: u64,
 }
 
 /// The policy of one subscription.
@@ -40,6 +54,8 @@ pub struct Policy {
     pub breaker: Option<Breaker>,
     /// Hand-overs without an outcome after which a message runs alone, and then is given up.
     pub max_deliveries: u32,
+    /// Whether a message that was done is handled again when it comes again.
+    pub dedup: Option<Dedup>,
     /// Bounds of outputs.
     pub limits: Limits,
     /// Where outputs may go.

@@ -1,8 +1,11 @@
 //! One round of settlement: the ended messages of some calls, made into what the broker is told and what is published first.
 
-use longshore_core::{Acks, Again, BrokerError, Outbox, Outputs, PublishError, SettleError, Settled};
+use std::sync::Arc;
+
+use longshore_core::{Acks, Again, BrokerError, Inbox, Outbox, Outputs, PublishError, SettleError, Settled};
 
 use crate::dead_letter;
+use crate::lane::Claims;
 use crate::ledger::Ledger;
 use crate::order::Picked;
 use crate::outputs::Writer;
@@ -129,6 +132,8 @@ pub(crate) struct Round {
     writer: Writer,
     /// Outputs that were refused while others are still to leave.
     refused: Vec<Refusal>,
+    /// Where the claims are remembered that do not end in the settlement itself.
+    inbox: Option<Arc<dyn Inbox>>,
     /// What was confirmed and not counted yet.
     sent: Vec<(Route, u64)>,
 }
@@ -144,10 +149,14 @@ impl Round {
 
     /// Makes of the records what is to be told and published. The mark stays where it was when the round began: what ended since then is
     /// not published yet.
-    pub(crate) fn build(&mut self, policy: &Policy, now: u64) {
+    pub(crate) fn build(&mut self, policy: &Policy, claims: Option<&Claims>, now: u64) {
         self.clear();
+        self.inbox = claims.and_then(Claims::apart);
         for r in 0..self.records.len() {
             self.tell(r, now);
+            if let Some(claims) = claims {
+                claims.entries(&self.records[r], &mut self.settled.inbox);
+            }
             self.write_outputs(r, policy, now);
             self.write_dead_letters(r, policy, now);
         }
@@ -164,6 +173,7 @@ impl Round {
         self.settled.finished.clear();
         self.settled.again.clear();
         self.settled.again_how.clear();
+        self.settled.inbox.clear();
         self.settled.outputs.clear();
         self.mail.clear();
         self.tags.clear();
@@ -178,7 +188,9 @@ impl Round {
         for i in 0..record.picked.len() {
             let (batch, at) = (&record.picked.batch, record.picked.from + i);
             match record.verdict(i) {
-                Verdict::Done | Verdict::Discard(_) | Verdict::Dead(..) => self.settled.finished.push(batch.receipt(at)),
+                Verdict::Done | Verdict::Duplicate | Verdict::Discard(_) | Verdict::Dead(..) => {
+                    self.settled.finished.push(batch.receipt(at))
+                }
                 Verdict::Again { delay, counted, .. } => {
                     let (attempt, facts) = (batch.row(at).attempt(), batch.facts(at));
                     self.settled.again.push(batch.receipt(at));
@@ -244,8 +256,13 @@ impl Round {
         if self.settled.is_empty() && self.settled.outputs.is_empty() {
             return Ok(());
         }
+        if let Some(inbox) = &self.inbox {
+            // Before: what is acknowledged and not remembered would be handled again when a copy of it comes.
+            inbox.remember(&self.settled.inbox).await.map_err(NotSettled::Publish)?;
+        }
         match self.tell_broker(acks).await {
             Ok(()) => {
+                self.release_claims().await;
                 self.sent.push((Route::Home, self.settled.outputs.len() as u64));
                 Ok(())
             }
@@ -258,6 +275,15 @@ impl Round {
                 },
                 None => NotSettled::Publish(BrokerError::retry(format!("output {index}, which the round does not have: {error}"))),
             }),
+        }
+    }
+
+    /// Gives back claims to what is not done. One that is not given back ends with its lease.
+    async fn release_claims(&self) {
+        if let Some(inbox) = &self.inbox
+            && let Err(error) = inbox.release(&self.settled.inbox).await
+        {
+            tracing::debug!("claims were not given back: {error}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! A subscription: joins its group, runs a task per lane, and joins again when the broker was lost.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
@@ -93,6 +93,7 @@ impl<H: Handler> Subscription<H> {
             calls: Arc::new(Semaphore::new(self.policy.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
             circuit: Mutex::new(Circuit::new(self.policy.breaker)),
             lanes: AtomicUsize::new(0),
+            lanes_ever: AtomicU32::new(0),
             held_bytes: AtomicUsize::new(0),
             moved: Signal::default(),
             drain,

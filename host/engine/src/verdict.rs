@@ -49,6 +49,8 @@ pub(crate) struct Fault {
 pub(crate) enum Verdict {
     /// Done: outputs leave, then it is acknowledged.
     Done,
+    /// Not called, since it was done before.
+    Duplicate,
     /// Forgotten on the handler's word.
     Discard(Fault),
     /// Back to the broker, to come again.
@@ -152,7 +154,7 @@ impl Judge<'_> {
     }
 
     /// Whether an earlier message of the call, which this one must not overtake, comes again.
-    fn held_back(&self, picked: &Picked, index: usize, before: &[Verdict]) -> bool {
+    pub(crate) fn held_back(&self, picked: &Picked, index: usize, before: &[Verdict]) -> bool {
         self.follows(picked, index, before, |v| matches!(v, Verdict::Again { .. } | Verdict::Requeue { .. }))
     }
 

@@ -2,11 +2,12 @@
 //! component or a grant shows here, before the first message.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{Clock, DeadLetterPolicy, Delivery, Grant, Order, Outlet, Outlets, Pattern, SubscriptionInfo};
-use longshore_engine::Policy;
+use longshore_engine::{Dedup, Policy};
 use longshore_runtime::{HandlerSettings, Inbox, Job, JobSettings, Module, Reuse as Instances, Runtime, WasmHandler, inbox};
 
 use crate::config::{
@@ -25,7 +26,9 @@ pub(super) fn copies(config: &Config, brokers: &Brokers, chosen: &dyn Fn(&str) -
         }
         let grants: Vec<PublishConfig> = subscription.topics.iter().map(|topic| to_log(topic, subscription)).collect();
         let outlets = outlets(brokers, &grants, None, Opened::outlet);
-        let mut policy = policy(subscription, brokers, &outlets, longshore_core::Limits::default(), PASS_THROUGH);
+        let open = Open { brokers, stores: &Stores::new() };
+        let mut policy = policy(subscription, &open, &outlets, longshore_core::Limits::default(), PASS_THROUGH);
+        policy.dedup = None;
         policy.subscribe = subscription.subscribe_to_copy(copied);
         policy.info = Arc::new(SubscriptionInfo {
             name: format!("{}/{}", copied.broker, subscription.short_name()),
@@ -106,7 +109,7 @@ async fn load_handler(config: &Config, runtime: &Runtime, open: &Open<'_>, handl
     let outlets_by = |way| outlets(brokers, &handler.publish, handler.output.clone(), way);
     let policies = |component: &str| -> Vec<Policy> {
         let lanes = outlets_by(Opened::outlet);
-        handler.subscriptions.iter().map(|s| policy(s, brokers, &lanes, handler.limits, component)).collect()
+        handler.subscriptions.iter().map(|s| policy(s, open, &lanes, handler.limits, component)).collect()
     };
     let Component::File(file) = &handler.component else {
         return Ok(Loaded { config: handler.clone(), runs: Runs::PassThrough, policies: policies(PASS_THROUGH) });
@@ -142,7 +145,7 @@ fn load_job(config: &Config, runtime: &Runtime, open: &Open<'_>, job: &JobConfig
     for subscription in &job.subscriptions {
         let (offer, outlook) = inbox(subscription.short_name());
         subscriptions.insert(subscription.short_name().to_owned(), outlook);
-        inboxes.push((policy(subscription, brokers, &lanes, job.limits, &component), Arc::new(offer)));
+        inboxes.push((policy(subscription, open, &lanes, job.limits, &component), Arc::new(offer)));
     }
     let settings = JobSettings {
         memory: job.limits.memory,
@@ -207,8 +210,19 @@ fn describe(name: &str, module: &Module) -> String {
     }
 }
 
-fn policy(s: &SubscriptionConfig, brokers: &Brokers, outlets: &Outlets, limits: longshore_core::Limits, component: &str) -> Policy {
-    let opened = brokers.get(&s.broker);
+/// What is done about duplicates: remembered by the broker itself, or in a store.
+fn dedup(s: &SubscriptionConfig, open: &Open<'_>) -> Option<Dedup> {
+    let (config, group) = (s.dedup.as_ref()?, s.group.as_deref()?);
+    let able = open.brokers.get(&s.broker)?.config.registration.capabilities;
+    let store = s.inbox_store(able).and_then(|name| open.stores.get(name));
+    let inbox = store.map(|store| stores::inbox(store, &s.broker, group, config.times));
+    // Whatever seeds a table of the standard library differs from process to process.
+    let process = RandomState::new().hash_one((std::process::id(), Clock::system().now()));
+    Some(Dedup { key: config.key.clone(), times: config.times, inbox, process })
+}
+
+fn policy(s: &SubscriptionConfig, open: &Open<'_>, outlets: &Outlets, limits: longshore_core::Limits, component: &str) -> Policy {
+    let opened = open.brokers.get(&s.broker);
     let reconnect = opened.map(|o| o.config.reconnect);
     Policy {
         info: Arc::new(SubscriptionInfo {
@@ -228,6 +242,7 @@ fn policy(s: &SubscriptionConfig, brokers: &Brokers, outlets: &Outlets, limits: 
         dead_letter: s.dead_letter.clone(),
         breaker: s.breaker,
         max_deliveries: s.max_deliveries,
+        dedup: dedup(s, open),
         limits,
         outlets: outlets.clone(),
         home: opened.and_then(Opened::outlet),

@@ -1,6 +1,7 @@
 //! What only the whole shows: names that nobody has, what a broker cannot do, messages that would go round in circles.
 
 mod capabilities;
+mod dedup;
 mod forgetful;
 mod groups;
 mod loops;
@@ -19,6 +20,7 @@ pub(crate) fn all(config: &Config, mistakes: &mut Mistakes) {
     references::check(&mut checking);
     capabilities::check(&mut checking);
     forgetful::check(&mut checking);
+    dedup::check(&mut checking);
     names::check(&mut checking);
     values::check(&mut checking);
     groups::check(&mut checking);

@@ -7,6 +7,7 @@ mod batch;
 mod breaker;
 mod broker;
 mod dead_letter;
+mod dedup;
 mod defaults;
 mod file;
 mod handler;
@@ -23,6 +24,7 @@ mod topic;
 
 pub(crate) use admin::Admin;
 pub(crate) use broker::Broker;
+pub(crate) use dedup::Dedup;
 pub(crate) use file::File;
 pub(crate) use handler::{Build, Handler};
 pub(crate) use job::Job;

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longshore_core::{DeadLetterPolicy, Delivery, Fetch, Flag, OwnKeys, Pattern, Span, Start};
+use longshore_core::{DeadLetterPolicy, DedupTimes, Delivery, Fetch, Flag, OwnKeys, Pattern, Span, Start};
 
 use super::assemble::{Assembly, DEFAULT_BROKER};
-use super::elements::{Mode, Policy, Subscription};
+use super::elements::{Dedup, Mode, Policy, Subscription};
 use super::mistake::Mistake;
 use super::node::Node;
 use super::own_keys::Extended;
 use super::path::KeyPath;
 use super::start::{FORMS, start};
-use super::trusted::{Copied, SubscriptionConfig};
+use super::trusted::{Copied, DedupConfig, SubscriptionConfig};
 
 /// What adapters add to an entry of `subscribe`.
 pub(crate) const SUBSCRIPTION: Extended = Extended::new::<Subscription>(|adapter| adapter.subscription);
@@ -60,6 +60,7 @@ fn one(assembly: &mut Assembly<'_>, owner: &str, entry: &Node, layer: Option<&No
     let policy: Policy = assembly.read(merged.json(), entry, path)?;
     let topics = topics(assembly, &raw, entry, path);
     let start = begin(assembly, &raw, entry, path);
+    let dedup = policy.dedup.dedup().and_then(|raw| dedup(assembly, &raw, merged.get("dedup").unwrap_or(entry), path));
     let named = raw.broker.clone().unwrap_or_else(|| DEFAULT_BROKER.into());
     let short = raw.name.clone().unwrap_or_else(|| topics.iter().map(Pattern::as_str).collect::<Vec<_>>().join("+"));
     let wait = raw.fetch.max_wait.map(Span::get).or_else(|| assembly.kinds.get(&named)?.max_wait).unwrap_or(USUAL_WAIT);
@@ -93,6 +94,7 @@ fn one(assembly: &mut Assembly<'_>, owner: &str, entry: &Node, layer: Option<&No
         retry: policy.retry.policy(),
         dead_letter,
         breaker: policy.circuit_breaker.breaker(),
+        dedup,
         max_deliveries: policy.max_deliveries,
         own,
         copied,
@@ -135,6 +137,18 @@ fn begin(assembly: &mut Assembly<'_>, raw: &Subscription, entry: &Node, path: &K
         assembly.tell(Mistake::new(&path.key("start"), place, problem).help(FORMS));
         Start::default()
     })
+}
+
+fn dedup(assembly: &mut Assembly<'_>, raw: &Dedup, node: &Node, path: &KeyPath) -> Option<DedupConfig> {
+    let times = DedupTimes { window: raw.window.get(), lease: raw.lease.get() };
+    match raw.key.parse() {
+        Ok(key) => Some(DedupConfig { key, times, store: raw.store.clone() }),
+        Err(why) => {
+            let place = &node.get("key").unwrap_or(node).place;
+            assembly.tell(Mistake::new(&path.key("dedup").key("key"), place, why).help("write key = \"id\", for one"));
+            None
+        }
+    }
 }
 
 fn topics(assembly: &mut Assembly<'_>, raw: &Subscription, entry: &Node, path: &KeyPath) -> Vec<Pattern> {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use longshore_core::{
-    Batching, Breaker, DeadLetterPolicy, Delivery, Fetch, KeyPattern, Limits, Order, OwnKeys, Pattern, Registration, RetryPolicy, Start,
-    StoreRegistration, Subscribe, TopicSettings,
+    Batching, Breaker, Capabilities, DeadLetterPolicy, DedupKey, DedupTimes, Delivery, Fetch, Flag, KeyPattern, Limits, Order, OwnKeys,
+    Pattern, Registration, RetryPolicy, Start, StoreRegistration, Subscribe, TopicSettings,
 };
 use longshore_engine::{Reconnect, retry_delay};
 use serde_json::Value as Json;
@@ -300,6 +300,8 @@ pub struct SubscriptionConfig {
     pub dead_letter: DeadLetterPolicy,
     /// When consuming pauses.
     pub breaker: Option<Breaker>,
+    /// Whether duplicates are handled.
+    pub dedup: Option<DedupConfig>,
     /// Hand-overs without outcome after which a message runs alone and is then given up; at least 1.
     pub max_deliveries: u32,
     /// Keys that only its broker knows.
@@ -310,7 +312,24 @@ pub struct SubscriptionConfig {
     pub path: KeyPath,
 }
 
+/// What is done about duplicates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DedupConfig {
+    /// What two deliveries of one message have in common.
+    pub key: DedupKey,
+    /// For how long.
+    pub times: DedupTimes,
+    /// The store that is named, where one is.
+    pub store: Option<String>,
+}
+
 impl SubscriptionConfig {
+    /// The store that remembers its messages, on a broker of those capabilities; none where that does it itself, or nobody has to.
+    pub fn inbox_store(&self, broker: Capabilities) -> Option<&str> {
+        let dedup = self.dedup.as_ref().filter(|_| !broker.has(Flag::DedupInbox))?;
+        Some(dedup.store.as_deref().unwrap_or(stores::DEFAULT_STORE))
+    }
+
     /// The name without the handler's: what a job opens it by.
     pub fn short_name(&self) -> &str {
         self.name.split_once('/').map_or(self.name.as_str(), |(_, short)| short)
@@ -327,6 +346,7 @@ impl SubscriptionConfig {
             max_in_flight: self.max_in_flight,
             // At most once, nothing comes again.
             delays: if self.delivery == Delivery::AtMostOnce { Vec::new() } else { delays(&self.retry) },
+            dedup: self.dedup.as_ref().map(|dedup| dedup.times),
             own: self.own.clone(),
         }
     }
@@ -335,7 +355,7 @@ impl SubscriptionConfig {
     pub fn subscribe_to_copy(&self, copied: &Copied) -> Subscribe {
         let (group, own) = (copied.group.clone(), copied.own.clone());
         // What was not copied is the broker's no more: there is nothing to wait for.
-        Subscribe { group, start: Start::Latest, order: Order::None, delays: Vec::new(), own, ..self.subscribe() }
+        Subscribe { group, start: Start::Latest, order: Order::None, delays: Vec::new(), dedup: None, own, ..self.subscribe() }
     }
 
     /// The broker that its entry names.

@@ -226,12 +226,11 @@ const RENAMED: &[(&str, &[&str], &str)] = &[
 const LATER: &[(&str, &[&str])] = &[
     ("File", &["schemas", "schema-registry", "profiles"]),
     ("Broker", &["pool-size", "tls", "security"]),
-    ("Handler", &["dedup", "profile", "hooks"]),
+    ("Handler", &["profile", "hooks"]),
     ("Job", &["schedule", "interval", "http"]),
     (
         "Subscription",
         &[
-            "dedup",
             "buffer",
             "overflow",
             "lease",
@@ -244,7 +243,6 @@ const LATER: &[(&str, &[&str])] = &[
             "routing-key",
         ],
     ),
-    ("Defaults", &["dedup"]),
     ("Retry", &["mode"]),
     ("DeadLetter", &["retention", "alert-above"]),
     (
@@ -288,7 +286,7 @@ mod tests {
         check("brokers.rabbitmq", "connection_string", &["type", "url"], "no key", "did you mean `url`?");
         check("brokers.kafka", "url", &["type", "bootstrap-servers"], "no key", "did you mean `bootstrap-servers`?");
         check("Retry", "max_retries", &["max-attempts"], "no key", "3 retries are max-attempts = 4");
-        check("Handler", "dedup", &["component"], "not supported yet", "take it out");
+        check("Handler", "hooks", &["component"], "not supported yet", "take it out");
         assert_eq!(absent("brokers.embedded", "webhook", &["embedded"]), "webhook is not supported yet");
         assert_eq!(absent("stores.embedded", "memory", &["embedded"]), "this build is without it; build with --features memory");
         assert_eq!(absent("brokers.embedded", "embeded", &["embedded"]), "did you mean \"embedded\"?");

@@ -79,6 +79,7 @@ fn subscribe(take: &Take, limit: usize, wait: Duration) -> Result<Subscribe, Con
         fetch: Fetch { max_messages: limit, max_wait: wait.max(LEAST_WAIT) },
         max_in_flight: limit,
         delays: Vec::new(),
+        dedup: None,
         own: OwnKeys::default(),
     })
 }

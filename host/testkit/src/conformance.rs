@@ -14,6 +14,7 @@ mod durable;
 mod forgetful;
 mod groups;
 mod hand;
+mod inbox;
 mod matrix;
 mod page;
 mod partitions;
@@ -163,10 +164,13 @@ pub fn tests() -> Vec<Test> {
         delays::TESTS,
         delays::COUNTS,
         transactions::TESTS,
+        inbox::TESTS,
+        inbox::ROUNDS,
         requests::TESTS,
         patterns::TESTS,
         durable::TESTS,
         durable::DELAYS,
+        inbox::DURABLE,
         broadcast::TESTS,
         broadcast::RETRIES,
         broadcast::GROUPS,

@@ -233,6 +233,7 @@ impl<'a> Consume<'a> {
                 fetch: Fetch { max_messages: IN_FLIGHT, max_wait: Duration::from_secs(1) },
                 max_in_flight: IN_FLIGHT,
                 delays: Vec::new(),
+                dedup: None,
                 own: OwnKeys::default(),
             },
             delivery: Delivery::AtLeastOnce,
@@ -243,6 +244,7 @@ impl<'a> Consume<'a> {
             dead_letter: DeadLetterPolicy::default(),
             breaker: None,
             max_deliveries: 20,
+            dedup: None,
             limits: Limits::default(),
             outlets: Outlets {
                 brokers: vec![outlet.clone()],

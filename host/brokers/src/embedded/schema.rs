@@ -21,7 +21,7 @@ pub(super) const BROKER: Schema = Schema { application_id: 0x4c6e_6773, is: "a b
 pub(super) const STORE: Schema = Schema { application_id: 0x4c6e_676b, is: "a store", migrations: &STORE_MIGRATIONS };
 
 /// Logs are made with their topics: `log_<id>(position, at, row)`.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     INSERT INTO meta VALUES ('clean', 1), ('last-delay', 0);
@@ -48,10 +48,15 @@ const MIGRATIONS: [&str; 2] = [
 ",
     // A position is looked up before a dead letter is given back to it.
     "CREATE INDEX retries_position ON retries(lane, position)",
+    // The dedup inbox: what is done, and until when that is remembered.
+    "
+    CREATE TABLE inbox(lane INTEGER NOT NULL, key BLOB NOT NULL, until INTEGER NOT NULL, PRIMARY KEY(lane, key)) WITHOUT ROWID;
+    CREATE INDEX inbox_until ON inbox(until);
+    ",
 ];
 
 /// The number of a cache's row is larger than that of every row before it, so that the smallest is the oldest. `weight` is in bytes.
-const STORE_MIGRATIONS: [&str; 2] = [
+const STORE_MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE cache(
         id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, expires INTEGER, weight INTEGER NOT NULL,
@@ -70,6 +75,11 @@ const STORE_MIGRATIONS: [&str; 2] = [
     CREATE TABLE last_fence(fence INTEGER NOT NULL);
     INSERT INTO last_fence VALUES (0);
 ",
+    // What dedup inboxes remember.
+    "
+    CREATE TABLE inbox(bucket TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, expires INTEGER, PRIMARY KEY(bucket, key)) WITHOUT ROWID;
+    CREATE INDEX inbox_expires ON inbox(expires) WHERE expires IS NOT NULL;
+    ",
 ];
 
 impl Schema {

@@ -70,7 +70,7 @@ impl StoreAdapter for EmbeddedStore {
             let file = Arc::new(file);
             let buckets = |kind| Arc::new(OfKind { file: file.clone(), kind, clock: clock.clone() });
             let (cache, key_value) = (Some(buckets(Kind::Cache) as _), Some(buckets(Kind::KeyValue) as _));
-            let roles = StoreRoles { cache, key_value, locks: None, connection: file.clone() };
+            let roles = StoreRoles { cache, key_value, locks: None, inbox: buckets(Kind::Inbox), connection: file.clone() };
             Ok(with_locks(roles, locks::InFile { file, clock }))
         })
     }

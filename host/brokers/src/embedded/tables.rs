@@ -1,6 +1,7 @@
 //! The broker's tables in SQL. Every statement is prepared once and kept.
 
 mod delays;
+mod inboxes;
 mod lanes;
 mod logs;
 mod retries;

@@ -135,6 +135,7 @@ fn lane(handle: &Arc<Handle>, assigned: Assigned, waiting: Vec<Waiting>) -> Lane
         source: Box::new(LaneSource::new(cell, topic, partition, queue, in_use, Arc::clone(handle))),
         finished,
         waiting,
+        inbox: None,
         lease: None,
     }
 }
@@ -167,6 +168,7 @@ mod tests {
             fetch: Fetch { max_messages: 9, max_wait: JOINING },
             max_in_flight: 9,
             delays: Vec::new(),
+            dedup: None,
             own: OwnKeys::default(),
         };
         let handle = blocking(move || Membership::start(broker, "g".into(), wish, JOINING)).await.expect("a member");

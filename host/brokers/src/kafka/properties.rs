@@ -257,6 +257,7 @@ mod tests {
             fetch: longshore_core::Fetch { max_messages: 1, max_wait: std::time::Duration::ZERO },
             max_in_flight: 1,
             delays: Vec::new(),
+            dedup: None,
             own: longshore_core::OwnKeys::default(),
         };
         for all in [producer(&common, &config), reader(&common, "g"), member(&common, &config, &subscribe, "g")] {

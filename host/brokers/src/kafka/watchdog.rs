@@ -149,6 +149,7 @@ mod tests {
             fetch: Fetch { max_messages: 9, max_wait: SESSION },
             max_in_flight: 9,
             delays: Vec::new(),
+            dedup: None,
             own: OwnKeys::default(),
         };
         Consuming(Arc::clone(broker)).subscribe(wish).await.expect("subscribed")

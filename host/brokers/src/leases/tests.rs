@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use longshore_core::{BoxFuture, BrokerError, Connection, Held, HeldPage, KeyPattern, Lease, Locks, Owner, StoreError, StoreRoles, Wish};
+use longshore_core::{
+    BoxFuture, BrokerError, Bucket, Buckets, Connection, Held, HeldPage, KeyPattern, Lease, Locks, Owner, StoreError, StoreRoles, Wish,
+};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -25,6 +27,15 @@ struct Inner {
     started: Instant,
 }
 
+/// This store has nothing but locks.
+struct NoBuckets;
+
+impl Buckets for NoBuckets {
+    fn bucket(&self, name: &str) -> Arc<dyn Bucket> {
+        panic!("nobody asks for the bucket {name:?} here")
+    }
+}
+
 #[derive(Default)]
 struct Table(BTreeMap<String, Row>, u64);
 
@@ -36,7 +47,7 @@ impl Server {
 
     /// A host on it.
     fn host(&self) -> Arc<dyn Locks> {
-        let roles = StoreRoles { connection: Arc::new(Here), cache: None, key_value: None, locks: None };
+        let roles = StoreRoles { connection: Arc::new(Here), cache: None, key_value: None, locks: None, inbox: Arc::new(NoBuckets) };
         with_locks(roles, self.clone()).locks.expect("just made")
     }
 

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 
 use futures::stream;
-use longshore_core::{BoxFuture, BrokerError, Consumer, Lane, Lanes, Start, Subscribe};
+use longshore_core::{BoxFuture, BrokerError, Consumer, Inbox, Lane, Lanes, Start, Subscribe};
 use tokio::sync::watch;
 
 use super::acks::LaneAcks;
 use super::backend::Backend;
+use super::dedup::LaneInbox;
 use super::front::Local;
 use super::lanes::{OpenLane, Opened};
 use super::members::{Claim, Member, Place};
@@ -139,14 +140,17 @@ impl<B: Backend> Subscription<B> {
         let read = Read { from: opened.mark, beginning, ..Read::new(topic, opened.topic.clone()) };
         let mut revoked = opened.revoked.clone();
         let source = LaneSource::new(self.front.clone(), claim.clone(), &opened, read);
+        let inbox = self.subscribe.dedup.map(|times| (Arc::new(LaneInbox::new(self.front.clone(), opened.lane)), times.window));
+        let inbox_of_lane = inbox.as_ref().map(|(inbox, _)| inbox.clone() as Arc<dyn Inbox>);
         Lane {
             id: opened.topic.to_string(),
             partition: None,
             source: Box::new(source),
-            acks: Box::new(LaneAcks { front: self.front.clone(), lane: opened.lane, _claim: claim }),
+            acks: Box::new(LaneAcks { front: self.front.clone(), lane: opened.lane, inbox, _claim: claim }),
             revoked: Box::pin(async move { while revoked.changed().await.is_ok() {} }),
             finished: opened.finished,
             waiting: opened.waiting,
+            inbox: inbox_of_lane,
             lease: None,
         }
     }

@@ -12,6 +12,7 @@ mod broker;
 mod catalog;
 mod consumer;
 mod dead;
+mod dedup;
 mod front;
 mod groups;
 mod housekeeping;
@@ -34,12 +35,12 @@ pub(crate) use backend::Backend;
 pub(crate) use broker::{Broker, Signals};
 pub(crate) use front::Local;
 pub(crate) use read::{Filler, Got, Read};
-pub(crate) use tables::{Delays, LaneId, LaneRecord, Lanes, Logs, Removed, Retries, Retry, Tables, TopicId, TopicRecord, stamped};
+pub(crate) use tables::{Delays, Inboxes, LaneId, LaneRecord, Lanes, Logs, Removed, Retries, Retry, Tables, TopicId, TopicRecord, stamped};
 
 /// What brokers in this process can do. Only what outlives the process sets them apart.
 pub(crate) const CAPABILITIES: Capabilities = Capabilities::of(&FLAGS);
 
-const FLAGS: [Flag; 14] = [
+const FLAGS: [Flag; 15] = [
     Flag::Publish,
     Flag::Subscribe,
     Flag::ConsumerGroups,
@@ -54,4 +55,5 @@ const FLAGS: [Flag; 14] = [
     Flag::RequestReply,
     Flag::Patterns,
     Flag::Broadcast,
+    Flag::DedupInbox,
 ];

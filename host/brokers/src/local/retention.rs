@@ -25,6 +25,7 @@ impl<T: Tables> Broker<T> {
         for topic in topics {
             more |= self.trim_topic(topic, now)?;
         }
+        more |= self.forget_done(now)?;
         Ok(more | self.tables.tidy()?)
     }
 

@@ -16,8 +16,14 @@ use super::tables::{LaneId, Retry, Tables};
 type Result<T> = std::result::Result<T, BrokerError>;
 
 impl<T: Tables> Broker<T> {
-    /// Settles a round of a lane, or says why nothing of it was.
-    pub(super) fn settle(&mut self, lane: LaneId, round: &Settled, now: u64) -> Result<std::result::Result<(), SettleError>> {
+    /// Settles a round of a lane, whose inbox remembers for `window`, or says why nothing of it was.
+    pub(super) fn settle(
+        &mut self,
+        lane: LaneId,
+        round: &Settled,
+        window: Duration,
+        now: u64,
+    ) -> Result<std::result::Result<(), SettleError>> {
         if let Err(refused) = self.check_outputs(&round.outputs) {
             return Ok(Err(refused));
         }
@@ -31,6 +37,7 @@ impl<T: Tables> Broker<T> {
             self.take_again(lane, receipt, how, now)?;
         }
         self.move_mark(lane, round)?;
+        self.remember(lane, &round.inbox, window, now)?;
         self.take_outputs(&round.outputs, now)?;
         Ok(Ok(()))
     }

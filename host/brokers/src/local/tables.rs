@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use longshore_core::row::Row;
-use longshore_core::{BrokerError, Ranges, TopicSettings, Waiting};
+use longshore_core::{BrokerError, InboxKey, Ranges, TopicSettings, Waiting};
 
 /// Number of a topic, never given twice.
 pub(crate) type TopicId = u64;
@@ -153,8 +153,18 @@ pub(crate) trait Delays {
     fn clear_delays(&mut self, topic: TopicId) -> Result<()>;
 }
 
+/// What lanes remember as done.
+pub(crate) trait Inboxes {
+    /// Whether a lane remembers a key, and for longer than `now`.
+    fn remembers(&self, lane: LaneId, key: &InboxKey, now: u64) -> Result<bool>;
+    /// Remembers a key until then, milliseconds since the Unix epoch, whatever was known of it.
+    fn remember(&mut self, lane: LaneId, key: &InboxKey, until: u64) -> Result<()>;
+    /// Forgets keys whose time is over at `now`, the oldest first, at most `limit`. Says how many.
+    fn forget_until(&mut self, now: u64, limit: u64) -> Result<u64>;
+}
+
 /// All of them, and what storage needs from time to time.
-pub(crate) trait Tables: Logs + Lanes + Retries + Delays + Send + 'static {
+pub(crate) trait Tables: Logs + Lanes + Retries + Delays + Inboxes + Send + 'static {
     /// Gives a little free space back. Says whether there is more.
     fn tidy(&mut self) -> Result<bool> {
         Ok(false)

@@ -1,6 +1,7 @@
 //! The memory store: everything in this process and gone with it, for one host and for tests.
 
 mod cache;
+mod inbox;
 mod key_value;
 mod locks;
 
@@ -17,6 +18,7 @@ use serde::Deserialize;
 use crate::leases::with_locks;
 use crate::shelf::{self, ShelfMut, Swap};
 use cache::Cache;
+use inbox::Inbox;
 use key_value::KeyValue;
 use locks::InMemory;
 
@@ -56,6 +58,7 @@ fn roles(config: &Config, clock: Clock) -> StoreRoles {
         connection: Arc::new(Here),
         cache: Some(Arc::new(Shelves::new(Cache::new(config.max_size.bytes()), clock.clone()))),
         key_value: Some(Arc::new(Shelves::new(KeyValue::default(), clock.clone()))),
+        inbox: Arc::new(Shelves::new(Inbox::default(), clock.clone())),
         locks: None,
     };
     with_locks(roles, InMemory::new(clock))

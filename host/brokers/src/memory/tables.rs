@@ -1,13 +1,13 @@
 //! Tables in memory. A step of theirs cannot fail, so there is nothing to roll back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use longshore_core::row::Row;
-use longshore_core::{BrokerError, Waiting};
+use longshore_core::{BrokerError, InboxKey, Waiting};
 
 use super::log::Log;
 use super::retries::Waiters;
-use crate::local::{Delays, LaneId, LaneRecord, Lanes, Logs, Read, Removed, Retries, Retry, Tables, TopicId, TopicRecord};
+use crate::local::{Delays, Inboxes, LaneId, LaneRecord, Lanes, Logs, Read, Removed, Retries, Retry, Tables, TopicId, TopicRecord};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
@@ -19,6 +19,9 @@ type Turn = (u64, u64);
 pub(crate) struct MemoryTables {
     logs: HashMap<TopicId, Log>,
     waiters: HashMap<LaneId, Waiters>,
+    done: HashMap<(LaneId, InboxKey), u64>,
+    /// The same by time.
+    done_until: BTreeSet<(u64, LaneId, InboxKey)>,
     delayed: BTreeMap<Turn, (TopicId, Box<[u8]>)>,
     last: u64,
 }
@@ -113,6 +116,8 @@ impl Lanes for MemoryTables {
 
     fn drop_lane(&mut self, lane: LaneId) -> Result<()> {
         self.waiters.remove(&lane);
+        self.done.retain(|(of, _), _| *of != lane);
+        self.done_until.retain(|(_, of, _)| *of != lane);
         Ok(())
     }
 }
@@ -209,6 +214,33 @@ impl Delays for MemoryTables {
     fn clear_delays(&mut self, topic: TopicId) -> Result<()> {
         self.delayed.retain(|_, (of, _)| *of != topic);
         Ok(())
+    }
+}
+
+impl Inboxes for MemoryTables {
+    fn remembers(&self, lane: LaneId, key: &InboxKey, now: u64) -> Result<bool> {
+        Ok(self.done.get(&(lane, *key)).is_some_and(|until| *until > now))
+    }
+
+    fn remember(&mut self, lane: LaneId, key: &InboxKey, until: u64) -> Result<()> {
+        if let Some(before) = self.done.insert((lane, *key), until) {
+            self.done_until.remove(&(before, lane, *key));
+        }
+        self.done_until.insert((until, lane, *key));
+        Ok(())
+    }
+
+    fn forget_until(&mut self, now: u64, limit: u64) -> Result<u64> {
+        let mut gone = 0;
+        while gone < limit
+            && let Some((until, lane, key)) = self.done_until.first().copied()
+            && until <= now
+        {
+            self.done_until.remove(&(until, lane, key));
+            self.done.remove(&(lane, key));
+            gone += 1;
+        }
+        Ok(gone)
     }
 }
 

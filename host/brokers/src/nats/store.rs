@@ -63,7 +63,7 @@ impl StoreAdapter for NatsStore {
             let buckets = |kind| Arc::new(OfKind { server: server.clone(), start: format!("{prefix}_{kind}_") });
             let (cache, key_value) = (Some(buckets("cache") as _), Some(buckets("kv") as _));
             let locks = Locks::new(server.clone(), &format!("{prefix}_locks"));
-            Ok(with_locks(StoreRoles { cache, key_value, locks: None, connection: link }, locks))
+            Ok(with_locks(StoreRoles { cache, key_value, locks: None, inbox: buckets("inbox"), connection: link }, locks))
         })
     }
 }

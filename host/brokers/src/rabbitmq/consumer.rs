@@ -230,6 +230,7 @@ impl Opening {
             }),
             finished: Ranges::default(),
             waiting,
+            inbox: None,
             lease: None,
         })
     }

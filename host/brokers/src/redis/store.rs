@@ -1,5 +1,6 @@
-//! The Redis store: each value is a key of the server's, `longshore:cache:{bucket}:key` or `longshore:kv:{bucket}:key`, with the server's own
-//! time to live; each lock that is held is one too, `longshore:lock:name`. For any number of hosts.
+//! The Redis store: each value is a key of the server's, `longshore:cache:{bucket}:key`, `longshore:kv:{bucket}:key` or, of dedup inboxes,
+//! `longshore:inbox:{bucket}:key`, with the server's own time to live; each lock that is held is one too, `longshore:lock:name`. For any number
+//! of hosts.
 //!
 //! What changes one key after looking at it is one script; looking for keys is SCAN, so nobody waits for it. Nothing is repeated that the
 //! server may have done. Not here: what a full server drops, which is its `maxmemory-policy`'s to say.
@@ -31,7 +32,7 @@ impl StoreAdapter for RedisStore {
             let server = Arc::new(Server::reach(&config.connection, &connect).await?);
             let buckets = |kind| Arc::new(OfKind { server: server.clone(), start: format!("{}:{kind}", config.prefix) });
             let (cache, key_value) = (Some(buckets("cache") as _), Some(buckets("kv") as _));
-            let roles = StoreRoles { cache, key_value, locks: None, connection: server.clone() };
+            let roles = StoreRoles { cache, key_value, locks: None, inbox: buckets("inbox"), connection: server.clone() };
             Ok(with_locks(roles, locks::OnServer::new(server, &config.prefix)))
         })
     }

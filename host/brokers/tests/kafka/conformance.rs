@@ -1,5 +1,6 @@
 //! The conformance suite.
 
+use longshore_core::Flag;
 use longshore_testkit::conformance::{self, Verdict};
 use longshore_testkit::servers::{Kafka, KafkaOptions};
 
@@ -13,7 +14,7 @@ async fn kafka_does_what_it_declares() {
     matrix.assert_passed();
     matrix.assert_kept_as("kafka");
     assert_eq!(
-        matrix.tests(&Verdict::Unsupported),
+        matrix.without(Flag::DedupInbox).tests(&Verdict::Unsupported),
         [
             "a_delayed_message_is_never_early",
             "delayed_messages_come_in_the_order_of_their_times",
@@ -27,6 +28,7 @@ async fn kafka_does_what_it_declares() {
             "a_request_that_nobody_answers_times_out",
             "a_reply_to_nobody_is_an_error",
             "delayed_messages_outlive_a_crash",
+            "what_was_done_is_remembered_after_a_crash",
             "every_subscriber_gets_a_copy_of_what_comes_while_it_is_there",
             "a_failed_broadcast_comes_again_to_its_subscriber_alone",
             "a_broadcast_leaves_no_group",

@@ -1,5 +1,6 @@
 //! The conformance suite.
 
+use longshore_core::Flag;
 use longshore_testkit::conformance::{self, Verdict};
 use longshore_testkit::servers::{Nats, NatsOptions};
 
@@ -13,7 +14,7 @@ async fn jetstream_does_what_it_declares() {
     matrix.assert_passed();
     matrix.assert_kept_as("nats-jetstream");
     assert_eq!(
-        matrix.tests(&Verdict::Unsupported),
+        matrix.without(Flag::DedupInbox).tests(&Verdict::Unsupported),
         [
             "equal_keys_share_a_partition",
             "a_delayed_message_is_never_early",
@@ -25,6 +26,7 @@ async fn jetstream_does_what_it_declares() {
             "a_refused_round_settles_once_it_is_changed",
             "a_message_as_large_as_can_be_finds_room_among_the_dead_letters",
             "delayed_messages_outlive_a_crash",
+            "what_was_done_is_remembered_after_a_crash",
         ]
     );
 }

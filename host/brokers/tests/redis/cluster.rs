@@ -8,7 +8,7 @@ use std::time::Duration;
 use longshore_brokers::redis::lists::Lists;
 use longshore_brokers::redis::pubsub::PubSub;
 use longshore_brokers::redis::streams::Streams;
-use longshore_core::{Adapter, Batch, BoxFuture, Capabilities, Fix, Roles, Room, Subscribe};
+use longshore_core::{Adapter, Batch, BoxFuture, Capabilities, Fix, Flag, Roles, Room, Subscribe};
 use longshore_testkit::conformance::{self, Hand, Subject, Verdict};
 use longshore_testkit::servers::tls::Authority;
 use longshore_testkit::servers::{Redis, RedisCluster, RedisOptions, unique};
@@ -67,11 +67,12 @@ impl<A: Adapter> Subject for OnCluster<A> {
 }
 
 /// What needs one script for two topics.
-const NEEDS_ONE_SLOT: [&str; 4] = [
+const NEEDS_ONE_SLOT: [&str; 5] = [
     "outputs_are_published_with_the_round",
     "a_round_with_an_output_that_cannot_be_is_refused_as_a_whole",
     "a_refused_round_settles_once_it_is_changed",
     "a_message_as_large_as_can_be_finds_room_among_the_dead_letters",
+    "a_round_that_is_refused_remembers_nothing",
 ];
 
 /// Does on a cluster what it does on a server, but for what needs one slot.
@@ -81,6 +82,7 @@ async fn does_the_same<A: Adapter>(not_on_a_server: &[&str]) {
     println!("{matrix}");
     matrix.assert_passed();
     matrix.assert_kept_as(&format!("{}, cluster", A::NAME));
+    let matrix = if A::CAPABILITIES.has(Flag::DedupInbox) { matrix } else { matrix.without(Flag::DedupInbox) };
     let mut unsupported = matrix.tests(&Verdict::Unsupported);
     unsupported.retain(|test| !NEEDS_ONE_SLOT.contains(test));
     assert_eq!(unsupported, not_on_a_server);

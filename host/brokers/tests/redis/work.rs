@@ -38,6 +38,7 @@ pub(crate) fn wish(topic: &str, own: Value) -> Subscribe {
         fetch: Fetch { max_messages: 100, max_wait: Duration::from_millis(200) },
         max_in_flight: 100,
         delays: Vec::new(),
+        dedup: None,
         own: OwnKeys::new(own),
     }
 }

@@ -31,6 +31,7 @@ pub(crate) fn wish(topic: &str, group: &str, order: Order) -> Subscribe {
         fetch: Fetch { max_messages: 100, max_wait: Duration::from_secs(1) },
         max_in_flight: 100,
         delays: Vec::new(),
+        dedup: None,
         own: OwnKeys::default(),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Batch, Call, Crash, Delivery, Done, Facts, Handler, Outputs};
+use longshore_core::{Batch, BrokerError, Call, Claimed, Crash, Delivery, Done, Facts, Handler, Outputs};
 use tokio::time::Instant;
 
 use crate::breaker::{BreakerState, Permit as Pass};
@@ -17,16 +17,25 @@ use super::{LaneTask, Permit, Phase, after};
 
 /// A call that runs.
 pub(super) struct Running {
-    pub(super) picked: Picked,
+    /// What was taken for it, and what is called of that: all, or what the dedup inbox lets through.
+    picked: Picked,
+    pub(super) called: Picked,
     started: Instant,
     /// Whether it is the one that a half-open breaker let through.
     probe: bool,
 }
 
-/// A call that ended.
+/// A part of a call that ended.
 pub(super) struct Finished {
     id: u64,
-    result: Result<Done, Crash>,
+    part: Part,
+}
+
+enum Part {
+    /// The dedup inbox answered.
+    Claimed(Result<Vec<Claimed>, BrokerError>, Permit),
+    /// The handler did.
+    Answered(Result<Done, Crash>),
 }
 
 impl<H: Handler> LaneTask<H> {
@@ -82,46 +91,88 @@ impl<H: Handler> LaneTask<H> {
         self.holding_back = None;
         let id = self.next_call;
         self.next_call += 1;
+        let asked = self.claims.as_mut().and_then(|claims| claims.ask(&picked));
+        self.running.insert(id, Running { called: picked.clone(), picked, started: Instant::now(), probe });
+        match asked {
+            Some(asked) => self.calls.push(Box::pin(async move { Finished { id, part: Part::Claimed(asked.await, permit) } })),
+            None => self.call(id, permit),
+        }
+    }
+
+    fn call(&mut self, id: u64, permit: Permit) {
+        let Some(running) = self.running.get_mut(&id) else { return };
+        running.started = Instant::now();
         let call = Call {
-            batch: picked.batch.clone(),
-            from: picked.from,
-            to: picked.to,
+            batch: running.called.batch.clone(),
+            from: running.called.from,
+            to: running.called.to,
             subscription: self.shared.policy.info.clone(),
             partition: self.partition,
         };
-        self.running.insert(id, Running { picked, started: Instant::now(), probe });
         let handler = Arc::clone(&self.shared.handler);
         self.calls.push(Box::pin(async move {
             let result = handler.handle(call).await;
             drop(permit);
-            Finished { id, result }
+            Finished { id, part: Part::Answered(result) }
         }));
     }
 
-    /// A call ended.
+    /// A part of a call ended.
     pub(super) fn finished(&mut self, finished: Finished) {
-        let Some(Running { picked, started, probe }) = self.running.remove(&finished.id) else { return };
+        match finished.part {
+            Part::Answered(result) => self.answered(finished.id, result),
+            Part::Claimed(Ok(answers), permit) => self.claimed(finished.id, &answers, permit),
+            Part::Claimed(Err(error), _) => self.answered(finished.id, Err(Crash::Host(error.to_string()))),
+        }
+    }
+
+    /// The dedup inbox answered: what it lets through is called, the rest is settled.
+    fn claimed(&mut self, id: u64, answers: &[Claimed], permit: Permit) {
+        let Some(picked) = self.running.get(&id).map(|running| running.picked.clone()) else { return };
+        let refusals = self.refusals(&picked, answers);
+        let called: Vec<usize> = refusals.iter().enumerate().filter(|(_, refusal)| refusal.is_none()).map(|(i, _)| i).collect();
+        if called.len() < picked.len() {
+            let refused: Vec<usize> = (0..picked.len()).filter(|i| refusals[*i].is_some()).collect();
+            let (refused, verdicts) = (picked.only(&refused), Verdicts::Each(refusals.into_iter().flatten().collect()));
+            self.apply(&refused, &verdicts);
+            self.pending.push(Record::new(refused, verdicts, Outputs::default(), true));
+        }
+        if called.is_empty() {
+            let probe = self.running.remove(&id).is_some_and(|running| running.probe);
+            self.count_for_breaker(&Verdicts::Each(Vec::new()), probe);
+            self.queue.close(&picked);
+            return self.forget_replaced();
+        }
+        if let Some(running) = self.running.get_mut(&id) {
+            running.called = picked.only(&called);
+        }
+        self.call(id, permit);
+    }
+
+    /// The handler answered, or did not.
+    fn answered(&mut self, id: u64, result: Result<Done, Crash>) {
+        let Some(Running { picked: whole, called: picked, started, probe }) = self.running.remove(&id) else { return };
         let elapsed = started.elapsed();
-        let handled = finished.result.as_ref().map_or(picked.len(), |done| done.handled as usize);
+        let handled = result.as_ref().map_or(picked.len(), |done| done.handled as usize);
         self.sizing.observe(handled, elapsed);
         self.shared.metrics.called(picked.len(), elapsed);
         let shared = Arc::clone(&self.shared);
-        let refused = match &finished.result {
+        let refused = match &result {
             Ok(done) if !done.outputs.is_empty() => outputs::refused(&done.outputs, &picked, &shared.policy),
             _ => Vec::new(),
         };
-        let mut verdicts = self.judge().call(&picked, &finished.result, &refused);
+        let mut verdicts = self.judge().call(&picked, &result, &refused);
         self.recall_answered(&picked, &mut verdicts);
         self.count_for_breaker(&verdicts, probe);
         self.apply(&picked, &verdicts);
-        self.queue.close(&picked);
+        self.queue.close(&whole);
         self.forget_replaced();
         if let Verdicts::Host(what) = &verdicts {
             self.trouble(Doing::Handle, what);
             return;
         }
         self.recovered(Doing::Handle);
-        let outputs = finished.result.map(|done| done.outputs).unwrap_or_default();
+        let outputs = result.map(|done| done.outputs).unwrap_or_default();
         let acknowledge = shared.policy.delivery == Delivery::AtLeastOnce;
         self.pending.push(Record::new(picked, verdicts, outputs, acknowledge));
     }
@@ -140,14 +191,18 @@ impl<H: Handler> LaneTask<H> {
     fn apply(&mut self, picked: &Picked, verdicts: &Verdicts) {
         match verdicts {
             Verdicts::AllDone => (0..picked.len()).for_each(|i| self.end(picked, i)),
-            Verdicts::Host(_) => (0..picked.len()).rev().for_each(|i| self.queue.requeue(picked, i, picked.alone)),
+            Verdicts::Host(_) => {
+                self.let_claims_go(picked, |_| true);
+                (0..picked.len()).rev().for_each(|i| self.queue.requeue(picked, i, picked.alone));
+            }
             Verdicts::Each(each) => {
+                self.let_claims_go(picked, |i| matches!(each[i], Verdict::Requeue { .. }));
                 for (i, verdict) in each.iter().enumerate().rev() {
                     self.log(picked, i, verdict);
                     match verdict {
                         Verdict::Requeue { alone } => self.queue.requeue(picked, i, *alone),
                         Verdict::Again { delay, .. } => self.send_away(picked, i, *delay),
-                        Verdict::Done | Verdict::Discard(_) | Verdict::Dead(..) => self.end(picked, i),
+                        Verdict::Done | Verdict::Duplicate | Verdict::Discard(_) | Verdict::Dead(..) => self.end(picked, i),
                     }
                 }
             }
@@ -240,6 +295,7 @@ impl<H: Handler> LaneTask<H> {
             Verdict::Requeue { alone: true } => {
                 tracing::info!(subscription, id, attempt, "its call crashed: it runs again alone, no attempt used");
             }
+            Verdict::Duplicate => tracing::debug!(subscription, id, "a duplicate: it was done before"),
             Verdict::Done | Verdict::Requeue { .. } => {}
         }
     }

@@ -98,7 +98,7 @@ impl<H: Handler> LaneTask<H> {
             None if self.pending.is_empty() => {}
             None => {
                 let mut round = Box::new(Round::new(std::mem::take(&mut self.pending), &mut self.ledger));
-                round.build(&self.shared.policy, self.shared.clock.now());
+                round.build(&self.shared.policy, self.claims.as_ref(), self.shared.clock.now());
                 self.settle(round);
             }
         }
@@ -192,7 +192,7 @@ impl<H: Handler> LaneTask<H> {
                 Refusal::DeadLetter { record, index } => round.records[*record].shorten(*index),
             }
         }
-        round.build(&self.shared.policy, self.shared.clock.now());
+        round.build(&self.shared.policy, self.claims.as_ref(), self.shared.clock.now());
         self.settle(round);
     }
 
@@ -200,6 +200,9 @@ impl<H: Handler> LaneTask<H> {
         self.recovered(Doing::Settle);
         for record in round.records {
             self.count(&record);
+            if let Some(claims) = &mut self.claims {
+                claims.settled(&record);
+            }
             match record.before_call {
                 Some(first) => self.taken(&record, first),
                 None => self.release_ended(&record),
@@ -232,6 +235,7 @@ impl<H: Handler> LaneTask<H> {
                     metrics.dead(reason.name(), fault.class);
                     status.count(0, 0, 1, 0);
                 }
+                Verdict::Duplicate => metrics.duplicate(),
                 Verdict::Discard(_) => {
                     metrics.discarded();
                     status.count(0, 0, 0, 1);

@@ -37,6 +37,7 @@ fn short(verdicts: Verdicts) -> Vec<&'static str> {
     each.iter()
         .map(|v| match v {
             Verdict::Done => "done",
+            Verdict::Duplicate => "duplicate",
             Verdict::Discard(_) => "discard",
             Verdict::Again { counted: true, .. } => "again",
             Verdict::Again { .. } => "later",

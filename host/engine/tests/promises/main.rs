@@ -3,6 +3,7 @@
 mod breaker;
 mod crashes;
 mod dead_letters;
+mod dedup;
 mod lanes;
 mod order;
 mod outputs;

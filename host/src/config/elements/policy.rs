@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json};
 use super::batch::Batches;
 use super::breaker::Breakers;
 use super::dead_letter::DeadLetters;
+use super::dedup::Dedups;
 use super::retry::Retry;
 
 /// How messages of a subscription are handled. An entry of `subscribe` overrides its handler, a handler overrides `[defaults]`, key by key.
@@ -24,6 +25,8 @@ pub(crate) struct Policy {
     pub(crate) batch: Batches,
     /// When consuming pauses because nothing succeeds; `false`: never.
     pub(crate) circuit_breaker: Breakers,
+    /// Whether a message that was done is handled again when it comes again; `false`: it is.
+    pub(crate) dedup: Dedups,
     /// Calls at once.
     #[schemars(range(min = 1))]
     pub(crate) concurrency: usize,
@@ -45,6 +48,7 @@ impl Default for Policy {
             dead_letter: DeadLetters::default(),
             batch: Batches::default(),
             circuit_breaker: Breakers::default(),
+            dedup: Dedups::default(),
             concurrency: 16,
             max_in_flight: 1000,
             max_bytes_in_flight: Size::from_mib(64),

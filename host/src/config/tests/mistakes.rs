@@ -32,7 +32,7 @@ batch = { max-messages = 10001, max-wait = 10 }
 dead-letter = "dlq"
 limits = { deadline = "5", memory = 64 }
 publish = "payments"
-dedup = { key = "id" }
+dedup = { key = "ids", window = "0s" }
 http = ["api.example.com"]
 stores = { cache = ["sessions"] }
 [handlers.empty]
@@ -427,6 +427,40 @@ max-value-size = "65MiB"
 component = "h.wasm"
 subscribe = [{ topic = "a" }]
 stores = { cache = ["bad name", { bucket = "b", store = "othr" }, "b"], key-value = ["c", { bucket = "d", as = "c" }], locks = ["l", { name = "m", store = "othr" }] }
+"#
+    ));
+}
+
+#[test]
+fn duplicates_can_be_told_where_something_remembers_what_was_done() {
+    told!(file(
+        r#"
+[brokers.default]
+type = "embedded"
+[brokers.away]
+type = "queue"
+[brokers.calls]
+type = "pubsub"
+url = "x"
+[stores.shared]
+type = "memory"
+[defaults]
+dedup = true
+[handlers.good]
+component = "a.wasm"
+subscribe = [{ topic = "good" }]
+[handlers.bad]
+component = "a.wasm"
+subscribe = [
+  { topic = "once", delivery = "at-most-once" },
+  { topic = "all", mode = "broadcast" },
+  { topic = "stored", dedup = { key = "json:id" } },
+  { topic = "stored", dedup = { store = "shared" }, group = "other" },
+  { topic = "calls", broker = "calls" },
+  { topic = "away", broker = "away" },
+  { topic = "elsewhere", broker = "away", dedup = { store = "share" } },
+  { topic = "there", broker = "away", dedup = { store = "shared", key = "header:k" } },
+]
 "#
     ));
 }

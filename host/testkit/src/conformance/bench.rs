@@ -164,6 +164,7 @@ pub(super) fn wish(topics: &[&str], group: Option<&str>) -> Subscribe {
         fetch: Fetch { max_messages: 500, max_wait: Duration::from_secs(1) },
         max_in_flight: 1000,
         delays: Vec::new(),
+        dedup: None,
         own: OwnKeys::default(),
     }
 }

@@ -27,6 +27,7 @@ pub(super) fn check(subject: &dyn Subject, flag: Flag) -> BoxFuture<'_, ()> {
             | Flag::BlockingRead
             | Flag::StreamPartitioning
             | Flag::Transactions
+            | Flag::DedupInbox
             | Flag::Durable => {}
         }
     })

@@ -86,6 +86,7 @@ impl Broker {
             }),
             finished,
             waiting,
+            inbox: None,
             lease,
         }
     }

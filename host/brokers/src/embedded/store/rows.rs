@@ -19,6 +19,7 @@ const SWEEP: u32 = 8;
 pub(super) enum Kind {
     Cache,
     KeyValue,
+    Inbox,
 }
 
 /// The writer's connection, and how full its caches are.
@@ -86,6 +87,7 @@ impl Shelf for Reading<'_> {
         let read = |row: &Row<'_>| Ok(Held { value: row.get(0)?, expires: row.get(1)? });
         let mut select = self.prepare(match self.kind {
             Kind::Cache => "SELECT value, expires FROM cache WHERE bucket = ?1 AND key = ?2 AND (expires IS NULL OR expires > ?3)",
+            Kind::Inbox => "SELECT value, expires FROM inbox WHERE bucket = ?1 AND key = ?2 AND (expires IS NULL OR expires > ?3)",
             Kind::KeyValue => "SELECT value, NULL FROM key_value WHERE bucket = ?1 AND key = ?2 AND ?3 >= 0",
         })?;
         select.query_row(params![bucket, key, signed(now)], read).optional().map_err(store)
@@ -95,6 +97,10 @@ impl Shelf for Reading<'_> {
         let mut select = self.prepare(match self.kind {
             Kind::Cache => {
                 "SELECT key FROM cache WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key > ?3) AND (expires IS NULL OR expires > ?4)
+                 ORDER BY key"
+            }
+            Kind::Inbox => {
+                "SELECT key FROM inbox WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key > ?3) AND (expires IS NULL OR expires > ?4)
                  ORDER BY key"
             }
             Kind::KeyValue => {
@@ -130,6 +136,7 @@ impl ShelfMut for Writing<'_> {
     fn put(&mut self, bucket: &str, key: &str, held: Held, now: u64) -> Result<()> {
         match self.reading.kind {
             Kind::Cache => self.put_into_cache(bucket, key, held, now),
+            Kind::Inbox => self.put_into_inbox(bucket, key, held, now),
             Kind::KeyValue => {
                 let mut insert = self.reading.prepare(
                     "INSERT INTO key_value(bucket, key, value) VALUES (?1, ?2, ?3) ON CONFLICT(bucket, key) DO UPDATE SET value = ?3",
@@ -146,6 +153,11 @@ impl ShelfMut for Writing<'_> {
                 self.forget("DELETE FROM cache WHERE bucket = ?1 AND key = ?2 RETURNING weight", params![bucket, key])?;
                 Ok(lived)
             }
+            Kind::Inbox => {
+                let lived = self.reading.get(bucket, key, now)?.is_some();
+                let mut delete = self.reading.prepare("DELETE FROM inbox WHERE bucket = ?1 AND key = ?2")?;
+                delete.execute([bucket, key]).map(|_| lived).map_err(store)
+            }
             Kind::KeyValue => {
                 let mut delete = self.reading.prepare("DELETE FROM key_value WHERE bucket = ?1 AND key = ?2")?;
                 delete.execute([bucket, key]).map(|rows| rows > 0).map_err(store)
@@ -155,6 +167,17 @@ impl ShelfMut for Writing<'_> {
 }
 
 impl Writing<'_> {
+    fn put_into_inbox(&mut self, bucket: &str, key: &str, held: Held, now: u64) -> Result<()> {
+        let mut sweep = self.reading.prepare(
+            "DELETE FROM inbox WHERE (bucket, key) IN (SELECT bucket, key FROM inbox WHERE expires <= ?1 ORDER BY expires LIMIT ?2)",
+        )?;
+        sweep.execute(params![signed(now), SWEEP]).map_err(store)?;
+        let mut insert = self.reading.prepare(
+            "INSERT INTO inbox VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET value = excluded.value, expires = excluded.expires",
+        )?;
+        insert.execute(params![bucket, key, held.value, held.expires.map(signed)]).map(drop).map_err(store)
+    }
+
     fn put_into_cache(&mut self, bucket: &str, key: &str, held: Held, now: u64) -> Result<()> {
         self.forget("DELETE FROM cache WHERE bucket = ?1 AND key = ?2 RETURNING weight", params![bucket, key])?;
         self.forget(

@@ -46,6 +46,7 @@ impl Lanes for SqliteTables {
     fn drop_lane(&mut self, lane: LaneId) -> Result<()> {
         self.execute("DELETE FROM retries WHERE lane = ?1", [lane])?;
         self.execute("DELETE FROM crashes WHERE lane = ?1", [lane])?;
+        self.execute("DELETE FROM inbox WHERE lane = ?1", [lane])?;
         self.execute("DELETE FROM lanes WHERE id = ?1", [lane]).map(|_| ())
     }
 

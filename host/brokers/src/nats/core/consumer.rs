@@ -59,6 +59,7 @@ impl Broker {
             revoked: Box::pin(std::future::pending()),
             finished: Ranges::default(),
             waiting: Vec::new(),
+            inbox: None,
             lease: None,
         })
     }

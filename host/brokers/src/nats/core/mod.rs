@@ -121,6 +121,7 @@ mod tests {
             fetch: Fetch { max_messages: 1, max_wait: Duration::from_secs(1) },
             max_in_flight: 1,
             delays: Vec::new(),
+            dedup: None,
             own: OwnKeys::default(),
         };
         let keys = |subscribe: &Subscribe, own: Subscription| refused(subscribe, own).iter().map(|r| r.key).collect::<Vec<_>>();

@@ -185,6 +185,7 @@ impl Subscription {
             revoked,
             finished: Ranges::default(),
             waiting,
+            inbox: None,
             lease: Some(lease),
         })
     }

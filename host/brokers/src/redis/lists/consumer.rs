@@ -119,6 +119,7 @@ impl Subscription {
             finished: Ranges::default(),
             waiting: Vec::new(),
             // The heartbeat is the lane's, not its messages': nothing is taken back from a lane that lives.
+            inbox: None,
             lease: None,
         })
     }

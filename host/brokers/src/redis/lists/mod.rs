@@ -114,6 +114,7 @@ mod tests {
             fetch: Fetch { max_messages: 1, max_wait: Duration::from_secs(10) },
             max_in_flight: 1,
             delays: Vec::new(),
+            dedup: None,
             own: OwnKeys::default(),
         };
         let own = Subscription::default();

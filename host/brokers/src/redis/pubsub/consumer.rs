@@ -46,6 +46,7 @@ impl Broker {
             revoked: Box::pin(std::future::pending()),
             finished: Ranges::default(),
             waiting: Vec::new(),
+            inbox: None,
             lease: None,
         })
     }

@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::decode::{Named, named};
+use super::dedup::StreamInbox;
 use super::keys::{LATER, LATER_KEPT, LaneKeys, Presence};
 use super::{publisher, scripts, source};
 use crate::redis::alarms::Alarms;
@@ -29,6 +30,8 @@ pub(super) struct StreamAcks {
     pub(super) presence: Arc<Presence>,
     /// Ends the reader, and its connection with it.
     pub(super) reader: AbortHandle,
+    /// Where claims of the round end.
+    pub(super) inbox: Option<Arc<StreamInbox>>,
     /// Whether outputs can go in a transaction of plain commands.
     pub(super) has_transactions: bool,
     /// When everything that is held was ours for certain: the lane's beginning, or the last extension. `None`: something was lost since.
@@ -85,7 +88,7 @@ impl StreamAcks {
         publishing::check(&round.outputs, publisher::admit)?;
         let keys = self.keys();
         let topics = topics_of(&round.outputs);
-        let script = settlement(keys, round, &topics);
+        let script = settlement(keys, round, &topics, self.inbox.as_deref());
         let answer: Value = self.server.call(&keys.topic, &script).await.map_err(|e| self.error(&e))?;
         match list(&answer) {
             [Value::Int(-1), topic] => Err(wrong_type(&round.outputs, &topics, int(topic))),
@@ -168,7 +171,7 @@ pub(super) fn lane_error(server: &Server, keys: &LaneKeys, error: &RedisError) -
 }
 
 /// The script of a round.
-fn settlement<'s>(keys: &LaneKeys, round: &Settled, topics: &[&str]) -> ScriptInvocation<'s> {
+fn settlement<'s>(keys: &LaneKeys, round: &Settled, topics: &[&str], inbox: Option<&StreamInbox>) -> ScriptInvocation<'s> {
     let (finished, again) = (Sorted::of(&round.finished), Sorted::of(&round.again));
     let mut script = keys.invoke(&scripts::SETTLE);
     for topic in topics {
@@ -194,7 +197,11 @@ fn settlement<'s>(keys: &LaneKeys, round: &Settled, topics: &[&str]) -> ScriptIn
         script.arg(id).arg(deliveries);
         add_again(&mut script, &round.again_how[*i]);
     }
-    add_outputs(&mut script, &round.outputs, topics, &origins(&finished, &round.finished));
+    let origins = origins(&finished, &round.finished);
+    add_outputs(&mut script, &round.outputs, topics, &origins);
+    if let Some(inbox) = inbox {
+        inbox.add_entries(&mut script, round, |position| origins.get(&position).copied().unwrap_or(0));
+    }
     script
 }
 

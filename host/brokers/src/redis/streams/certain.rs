@@ -24,7 +24,7 @@ impl StreamAcks {
     /// than a third of its lease and extended every third of it. What is published must arrive before a lease can be over, too.
     pub(super) fn certain(&self, round: &Settled) -> Option<Certain> {
         let (lease, age) = (self.keys().lease, self.sure_at?.elapsed());
-        if self.in_doubt || round.finished.is_empty() || age >= lease / 2 {
+        if self.in_doubt || !round.inbox.is_empty() || round.finished.is_empty() || age >= lease / 2 {
             return None;
         }
         let (finished, publishes) = (Sorted::of(&round.finished), !round.outputs.is_empty());

@@ -17,6 +17,7 @@ pub(super) const RETURNED: &str = "longshore-returned";
 pub(super) const DUE: &str = "due";
 pub(super) const KEPT: &str = "kept";
 pub(super) const SEAT: &str = "seat";
+pub(super) const INBOX: &str = "inbox";
 pub(super) const LATER: &str = "later";
 pub(super) const LATER_KEPT: &str = "later-kept";
 pub(super) const ERA: &str = "era";
@@ -34,6 +35,8 @@ pub(super) struct LaneKeys {
     pub(super) due: String,
     pub(super) kept: String,
     pub(super) seat: String,
+    /// What the keys of its dedup inbox begin with.
+    pub(super) inbox: String,
     pub(super) later: String,
     pub(super) later_kept: String,
     pub(super) era: String,
@@ -45,6 +48,7 @@ impl LaneKeys {
             due: of_group(topic, DUE, group),
             kept: of_group(topic, KEPT, group),
             seat: of_group(topic, SEAT, group),
+            inbox: format!("{}:", of_group(topic, INBOX, group)),
             later: beside(topic, LATER),
             later_kept: beside(topic, LATER_KEPT),
             era: beside(topic, ERA),

@@ -10,6 +10,7 @@ mod check;
 mod consumer;
 mod dead;
 mod decode;
+mod dedup;
 mod groups;
 mod keys;
 mod losses;
@@ -50,6 +51,7 @@ impl Adapter for Streams {
         Flag::Patterns,
         Flag::Durable,
         Flag::Broadcast,
+        Flag::DedupInbox,
     ]);
     const MAX_WAIT: Option<Duration> = Some(Duration::from_secs(1));
     type Config = Config;

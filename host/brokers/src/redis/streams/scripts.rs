@@ -17,7 +17,9 @@ macro_rules! script {
 /// Finishes what is a consumer's for certain. It is told whole: in a transaction it would be too late to send it to a server that does not know it.
 pub(super) const FINISH: &str = concat!(include_str!("../lua/common.lua"), include_str!("lua/prelude.lua"), include_str!("lua/finish.lua"));
 
-script!(SETTLE, "One round of settlement.", "lua/settle.lua");
+script!(SETTLE, "One round of settlement.", "lua/inbox.lua", "lua/settle.lua");
+script!(CLAIM, "Claims keys of a dedup inbox.", "lua/inbox.lua", "lua/claim.lua");
+script!(UNCLAIM, "Gives back claims.", "lua/inbox.lua", "lua/unclaim.lua");
 script!(
     RECOVER,
     "Delayed messages, retries that are due, entries of consumers that are gone.",

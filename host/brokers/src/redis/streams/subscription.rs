@@ -6,12 +6,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use longshore_core::{BrokerError, Fix, Lane, Order, Ranges, Start, Subscribe, Waiting};
+use longshore_core::{BrokerError, Fix, Inbox, Lane, Order, Ranges, Start, Subscribe, Waiting};
 use redis::Value;
 use tokio::time::{Instant, sleep};
 
 use super::acks::{StreamAcks, release};
 use super::consumer::start_id;
+use super::dedup::StreamInbox;
 use super::keys::{BROADCAST, LaneKeys, Presence};
 use super::losses::Losses;
 use super::own;
@@ -174,14 +175,26 @@ impl Subscription {
         let alarm = shared.alarms.listen(&keys.topic);
         let source = StreamSource::new(shared.server.clone(), presence.clone(), shared.seen.clone(), reader, alarm);
         let (server, alarms) = (shared.server.clone(), shared.alarms.clone());
+        let new_inbox = |times| Arc::new(StreamInbox { server: server.clone(), keys: keys.clone(), times });
+        let inbox = self.subscribe.dedup.map(new_inbox);
         Ok(Lane {
             id: keys.topic.clone(),
             partition: None,
             source: Box::new(source.configured(self.subscribe.fetch.max_wait, self.own.lost_group)),
-            acks: Box::new(StreamAcks { server, alarms, presence, reader: abort, has_transactions, sure_at: Some(began), in_doubt: false }),
+            acks: Box::new(StreamAcks {
+                server,
+                alarms,
+                presence,
+                reader: abort,
+                inbox: inbox.clone(),
+                has_transactions,
+                sure_at: Some(began),
+                in_doubt: false,
+            }),
             revoked: Box::pin(hold(shared.server.clone(), keys, era)),
             finished: Ranges::default(),
             waiting,
+            inbox: inbox.map(|inbox| inbox as Arc<dyn Inbox>),
             lease: Some(self.lease),
         })
     }

@@ -1,4 +1,4 @@
--- One round: what is finished, what comes again, what is published with it. KEYS: stream, due, kept, seat, then stream, later and
+-- One round: what is finished, what comes again, what is published with it, what the dedup inbox remembers. KEYS: stream, due, kept, seat, then stream, later and
 -- later-kept of each topic that is published to. Nothing is written before everything that can be refused was looked at.
 local stream, due, kept, seat = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, consumer, exclusive, lease = take(), take(), take(), take()
@@ -42,17 +42,31 @@ local function wait(id, delay)
     soonest = delay
   end
 end
+local function lives(origin)
+  return origin == 0 or (origin > 0 and ours[finished[origin]]) or (origin < 0 and ended[-origin][2])
+end
 for _ = 1, number() do
   local topic, origin, delay, count = number(), number(), number(), number()
   local from = at + 1
   at = at + count
-  local lives = origin == 0 or (origin > 0 and ours[finished[origin]]) or (origin < 0 and ended[-origin][2])
-  if lives then
+  if lives(origin) then
     local key = 5 + topic * 3
     if delay == 0 then
       redis.call('XADD', KEYS[key], '*', unpack(ARGV, from, at))
     else
       publish_later(KEYS[key], KEYS[key + 1], KEYS[key + 2], now, delay, { unpack(ARGV, from, at) })
+    end
+  end
+end
+-- What the dedup inbox remembers, and what it does not. What another has by now is that one's to settle.
+if at < #ARGV then
+  local start, window = take(), take()
+  for _ = 1, number() do
+    local key, claimant, done, origin = start .. take(), take(), number(), number()
+    if done == 1 and lives(origin) then
+      redis.call('SET', key, DONE, 'PX', window)
+    else
+      give_back(key, claimant)
     end
   end
 end

@@ -1,0 +1,86 @@
+//! The dedup inbox of a subscription whose broker keeps none, in a store: a value for each message, which says who handles it, or that it is
+//! done. Any store with buckets whose values have times will do.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use longshore_core::{BoxFuture, BrokerError, Bucket, Claimed, DedupTimes, Inbox, InboxClaim, InboxEntry, StoreError};
+
+/// What stands at the key of a message that is done. A claimant's has hexadecimal digits alone.
+const DONE: &[u8] = b"done";
+/// A claim that is given back ends with the next millisecond.
+const AT_ONCE: std::time::Duration = std::time::Duration::from_millis(1);
+
+/// An inbox in a bucket.
+pub(crate) struct InStore {
+    bucket: Arc<dyn Bucket>,
+    times: DedupTimes,
+}
+
+impl InStore {
+    pub(crate) fn new(bucket: Arc<dyn Bucket>, times: DedupTimes) -> Self {
+        InStore { bucket, times }
+    }
+
+    async fn claim_one(&self, claim: &InboxClaim, is_first: bool) -> Result<Claimed, StoreError> {
+        if !is_first {
+            return Ok(Claimed::Taken);
+        }
+        let (key, claimant, lease) = (claim.key.hex(), claim.claimant.hex(), Some(self.times.lease));
+        if self.bucket.swap(&key, None, claimant.as_bytes(), lease).await? {
+            return Ok(Claimed::Ours);
+        }
+        let there = self.bucket.get(std::slice::from_ref(&key)).await?.pop().flatten();
+        Ok(match there {
+            Some(value) if value == DONE => Claimed::Done,
+            Some(value) if value == claimant.as_bytes() && self.bucket.swap(&key, Some(&value), &value, lease).await? => Claimed::Ours,
+            // Whoever had it may have given it back by now: it is asked for again soon enough.
+            _ => Claimed::Taken,
+        })
+    }
+
+    async fn release_one(&self, entry: &InboxEntry) -> Result<(), StoreError> {
+        let claimant = entry.claim.claimant.hex();
+        self.bucket.swap(&entry.claim.key.hex(), Some(claimant.as_bytes()), claimant.as_bytes(), Some(AT_ONCE)).await.map(drop)
+    }
+}
+
+impl Inbox for InStore {
+    fn claim<'a>(&'a self, claims: &'a [InboxClaim]) -> BoxFuture<'a, Result<Vec<Claimed>, BrokerError>> {
+        Box::pin(async move {
+            // Of those that are asked for together the first has the key: the store may answer them in any order.
+            let mut seen = HashSet::new();
+            let mut asked = Vec::with_capacity(claims.len());
+            for claim in claims {
+                asked.push(self.claim_one(claim, seen.insert(claim.key)));
+            }
+            try_join_all(asked).await.map_err(trouble)
+        })
+    }
+
+    fn remember<'a>(&'a self, entries: &'a [InboxEntry]) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(async move {
+            let done: Vec<_> = entries.iter().filter(|entry| entry.done).map(|entry| (entry.claim.key.hex(), DONE.to_vec())).collect();
+            if done.is_empty() {
+                return Ok(());
+            }
+            self.bucket.set(&done, Some(self.times.window)).await.map_err(trouble)
+        })
+    }
+
+    fn release<'a>(&'a self, entries: &'a [InboxEntry]) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(async move {
+            let mut open = Vec::new();
+            for entry in entries.iter().filter(|entry| !entry.done) {
+                open.push(self.release_one(entry));
+            }
+            try_join_all(open).await.map(drop).map_err(trouble)
+        })
+    }
+}
+
+/// A store that cannot be asked, for whatever reason, is asked again: a message must neither be lost nor handled unasked.
+fn trouble(error: StoreError) -> BrokerError {
+    BrokerError::retry(format!("the dedup inbox: {error}"))
+}
