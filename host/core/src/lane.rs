@@ -24,7 +24,8 @@ pub struct Room {
 
 /// The reading half.
 pub trait Source: Send {
-    /// Waits for messages and appends some to `into`, at most what there is room for, without waiting for a full batch.
+    /// Waits for messages and appends some to `into`, at most what there is room for, without waiting for a full batch. Ends with none where
+    /// there is something to tell by [`take_lost`](Source::take_lost).
     ///
     /// Cancel-safe: when the future is dropped, what was taken from the broker and not appended comes with the next call. Not calling it is
     /// back-pressure. An error ends the lane unless its fix is `Retry`.

@@ -54,6 +54,7 @@ async fn a_failover_loses_nothing_that_was_settled_and_lanes_go_on_at_the_new_ma
     let next = after.fetch(1).await;
     assert_eq!(after.payloads_from(next), ["d"]);
     after.all_done(0).settle().await;
+    assert_eq!(after.lane.source.take_lost(), 0, "the new master does not know what was read, and nothing is gone");
 }
 
 #[tokio::test]

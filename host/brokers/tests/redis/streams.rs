@@ -235,3 +235,18 @@ async fn what_a_dead_host_had_comes_before_all_that_is_new_where_order_is_kept()
     let unanswered: Vec<u32> = [0, 249, 250].into_iter().map(|at| heir.got.facts(at).unanswered).collect();
     assert_eq!(unanswered, [1, 1, 0], "a host died over what it had");
 }
+
+#[tokio::test]
+async fn a_topic_is_made_as_the_configuration_says_and_with_no_other_settings() {
+    let Some(redis) = servers::redis() else { return };
+    let topic = unique("configured");
+    let serde_json::Value::Object(own) = json!({ "max-length": 1000 }) else { unreachable!() };
+    let settings = TopicSettings { own: OwnKeys::new(own), ..TopicSettings::default() };
+    let config = json!({ "host": "127.0.0.1", "port": redis.port() });
+    let roles = try_connect::<Streams>(config, vec![(topic.clone(), settings.clone())]).await.expect("connected");
+    let topics = roles.topics.as_ref().expect("topics");
+    assert!(topics.create(&topic, &settings).await.expect("made"));
+    let more = TopicSettings { retention: Some(Duration::from_secs(60)), ..settings };
+    let error = topics.create(&topic, &more).await.expect_err("nothing keeps to it");
+    assert!(error.fix == Fix::GiveUp && error.what.contains("[topics]"), "{error:?}");
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use longshore_brokers::redis::streams::Streams;
-use longshore_core::{Batch, Outbox, Receipts, Room};
+use longshore_core::{Batch, Outbox, Receipts, Roles, Room};
 use longshore_testkit::conformance::Hand;
 use longshore_testkit::servers::{self, Redis, RedisOptions, unique};
 use serde_json::{Value, json};
@@ -52,10 +52,7 @@ async fn what_is_trimmed_before_it_is_read_is_told_with_its_number_and_once() {
     let mut second = hand(&other, wish(&topic, short())).await;
     publish(&one, &topic, &["a"]).await.expect("published");
     until(async || look(&mut first).await < first.got.len() || look(&mut second).await < second.got.len()).await;
-    // In one piece, so that nothing of it can be read between.
-    let script =
-        "for i = 1, 10 do redis.call('XADD', KEYS[1], '*', 'payload', 'n' .. i) end return redis.call('XTRIM', KEYS[1], 'MAXLEN', 2)";
-    redis.ask(&["EVAL", script, "1", &topic]).expect("added and trimmed");
+    add_and_trim(redis, &topic);
     lost(&mut [&mut first, &mut second], 8).await;
     let groups = one.groups.as_ref().expect("groups").list().await.expect("listed");
     let held = (first.got.len() + second.got.len()) as u64;
@@ -66,7 +63,7 @@ async fn what_is_trimmed_before_it_is_read_is_told_with_its_number_and_once() {
         hand.close().await;
     }
     // Nobody reads at all.
-    redis.ask(&["EVAL", script, "1", &topic]).expect("added and trimmed");
+    add_and_trim(redis, &topic);
     let mut next = hand(&one, wish(&topic, short())).await;
     lost(&mut [&mut next], 8).await;
     let mut last = hand(&other, wish(&topic, short())).await;
@@ -178,4 +175,68 @@ async fn a_server_that_went_back_is_told_with_how_much_is_gone() {
     assert_eq!(after.lane.source.take_lost(), 2);
     after.fetch(1).await;
     assert_eq!(after.payloads(), ["f"]);
+}
+
+/// Adds ten entries and leaves two, in one piece, so that nothing of it can be read between.
+fn add_and_trim(redis: &Redis, topic: &str) {
+    let script =
+        "for i = 1, 10 do redis.call('XADD', KEYS[1], '*', 'payload', 'n' .. i) end return redis.call('XTRIM', KEYS[1], 'MAXLEN', 2)";
+    redis.ask(&["EVAL", script, "1", topic]).expect("added and trimmed");
+}
+
+async fn lag(roles: &Roles, topic: &str) -> Option<u64> {
+    let groups = roles.groups.as_ref().expect("groups").list().await.expect("listed");
+    groups.into_iter().find(|group| group.topic == topic).expect("it is there").lag
+}
+
+/// The server does not log how many entries a group has read. `read` are read of five before it is killed; `looked` says whether the host looks
+/// at the count in between.
+async fn kill_after(read: usize, looked: bool) {
+    let Some(redis) = Redis::start(&RedisOptions::default().durable()) else { return };
+    let config = json!({ "host": "127.0.0.1", "port": redis.port(), "lease": "300ms" });
+    let (roles, topic) = (try_connect::<Streams>(config.clone(), Vec::new()).await.expect("connected"), unique("restarted"));
+    publish(&roles, &topic, &["a", "b", "c", "d", "e"]).await.expect("published");
+    let mut before = hand(&roles, wish(&topic, json!({}))).await;
+    before.fetch(read).await;
+    before.all_done(0).settle().await;
+    if looked {
+        let kept = format!("longshore:{{{topic}}}:kept:{topic}:g");
+        until(async || {
+            look(&mut before).await;
+            redis.ask(&["HGET", &kept, "read"]).expect("asked") == [read.to_string()]
+        })
+        .await;
+    }
+    before.close().await;
+    redis.ask(&["XTRIM", &topic, "MAXLEN", "3"]).expect("trimmed");
+    redis.server.kill();
+    redis.server.launch();
+    redis.server.await_ready();
+    let roles = try_connect::<Streams>(config, Vec::new()).await.expect("connected again");
+    if read == 5 {
+        assert_eq!(lag(&roles, &topic).await, Some(0), "all are read");
+    }
+    let mut after = hand(&roles, wish(&topic, json!({}))).await;
+    after.fetch(5 - read).await;
+    add_and_trim(&redis, &topic);
+    lost(&mut [&mut after], 8).await;
+}
+
+#[tokio::test]
+async fn a_restart_from_the_append_only_file_loses_nothing_and_what_is_trimmed_after_it_is_counted() {
+    kill_after(5, false).await;
+    kill_after(5, true).await;
+    kill_after(3, false).await;
+}
+
+#[tokio::test]
+async fn a_lane_that_nothing_comes_to_tells_what_it_lost() {
+    let Some(redis) = servers::redis() else { return };
+    let (roles, topic) = (streams(redis.port()).await, unique("idle"));
+    let mut hand = hand(&roles, wish(&topic, short())).await;
+    look(&mut hand).await;
+    let script = "redis.call('XADD', KEYS[1], '*', 'payload', 'a') return redis.call('XTRIM', KEYS[1], 'MAXLEN', 0)";
+    redis.ask(&["EVAL", script, "1", &topic]).expect("added and trimmed");
+    let first = hand.fetch_some(ROOM).await;
+    assert_eq!((hand.got.len() - first, hand.lane.source.take_lost()), (0, 1));
 }

@@ -33,10 +33,12 @@ impl Groups for StreamGroups {
                     Err(error) if error.to_string().contains("no such key") => continue,
                     Err(error) => return Err(self.server.error(&error)),
                 };
+                let stream: Value = self.server.run(&topic, redis::cmd("XINFO").arg("STREAM").arg(&topic)).await?;
+                let last = field(&stream, "last-generated-id").and_then(text).unwrap_or_default();
                 for group in list(&groups) {
                     let name = field(group, "name").and_then(text).unwrap_or_default();
                     if !name.starts_with(BROADCAST) {
-                        infos.push(self.info(&topic, name, group).await?);
+                        infos.push(self.info(&topic, name, last, group).await?);
                     }
                 }
             }
@@ -63,8 +65,26 @@ impl Groups for StreamGroups {
     }
 }
 
+/// What is kept of a group: how many entries are told as lost, where it stood at the last look, and how many it had read then.
+type Kept = (Option<u64>, Option<String>, Option<String>);
+
+/// How many entries a group has still to read of a stream whose last is `last`.
+fn unread(last: &str, group: &Value, (lost, at, read): &Kept) -> Option<u64> {
+    let (here, number) = (field(group, "last-delivered-id").and_then(text)?, |name| field(group, name).and_then(int));
+    if here == last {
+        return Some(0);
+    }
+    // A server that started again or took over does not know how many were read since the last look, see `count.lua`.
+    let counted = number("entries-read").map(|read| read.to_string()).unwrap_or_default();
+    if at.as_deref().is_some_and(|at| at != here) && read.as_deref() == Some(&counted) {
+        return None;
+    }
+    // The server goes on counting what was trimmed unread.
+    number("lag").map(|lag| lag.saturating_sub(lost.unwrap_or(0)))
+}
+
 impl StreamGroups {
-    async fn info(&self, topic: &str, name: &str, group: &Value) -> Result<GroupInfo> {
+    async fn info(&self, topic: &str, name: &str, last: &str, group: &Value) -> Result<GroupInfo> {
         let number = |name: &str| field(group, name).and_then(int);
         let pending: Value = self.server.run(topic, redis::cmd("XPENDING").arg(topic).arg(name)).await?;
         let consumers: Value = self.server.run(topic, redis::cmd("XINFO").arg("CONSUMERS").arg(topic).arg(name)).await?;
@@ -72,13 +92,13 @@ impl StreamGroups {
         let delivered = field(group, "last-delivered-id").and_then(|id| EntryId::parse(text(id)?));
         let held = number("pending").unwrap_or(0);
         let retries = self.server.run(topic, redis::cmd("ZCARD").arg(of_group(topic, DUE, name))).await?;
-        // The server goes on counting what was trimmed unread.
-        let lost: Option<u64> = self.server.run(topic, redis::cmd("HGET").arg(of_group(topic, KEPT, name)).arg("lost")).await?;
+        let kept = of_group(topic, KEPT, name);
+        let told: Kept = self.server.run(topic, redis::cmd("HMGET").arg(kept).arg("lost").arg("at").arg("read")).await?;
         Ok(GroupInfo {
             group: name.into(),
             topic: topic.into(),
             position: lowest.or(delivered).map_or(0, |id| id.position().0),
-            lag: number("lag").map(|lag| lag.saturating_sub(lost.unwrap_or(0)) + held + retries),
+            lag: unread(last, group, &told).map(|unread| unread + held + retries),
             retries,
             members: list(&consumers).iter().filter(|consumer| self.is_here(consumer)).count() as u64,
             created_at: None,

@@ -1,7 +1,7 @@
 //! What was lost of a topic and its group: counted until the lane tells it, and told in the log at once.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::keys::LaneKeys;
@@ -11,20 +11,30 @@ const MAX_TOPICS: usize = 100_000;
 
 /// What a lane has lost and not told yet.
 #[derive(Default)]
-pub(super) struct Losses(AtomicU64);
+pub(super) struct Losses {
+    count: AtomicU64,
+    /// Whether there is more than when a fetch last ended for it.
+    news: AtomicBool,
+}
 
 impl Losses {
     /// Tells of messages that are gone, if there are any: `how`, as a sentence goes on.
     pub(super) fn add(&self, keys: &LaneKeys, count: u64, how: &str) {
         if count > 0 {
             tracing::error!(topic = %keys.topic, group = %keys.group, count, "entries {how}");
-            self.0.fetch_add(count, Ordering::Relaxed);
+            self.count.fetch_add(count, Ordering::Relaxed);
+            self.news.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether a fetch should end so that they are told: once for what is new, whether somebody asks or not.
+    pub(super) fn take_news(&self) -> bool {
+        self.news.swap(false, Ordering::Relaxed)
     }
 
     /// How many since this was last asked.
     pub(super) fn take(&self) -> u64 {
-        self.0.swap(0, Ordering::Relaxed)
+        self.count.swap(0, Ordering::Relaxed)
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) async fn connect(config: &Config, connect: &Connect) -> Result<Roles,
         connection: server.clone(),
         consumer: Some(Arc::new(StreamConsumer(shared))),
         publisher: Some(Arc::new(StreamPublisher { server: server.clone(), alarms: alarms.clone() })),
-        topics: Some(Arc::new(StreamTopics(server.clone()))),
+        topics: Some(Arc::new(StreamTopics { server: server.clone(), configured: connect.topics.clone() })),
         groups: Some(Arc::new(StreamGroups { server: server.clone(), lease: config.lease.get() })),
         dead_letters: Some(Arc::new(StreamDeadLetters { server, alarms })),
     })

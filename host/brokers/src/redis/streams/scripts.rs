@@ -24,10 +24,11 @@ script!(
     RECOVER,
     "Delayed messages, retries that are due, entries of consumers that are gone.",
     "lua/ids.lua",
+    "lua/count.lua",
     "lua/watch.lua",
     "lua/recover.lua"
 );
-script!(JOIN, "Makes stream and group, and joins.", "lua/ids.lua", "lua/back.lua", "lua/join.lua");
+script!(JOIN, "Makes stream and group, and joins.", "lua/ids.lua", "lua/count.lua", "lua/back.lua", "lua/join.lua");
 script!(HOLD, "Says that a lane is there.", "lua/hold.lua");
 script!(EXTEND, "Extends leases.", "lua/ids.lua", "lua/extend.lua");
 script!(RELEASE, "Leaves a group.", "lua/release.lua");

@@ -228,6 +228,9 @@ impl Source for StreamSource {
         Box::pin(async move {
             self.forget_lost();
             while self.chunk.is_used_up() {
+                if self.presence.losses.take_news() {
+                    return Ok(());
+                }
                 self.bring(room).await?;
                 self.forget_lost();
             }

@@ -16,13 +16,17 @@ use crate::redis::server::Server;
 type Result<T> = std::result::Result<T, BrokerError>;
 
 /// The topics role.
-pub(super) struct StreamTopics(pub(super) Arc<Server>);
+pub(super) struct StreamTopics {
+    pub(super) server: Arc<Server>,
+    /// What `[topics]` says, which hosts see to.
+    pub(super) configured: Vec<(String, TopicSettings)>,
+}
 
 impl Topics for StreamTopics {
     fn list(&self) -> BoxFuture<'_, Result<Vec<TopicInfo>>> {
         Box::pin(async move {
             let mut infos = Vec::new();
-            for name in scan(&self.0, Kind::Stream, "*").await? {
+            for name in scan(&self.server, Kind::Stream, "*").await? {
                 // One that went meanwhile is not there.
                 if let Some(info) = self.info(name).await? {
                     infos.push(info);
@@ -35,12 +39,13 @@ impl Topics for StreamTopics {
     fn create<'a>(&'a self, topic: &'a str, settings: &'a TopicSettings) -> BoxFuture<'a, Result<bool>> {
         Box::pin(async move {
             check_name(topic).map_err(BrokerError::give_up)?;
-            if *settings != TopicSettings::default() {
+            let is_configured = self.configured.iter().any(|(name, said)| name == topic && said == settings);
+            if *settings != TopicSettings::default() && !is_configured {
                 let what = format!("topic {topic:?}: Redis keeps no settings of a stream; write them to [topics] of the configuration");
                 return Err(BrokerError::give_up(what));
             }
             let mut script = scripts::MAKE.prepare_invoke();
-            let made: u8 = self.0.call(topic, script.key(topic)).await.map_err(|e| self.0.error(&e))?;
+            let made: u8 = self.server.call(topic, script.key(topic)).await.map_err(|e| self.server.error(&e))?;
             Ok(made == 1)
         })
     }
@@ -61,7 +66,7 @@ impl Topics for StreamTopics {
                 Page::Before(position, count) => range("XREVRANGE", topic, [&format!("({}", EntryId::at(position)), "-"], count),
             };
             let mut batch = Batch::default();
-            decode::entries(topic, &self.0.run(topic, &command).await?, &mut batch);
+            decode::entries(topic, &self.server.run(topic, &command).await?, &mut batch);
             Ok(batch)
         })
     }
@@ -69,27 +74,27 @@ impl Topics for StreamTopics {
     fn wait_for<'a>(&'a self, topic: &'a str, after: u64) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             // A connection of its own, which goes with this future.
-            let mut reading = self.0.connect_for_reading(topic).await?;
+            let mut reading = self.server.connect_for_reading(topic).await?;
             let mut command = redis::cmd("XREAD");
             command.arg("COUNT").arg(1).arg("BLOCK").arg(0).arg("STREAMS").arg(topic).arg(EntryId::at(after).to_string());
-            self.0.read(&mut reading, &command).await.map(drop).map_err(|e| self.0.error(&e))
+            self.server.read(&mut reading, &command).await.map(drop).map_err(|e| self.server.error(&e))
         })
     }
 }
 
 impl StreamTopics {
     async fn info(&self, name: String) -> Result<Option<TopicInfo>> {
-        let stream: Value = match self.0.try_run(&name, redis::cmd("XINFO").arg("STREAM").arg(&name)).await {
+        let stream: Value = match self.server.try_run(&name, redis::cmd("XINFO").arg("STREAM").arg(&name)).await {
             Ok(info) => info,
             Err(error) if error.to_string().contains("no such key") => return Ok(None),
-            Err(error) => return Err(self.0.error(&error)),
+            Err(error) => return Err(self.server.error(&error)),
         };
         let field = |name: &str| field(&stream, name);
         let end = |name: &str| {
             field(name).and_then(|entry| list(entry).first()).and_then(|id| EntryId::parse(text(id)?)).map(|id| id.position().0)
         };
-        let delayed = self.0.run(&name, redis::cmd("ZCARD").arg(beside(&name, LATER))).await?;
-        let groups = self.0.run(&name, redis::cmd("XINFO").arg("GROUPS").arg(&name)).await?;
+        let delayed = self.server.run(&name, redis::cmd("ZCARD").arg(beside(&name, LATER))).await?;
+        let groups = self.server.run(&name, redis::cmd("XINFO").arg("GROUPS").arg(&name)).await?;
         let of_people =
             list(&groups).iter().filter(|group| self::field(group, "name").and_then(text).is_some_and(|n| !n.starts_with(BROADCAST)));
         Ok(Some(TopicInfo {
@@ -106,7 +111,7 @@ impl StreamTopics {
         let mut script = scripts::PURGE.prepare_invoke();
         script.key(topic).key(beside(topic, DUE)).key(beside(topic, KEPT));
         script.key(beside(topic, LATER)).key(beside(topic, LATER_KEPT)).key(beside(topic, ERA));
-        let count: i64 = self.0.call(topic, script.arg(u8::from(removed)).arg(REMEMBER)).await.map_err(|e| self.0.error(&e))?;
+        let count: i64 = self.server.call(topic, script.arg(u8::from(removed)).arg(REMEMBER)).await.map_err(|e| self.server.error(&e))?;
         Ok(u64::try_from(count).ok())
     }
 }

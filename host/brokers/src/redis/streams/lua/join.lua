@@ -32,9 +32,11 @@ if not known then
   if start == '' then
     return redis.error_reply('NOSTART the group has no position')
   end
-  make_group(stream, group, start)
-  redis.call('HDEL', kept, 'lost')
+  redis.call('XGROUP', 'CREATE', stream, group, start, 'MKSTREAM')
+  redis.call('HDEL', kept, 'at')
 end
+-- Before anybody reads, and before more can go.
+entries_read(stream, kept, fields_of(redis.call('XINFO', 'STREAM', stream)), group_of(stream, group))
 if not has_seat(seat, consumer, exclusive, lease) then
   return { 0, known and 0 or 1, '', {}, 0 }
 end

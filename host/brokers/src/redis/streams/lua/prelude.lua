@@ -82,20 +82,14 @@ local function fields_of(flat)
   end
   return fields
 end
--- Makes a group that begins at the oldest entry ('0'), behind the last ('$'), or behind an id. At both ends it is known how many entries were
--- there before it.
-local function make_group(stream, group, start)
-  local command = { 'XGROUP', 'CREATE', stream, group, start, 'MKSTREAM' }
-  if start == '0' or start == '$' then
-    local read = 0
-    if redis.call('EXISTS', stream) == 1 then
-      local info = fields_of(redis.call('XINFO', 'STREAM', stream))
-      read = info['entries-added'] - (start == '0' and info['length'] or 0)
+-- What the server tells of one group.
+local function group_of(stream, name)
+  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local one = fields_of(flat)
+    if one['name'] == name then
+      return one
     end
-    command[#command + 1] = 'ENTRIESREAD'
-    command[#command + 1] = text(read)
   end
-  redis.call(unpack(command))
 end
 -- Keeps a message until its time. One without an id gets one, so that the publisher knows it already.
 local function publish_later(stream, later, kept, now, delay, fields)

@@ -2,8 +2,7 @@
 -- the number exact while the group has read all that is there, or nothing of it, and a lower bound between. Entries that somebody deleted one
 -- by one (XDEL) spoil the counts: nothing is told then.
 -- What is missing since the group began.
-local function missing(info, group)
-  local read = group['entries-read']
+local function missing(info, group, read)
   if not read or info['max-deleted-entry-id'] ~= '0-0' then
     return 0
   end
@@ -19,15 +18,13 @@ local function gone_unread(stream, group, kept)
   if redis.call('EXISTS', stream) == 0 then
     return 0, '', 0
   end
-  local info, gone = fields_of(redis.call('XINFO', 'STREAM', stream)), 0
-  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
-    local one = fields_of(flat)
-    if one['name'] == group then
-      local now, told = missing(info, one), tonumber(redis.call('HGET', kept, 'lost') or 0)
-      if now > told then
-        redis.call('HSET', kept, 'lost', text(now))
-        gone = now - told
-      end
+  local info, one, gone = fields_of(redis.call('XINFO', 'STREAM', stream)), group_of(stream, group), 0
+  if one then
+    local now = missing(info, one, entries_read(stream, kept, info, one))
+    local told = tonumber(redis.call('HGET', kept, 'lost') or 0)
+    if now > told then
+      redis.call('HSET', kept, 'lost', text(now))
+      gone = now - told
     end
   end
   return gone, info['last-generated-id'], info['entries-added']
