@@ -16,6 +16,7 @@ mod tasks;
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_admin::model::Host;
 use longshore_admin::{ListenError, Listener, Readiness, Serve, Server};
 use longshore_core::Clock;
 use tokio_util::sync::CancellationToken;
@@ -98,7 +99,15 @@ pub async fn run(config: Arc<Config>, options: Options, audience: &mut dyn Audie
     let admin = listener.address().to_string();
     let (readiness, metrics) = (Readiness::new(), HostMetrics::default());
     let text = metrics.clone();
-    let serve = Serve { readiness: readiness.clone(), metrics: config.admin.metrics.then(|| Arc::new(move || text.render()) as _) };
+    let serve = Serve {
+        readiness: readiness.clone(),
+        host: Host {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            config: Some(config.place().display().to_string()),
+        },
+        metrics: config.admin.metrics.then(|| Arc::new(move || text.render()) as _),
+    };
     let server = Server::start(listener, serve).map_err(|e| RunError::System(format!("admin: {e}")))?;
 
     let (brokers, stores) = tokio::select! {

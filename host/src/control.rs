@@ -63,7 +63,7 @@ impl HostControl {
     pub fn new(config: &Config, brokers: Brokers) -> Self {
         let clock = Clock::system();
         HostControl {
-            file: config.file.canonicalize().unwrap_or_else(|_| config.file.clone()),
+            file: config.place(),
             subscriptions: config.subscriptions().cloned().collect(),
             topics: config.topics.clone(),
             guarantees: explain(config).into_iter().map(|e| (e.subscription, e.guarantee.promise.to_string())).collect(),

@@ -6,6 +6,7 @@ mod duplicates;
 mod examples;
 mod forgetful;
 mod guarded;
+mod hanging;
 mod host;
 mod jetstream;
 mod jobs;

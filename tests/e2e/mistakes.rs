@@ -87,3 +87,13 @@ fn a_database_in_use_is_told_with_the_pid_of_its_holder() {
 fn a_dead_letter_topic_that_is_the_source_is_refused() {
     check(&handler(&guest(Guest::Echo), "dead-letter = { topic = \"in\" }"), 2, &["longshore.toml:4", "dead-letter", "in"]);
 }
+
+#[test]
+fn explain_shows_no_value_that_a_file_could_not_have() {
+    for kind in ["redis-streams", "rabbitmq"] {
+        let handler = "component = \"longshore:pass-through\"\nsubscribe = [{ topic = \"in\" }]\noutput = \"out\"\npublish = [\"out\"]";
+        let project = Project::new(&format!("[brokers.default]\ntype = \"{kind}\"\n[handlers.copy]\n{handler}\n"));
+        let told = project.ok(&["explain"]);
+        assert!(told.contains("max-in-flight") && !told.contains("null"), "{kind}: {told}");
+    }
+}

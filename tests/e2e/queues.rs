@@ -2,7 +2,7 @@
 
 use longshore_testkit::servers::{self, unique};
 
-use super::host::Project;
+use super::host::{Project, text};
 
 fn the_oldest_comes_first(broker: &str) {
     let (project, topic) = (Project::new(&format!("[brokers.default]\n{broker}\n")), unique("queue"));
@@ -34,4 +34,34 @@ fn a_message_into_a_new_queue_of_rabbitmq_is_sent_once_however_short_the_publish
     project.ok(&["publish", &topic, "payload"]);
     let lines = project.ok(&["consume", &topic, "--group", "g"]);
     assert_eq!(lines.lines().count(), 1, "{lines}");
+}
+
+/// Dead letters of RabbitMQ are there and cannot be shown: nobody is to think that there are none.
+#[test]
+fn dead_letters_that_nobody_can_look_at_are_told_as_such() {
+    let Some(rabbit) = servers::rabbitmq() else { return };
+    let broker = format!("[brokers.default]\ntype = \"rabbitmq\"\nurl = \"{}\"\n", rabbit.url());
+    let alone = Project::new(&broker);
+    for command in
+        [&["dlq", "list"][..], &["dlq", "list", "--count"], &["dlq", "redrive"], &["dlq", "discard", "--yes"], &["dlq", "show", "x"]]
+    {
+        let error = alone.fails(2, command);
+        assert!(error.contains("longshore consume <topic>.<group>.dlq --group"), "{command:?}: {error}");
+    }
+    let beside = Project::new(&format!("{broker}[brokers.other]\ntype = \"embedded\"\n"));
+    for (command, says) in
+        [(&["dlq", "list", "--count"][..], "0"), (&["dlq", "redrive"], "redriven 0"), (&["dlq", "discard", "--yes"], "removed 0")]
+    {
+        let output = beside.run(command);
+        assert!(output.status.success() && text(&output.stdout).trim() == says, "{command:?}: {output:?}");
+        assert!(text(&output.stderr).contains("not looked at: broker \"default\""), "{command:?}: {output:?}");
+    }
+}
+
+#[test]
+fn a_request_is_refused_with_where_to_look_for_a_broker_that_has_replies() {
+    let Some(redis) = servers::redis() else { return };
+    let project = Project::new(&format!("[brokers.default]\ntype = \"redis-list\"\nurl = \"{}\"\n", redis.url()));
+    let error = project.fails(2, &["request", &unique("ask"), "x"]);
+    assert!(error.contains("no request and reply") && error.contains("longshore brokers capabilities"), "{error}");
 }

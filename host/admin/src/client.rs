@@ -8,9 +8,9 @@ use crate::control::{
     Answer, BrokerControl, DeadLetterControl, GroupControl, HandlerControl, LockControl, MessageControl, StoreControl, TopicControl,
 };
 use crate::model::{
-    Begin, BrokerCapabilities, BrokerStatus, Browse, Count, Created, DeadLetter, DeadLetterFilter, Group, HandlerStatus, InBucket, KeyList,
-    Line, Lock, LockList, NewTopic, Paused, Ping, Publish, Published, Received, Redrive, Redriven, Request, SeekGroup, SetValue, Sought,
-    Status, Take, Topic, Value,
+    Begin, BrokerCapabilities, BrokerStatus, Browse, Count, Created, DeadLetter, DeadLetterFilter, Group, HandlerStatus, Host, InBucket,
+    KeyList, Line, Lock, LockList, NewTopic, Paused, Ping, Publish, Published, Received, Redrive, Redriven, Request, SeekGroup, SetValue,
+    Sought, Status, Take, Topic, Value,
 };
 use http::{Call, segment};
 
@@ -24,6 +24,11 @@ impl Client {
     /// A client of the host at `address` (`host:port`).
     pub fn new(address: impl Into<String>, token: Option<String>) -> Self {
         Client { http: http::Http::new(address.into(), token) }
+    }
+
+    /// Who the host is; no broker is asked for it.
+    pub fn host(&self) -> Answer<'_, Host> {
+        self.http.call(Call::get("host"))
     }
 
     /// Where it asks.

@@ -10,6 +10,7 @@ mod error;
 mod extract;
 mod guard;
 mod health;
+mod host;
 mod listen;
 pub mod model;
 mod openapi;

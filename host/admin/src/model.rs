@@ -18,7 +18,7 @@ pub use group::{Group, SeekGroup, Sought};
 pub use handler::{HandlerStatus, Paused, SubscriptionState, SubscriptionStatus};
 pub use line::{Data, HeaderList, Line};
 pub use message::{Begin, Browse, Publish, Published, Received, Request, Take, ToPublish};
-pub use status::Status;
+pub use status::{Host, Status};
 pub use store::{BucketKind, InBucket, KeyList, Lock, LockList, SetValue, Value};
 pub use topic::{NewTopic, Topic};
 

@@ -22,9 +22,10 @@ use crate::control::Control;
 use crate::error::{ControlError, Kind};
 use crate::guard::{self, Guard, MAX_BODY};
 use crate::listen::Listener;
+use crate::model::Host;
 use crate::readiness::Readiness;
 use crate::route::{Late, Route};
-use crate::{health, openapi, page, routes};
+use crate::{health, host, openapi, page, routes};
 
 /// Connections at once; more wait in the system's queue.
 const MAX_CONNECTIONS: usize = 256;
@@ -42,6 +43,8 @@ pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct Serve {
     /// What `/readyz` says.
     pub readiness: Readiness,
+    /// Who the host is.
+    pub host: Host,
     /// What `/metrics` says; `None`: there is no such page.
     pub metrics: Option<Metrics>,
 }
@@ -100,7 +103,11 @@ pub(crate) fn router(serve: &Serve, guard: Arc<Guard>, late: Late) -> Router {
     let admit = || from_fn_with_state(Arc::clone(&guard), guard::admit);
     let bound = from_fn_with_state(Arc::clone(&guard), guard::bound);
     let open = mount(health::probes(&serve.readiness)).merge(mount(page::routes())).merge(mount(openapi::routes()));
-    let api = mount(routes::all()).route_layer(DefaultBodyLimit::max(MAX_BODY)).route_layer(bound).route_layer(admit());
+    let api = mount(routes::all())
+        .merge(mount(host::routes(&serve.host)))
+        .route_layer(DefaultBodyLimit::max(MAX_BODY))
+        .route_layer(bound)
+        .route_layer(admit());
     let metrics = health::metrics(serve.metrics.clone());
     let metrics = if metrics.is_empty() { Router::new() } else { mount(metrics).route_layer(admit()) };
     open.merge(api)

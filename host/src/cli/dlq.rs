@@ -6,12 +6,14 @@ mod show;
 
 use clap::{Args, Subcommand};
 use longshore_admin::model::{DeadLetter, DeadLetterFilter};
+use longshore_core::Flag;
 
 use super::App;
 use super::confirm::Confirm;
 use super::failure::Failure;
 use super::output::{Column, Output, json, line, time};
 use super::session::{Need, Session};
+use crate::config::{BrokerConfig, Config};
 use filter::Filter;
 
 /// What to do with dead letters.
@@ -76,8 +78,7 @@ pub(super) async fn run(app: &App<'_>, command: Command) -> Result<(), Failure> 
     match command {
         Command::List(list) => self::list(app, list).await,
         Command::Show(Show { id, broker, output }) => {
-            let letter =
-                Session::with(app, need(broker.as_deref()), async |s| Ok(s.control.dead_letter(broker.as_deref(), &id).await?)).await?;
+            let letter = over(app, broker.as_deref(), async |s| Ok(s.control.dead_letter(broker.as_deref(), &id).await?)).await?;
             match output.is_json() {
                 true => json(&letter),
                 false => show::print(&letter),
@@ -86,6 +87,33 @@ pub(super) async fn run(app: &App<'_>, command: Command) -> Result<(), Failure> 
         Command::Redrive(args) => redrive::run(app, args).await,
         Command::Discard(args) => discard(app, args).await,
     }
+}
+
+/// Does `work`, and tells which brokers have dead letters that nobody looked at.
+async fn over<T>(app: &App<'_>, broker: Option<&str>, work: impl AsyncFnOnce(&Session) -> Result<T, Failure>) -> Result<T, Failure> {
+    let (done, missed) = Session::with(app, need(broker), async |session| {
+        let missed = if broker.is_none() { not_looked_at(&session.config) } else { Vec::new() };
+        Ok((work(session).await?, missed))
+    })
+    .await?;
+    // Not with what is printed: that may be read by a program.
+    missed.iter().for_each(|line| eprintln!("{line}"));
+    Ok(done)
+}
+
+/// Brokers that keep dead letters and cannot show them.
+fn not_looked_at(config: &Config) -> Vec<String> {
+    let cannot = |broker: &&BrokerConfig| {
+        let kind = &broker.registration;
+        kind.forgets.is_none() && kind.capabilities.has(Flag::Publish) && !kind.capabilities.has(Flag::DeadLetterQueue)
+    };
+    let told = |broker: &BrokerConfig| {
+        let (name, kind) = (&broker.name, broker.registration.name);
+        format!(
+            "not looked at: broker {name:?}, as a broker of type {kind:?} cannot show its dead letters; read them by `longshore consume`"
+        )
+    };
+    config.brokers.values().filter(cannot).map(told).collect()
 }
 
 fn need(broker: Option<&str>) -> Need<'_> {
@@ -97,10 +125,10 @@ async fn list(app: &App<'_>, list: List) -> Result<(), Failure> {
     let broker = filter.broker.clone();
     let wanted = DeadLetterFilter { limit: Some(limit.into()), ..filter.wanted(None) };
     if count {
-        let count = Session::with(app, need(broker.as_deref()), async |s| Ok(s.control.count_dead_letters(wanted).await?)).await?;
+        let count = over(app, broker.as_deref(), async |s| Ok(s.control.count_dead_letters(wanted).await?)).await?;
         return if output.is_json() { json(&count) } else { line(&count.count.to_string()) };
     }
-    let letters = Session::with(app, need(broker.as_deref()), async |s| Ok(s.control.dead_letters(wanted).await?)).await?;
+    let letters = over(app, broker.as_deref(), async |s| Ok(s.control.dead_letters(wanted).await?)).await?;
     output.list(&letters, &COLUMNS)
 }
 
@@ -110,7 +138,7 @@ async fn discard(app: &App<'_>, args: Discard) -> Result<(), Failure> {
     let broker = filter.broker.clone();
     let one = id.is_some();
     let wanted = filter.until_now().wanted(id);
-    let gone = Session::with(app, need(broker.as_deref()), async |session| {
+    let gone = over(app, broker.as_deref(), async |session| {
         if !one {
             let count = session.control.count_dead_letters(wanted.clone()).await?.count;
             if count > 0 {

@@ -1,14 +1,14 @@
 //! Whom a command asks: the host that runs on this configuration, or brokers that the command opens itself.
 //!
 //! An embedded broker's file belongs to one process, and its lock names who that is; a host on other brokers is found at the address that the
-//! configuration gives it. Either way its status must say that it runs on the same file before anything else is asked of it.
+//! configuration gives it. Either way it must say that it runs on the same file before anything else is asked of it, which it can also
+//! while its brokers do not answer.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_admin::control::BrokerControl;
-use longshore_admin::model::Status;
+use longshore_admin::model::Host;
 use longshore_admin::{Client, Control};
 use longshore_core::{Clock, Holder};
 
@@ -164,7 +164,7 @@ pub(super) async fn find_host(config: &Config, need: Need<'_>) -> Result<Option<
             Err(_) => {}
         }
     }
-    Ok(listening(config, token).await)
+    listening(config, token).await
 }
 
 /// The host behind a lock, if it runs on this configuration.
@@ -175,10 +175,10 @@ async fn ask(config: &Config, holder: Holder, token: Option<String>) -> Result<C
         return Err(Failure::failed(message));
     };
     let client = Client::new(admin, token);
-    match tokio::time::timeout(HELLO, client.status()).await {
-        Ok(Ok(status)) if is_on(config, &status) => Ok(client),
-        Ok(Ok(status)) => {
-            let other = status.config.unwrap_or_else(|| "another configuration".into());
+    match tokio::time::timeout(HELLO, client.host()).await {
+        Ok(Ok(host)) if is_on(config, &host) => Ok(client),
+        Ok(Ok(host)) => {
+            let other = host.config.unwrap_or_else(|| "another configuration".into());
             Err(Failure::failed(format!("{what} is in use by process {pid}, a host that runs on {other}: ask that one by its --config")))
         }
         Ok(Err(error)) => Err(error.into()),
@@ -186,23 +186,30 @@ async fn ask(config: &Config, holder: Holder, token: Option<String>) -> Result<C
     }
 }
 
-/// A host at the configured address that says that it runs on this file.
-async fn listening(config: &Config, token: Option<String>) -> Option<Client> {
+/// A host at the configured address that says that it runs on this file. Who is there and says nothing may be that host.
+async fn listening(config: &Config, token: Option<String>) -> Result<Option<Client>, Failure> {
     let mut address = config.admin.listen;
     if address.port() == 0 {
-        return None;
+        return Ok(None);
     }
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
     }
     let client = Client::new(address.to_string(), token);
-    let status = tokio::time::timeout(HELLO, client.status()).await.ok()?.ok()?;
-    is_on(config, &status).then_some(client)
+    match tokio::time::timeout(HELLO, client.host()).await {
+        Ok(Ok(host)) if is_on(config, &host) => Ok(Some(client)),
+        Ok(_) => Ok(None),
+        Err(_) => {
+            let address = client.address();
+            Err(Failure::unreachable(format!(
+                "the host of this configuration does not answer at {address}: whoever listens there says nothing"
+            )))
+        }
+    }
 }
 
-fn is_on(config: &Config, status: &Status) -> bool {
-    let file = config.file.canonicalize().unwrap_or_else(|_| config.file.clone());
-    status.config.as_deref().map(Path::new) == Some(&*file)
+fn is_on(config: &Config, host: &Host) -> bool {
+    host.config.as_deref().map(Path::new) == Some(&*config.place())
 }
 
 /// Who has brokers and stores of this configuration for themselves, and whether that is what is needed; that first.

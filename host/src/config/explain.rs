@@ -73,7 +73,8 @@ fn explained(config: &Config, subscription: &SubscriptionConfig) -> Explained {
     }
     let job = config.jobs.contains_key(&subscription.handler);
     let means_nothing = |key: &str| key == "name" || job && NOT_FOR_JOBS.iter().any(|not| key.split('.').next() == Some(not));
-    settings.retain(|setting| !means_nothing(&setting.key) && setting.value != "[]");
+    // What is not said is the broker's to choose, and no value that a file could have.
+    settings.retain(|setting| !means_nothing(&setting.key) && setting.value != "[]" && setting.value != "null");
     let registration = config.brokers.get(&subscription.broker).map(|broker| broker.registration);
     if registration.is_some_and(|registration| registration.capabilities.has(Flag::BlockingRead) && registration.max_wait.is_none()) {
         settings.retain(|setting| setting.key != MAX_WAIT);

@@ -405,6 +405,11 @@ pub struct AdminConfig {
 }
 
 impl Config {
+    /// The absolute path of its file, by which a host and a command know that they mean the same configuration.
+    pub fn place(&self) -> PathBuf {
+        self.file.canonicalize().unwrap_or_else(|_| self.file.clone())
+    }
+
     /// The store of that name; where none is configured, the one that is there all the same.
     pub fn store(&self, name: &str) -> Option<StoreConfig> {
         let implied = || stores::implied().filter(|store| self.stores.is_empty() && store.name == name);

@@ -74,7 +74,14 @@ impl Asked {
     }
 
     pub(super) fn dead_letters(&self) -> Result<Arc<dyn DeadLetters>, ControlError> {
-        self.role("keeps no dead letters", |roles| roles.dead_letters.clone())
+        let lacks = match self.config.registration.forgets {
+            Some(_) => "keeps no dead letters",
+            None => {
+                "cannot show dead letters or give them back: `longshore consume <topic>.<group>.dlq --group <name>` takes them, and its page says how to \
+                 move them"
+            }
+        };
+        self.role(lacks, |roles| roles.dead_letters.clone())
     }
 
     fn role<T: ?Sized>(&self, lacks: &str, pick: impl Fn(&Roles) -> Option<Arc<T>>) -> Result<Arc<T>, ControlError> {

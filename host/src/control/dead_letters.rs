@@ -114,7 +114,7 @@ impl DeadLetterControl for HostControl {
 }
 
 impl HostControl {
-    /// The broker that the filter names, else all that keep dead letters.
+    /// The broker that the filter names, else all that can show dead letters; where none can, that is told.
     fn brokers_with_dead_letters(&self, filter: &Filter) -> Result<Vec<&Asked>, ControlError> {
         if let Some(name) = filter.broker() {
             let broker = self.broker(Some(name))?;
@@ -122,8 +122,12 @@ impl HostControl {
             broker.dead_letters()?;
             return Ok(vec![broker]);
         }
-        let keeps = |broker: &&Asked| !matches!(broker.dead_letters(), Err(e) if e.kind == Kind::Unsupported);
-        Ok(self.brokers.iter().filter(keeps).collect())
+        let refusal = |broker: &Asked| broker.dead_letters().err().filter(|e| e.kind == Kind::Unsupported);
+        let keep: Vec<&Asked> = self.brokers.iter().filter(|broker| refusal(broker).is_none()).collect();
+        match self.brokers.iter().find_map(refusal) {
+            Some(refused) if keep.is_empty() => Err(refused),
+            _ => Ok(keep),
+        }
     }
 
     /// How many dead letters each group has on each topic that they came from; nothing where more than `most` would have to be read.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use longshore_admin::control::{Answer, MessageControl};
 use longshore_admin::model::{Browse, Line, MAX_PUBLISH, MAX_WAIT, Publish, Published, Received, Request, Take, ToPublish};
 use longshore_admin::{ControlError, Kind};
-use longshore_core::{Batch, BrokerError, Fix, Message, Outbox, Page, PublishError, Publisher};
+use longshore_core::{Batch, BrokerError, Fix, Flag, Message, Outbox, Page, PublishError, Publisher};
 use tokio::time::Instant;
 
 use super::asked::Asked;
@@ -65,6 +65,11 @@ impl MessageControl for HostControl {
         Box::pin(async move {
             let broker = self.broker(request.broker.as_deref())?;
             let (publisher, wait) = (broker.publisher()?, wait(request.timeout_ms)?);
+            if !broker.config.registration.capabilities.has(Flag::RequestReply) {
+                let kind = broker.config.registration.name;
+                let told = format!("a broker of type {kind:?} has no request and reply; `longshore brokers capabilities` shows which have");
+                return Err(broker.told(ControlError::unsupported(told)));
+            }
             let mut outbox = Outbox::default();
             let message = ToPublish { message: request.message, delay_ms: 0 };
             check(broker, &message)?;

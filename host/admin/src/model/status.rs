@@ -5,6 +5,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{BrokerStatus, HandlerStatus};
 
+/// Which host it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Host {
+    /// Version of the host.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Absolute path of its configuration file; `null` for a host without one.
+    pub config: Option<String>,
+}
+
 /// A host as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {

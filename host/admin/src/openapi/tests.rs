@@ -10,17 +10,29 @@ use serde_json::Value;
 
 use super::document::document;
 use crate::guard::Guard;
+use crate::model::Host;
 use crate::readiness::Readiness;
 use crate::route::{Late, Route};
 use crate::server::{Metrics, Serve, router};
-use crate::{health, openapi, page, routes};
+use crate::{health, host, openapi, page, routes};
 
 fn metrics() -> Metrics {
     Arc::new(String::new)
 }
 
+fn host() -> Host {
+    Host { version: "1".into(), pid: 1, config: None }
+}
+
 fn every_route() -> Vec<Route> {
-    let groups = [health::probes(&Readiness::new()), health::metrics(Some(metrics())), page::routes(), openapi::routes(), routes::all()];
+    let groups = [
+        health::probes(&Readiness::new()),
+        health::metrics(Some(metrics())),
+        page::routes(),
+        openapi::routes(),
+        routes::all(),
+        host::routes(&host()),
+    ];
     groups.into_iter().flatten().collect()
 }
 
@@ -49,7 +61,7 @@ fn every_route_is_described_and_nothing_else() {
 
 #[tokio::test]
 async fn every_described_operation_is_served_and_no_other_method() {
-    let serve = Serve { readiness: Readiness::new(), metrics: Some(metrics()) };
+    let serve = Serve { readiness: Readiness::new(), host: host(), metrics: Some(metrics()) };
     let service = TowerToHyperService::new(router(&serve, Arc::new(Guard::new(None)), Late::default()));
     let described = operations(&serde_json::from_str(openapi::DOCUMENT).expect("JSON"));
     for (path, _) in &described {

@@ -1,6 +1,6 @@
 //! The client: every call arrives as it was meant.
 
-use crate::support::{Host, line, topic};
+use crate::support::{Host, line, topic, who};
 use longshore_admin::control::{
     BrokerControl, DeadLetterControl, GroupControl, HandlerControl, LockControl, MessageControl, StoreControl, TopicControl,
 };
@@ -23,6 +23,13 @@ async fn brokers_and_handlers() {
     assert!(client.handlers().await.unwrap().is_empty());
     assert_eq!(client.pause("billing/orders").await.unwrap().subscriptions, ["billing/orders"]);
     assert!(!client.resume("billing").await.unwrap().paused);
+}
+
+#[tokio::test]
+async fn a_host_says_who_it_is_before_its_brokers_are_open() {
+    let host = Host::closed(None);
+    assert_eq!(client(&host).host().await.unwrap(), who());
+    assert_eq!(client(&host).status().await.unwrap_err().kind, Kind::Unreachable);
 }
 
 #[tokio::test]

@@ -221,6 +221,11 @@ impl DeadLetterControl for Fake {
     }
 }
 
+/// Who it says that it is.
+pub(crate) fn who() -> longshore_admin::model::Host {
+    longshore_admin::model::Host { version: "1".into(), pid: 7, config: Some("/etc/longshore.toml".into()) }
+}
+
 /// A server with a fake behind it, on a runtime of its own for the data plane.
 pub(crate) struct Host {
     pub(crate) fake: Arc<Fake>,
@@ -241,7 +246,8 @@ impl Host {
         let readiness = Readiness::new();
         let metrics: longshore_admin::Metrics = Arc::new(|| "longshore_up 1\n".into());
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), token.map(Into::into)).expect("a free port");
-        let server = Server::start(listener, Serve { readiness: readiness.clone(), metrics: Some(metrics) }).expect("a server");
+        let server =
+            Server::start(listener, Serve { readiness: readiness.clone(), host: who(), metrics: Some(metrics) }).expect("a server");
         let data = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         Host { fake: Arc::default(), readiness, server, data: Some(data) }
     }

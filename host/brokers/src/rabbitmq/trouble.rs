@@ -54,17 +54,28 @@ fn protocol(doing: &str, error: &AMQPError) -> BrokerError {
     }
 }
 
+/// Arguments of queues and exchanges that keys of a topic stand for.
+const KEYS: [(&str, &str); 7] = [
+    ("type", "exchange-type"),
+    ("durable", "durable"),
+    ("x-queue-type", "queue-type"),
+    ("x-single-active-consumer", "single-active-consumer"),
+    ("x-max-priority", "max-priority"),
+    ("x-message-ttl", "message-ttl"),
+    ("x-max-length", "max-length"),
+];
+
 /// `PRECONDITION_FAILED - inequivalent arg 'x-max-priority' for queue 'q' in vhost '/': received the value '5' of type 'byte' but current is
 /// none`, as a person can act on it.
 fn precondition(doing: &str, words: &str) -> String {
     let Some((_, rest)) = words.split_once("inequivalent arg '") else { return format!("{doing}: {words}") };
     let Some((argument, rest)) = rest.split_once('\'') else { return format!("{doing}: {words}") };
     let what = rest.split_once(": ").map_or(rest, |(_, what)| what);
-    let key = match argument {
-        "type" => "exchange-type",
-        "x-queue-type" => "queue-type",
-        "x-single-active-consumer" => "single-active-consumer",
-        other => other.strip_prefix("x-").unwrap_or(other),
+    let Some((_, key)) = KEYS.iter().find(|(name, _)| *name == argument) else {
+        return format!(
+            "{doing} is there already with another `{argument}` ({what}), so somebody else made it: write `declare = \"passive\"` to use it as it \
+             is, or use another topic"
+        );
     };
     format!(
         "{doing} is there already with another `{key}` ({what}): write the same `{key}` under [topics.<topic>], or delete it if it may go, or \
@@ -87,5 +98,14 @@ mod tests {
         let told = precondition("queue \"q\"", words);
         assert!(told.starts_with("queue \"q\" is there already with another `max-priority` (received the value '5'"), "{told}");
         assert_eq!(precondition("x", "something else"), "x: something else");
+    }
+
+    #[test]
+    fn an_argument_that_no_key_stands_for_is_somebody_elses() {
+        let words = "PRECONDITION_FAILED - inequivalent arg 'x-dead-letter-exchange' for queue 'q' in vhost '/': received none but current is \
+                     the value 'dead' of type 'longstr'";
+        let told = precondition("queue \"q\"", words);
+        assert!(told.contains("another `x-dead-letter-exchange` (received none") && told.contains("declare = \"passive\""), "{told}");
+        assert!(!told.contains("[topics."), "{told}");
     }
 }

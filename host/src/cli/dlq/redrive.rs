@@ -7,7 +7,7 @@ use longshore_admin::model::{DeadLetterFilter, Redrive, Redriven};
 use tokio::time::{Instant, sleep_until};
 
 use super::filter::Filter;
-use super::need;
+use super::over;
 use crate::cli::App;
 use crate::cli::failure::Failure;
 use crate::cli::output::{is_watched, line};
@@ -42,7 +42,7 @@ pub(super) async fn run(app: &App<'_>, args: Args) -> Result<(), Failure> {
     let broker = filter.broker.clone();
     let one = id.is_some();
     let wanted = filter.until_now().wanted(id);
-    let done = Session::with(app, need(broker.as_deref()), async |session| {
+    let done = over(app, broker.as_deref(), async |session| {
         if dry_run {
             return would(session, wanted, limit).await;
         }
