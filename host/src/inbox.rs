@@ -34,10 +34,14 @@ impl InStore {
         let there = self.bucket.get(std::slice::from_ref(&key)).await?.pop().flatten();
         Ok(match there {
             Some(value) if value == DONE => Claimed::Done,
-            Some(value) if value == claimant.as_bytes() && self.bucket.swap(&key, Some(&value), &value, lease).await? => Claimed::Ours,
             // Whoever had it may have given it back by now: it is asked for again soon enough.
             _ => Claimed::Taken,
         })
+    }
+
+    async fn extend_one(&self, claim: &InboxClaim) -> Result<bool, StoreError> {
+        let claimant = claim.claimant.hex();
+        self.bucket.swap(&claim.key.hex(), Some(claimant.as_bytes()), claimant.as_bytes(), Some(self.times.lease)).await
     }
 
     async fn release_one(&self, entry: &InboxEntry) -> Result<(), StoreError> {
@@ -54,6 +58,16 @@ impl Inbox for InStore {
             let mut asked = Vec::with_capacity(claims.len());
             for claim in claims {
                 asked.push(self.claim_one(claim, seen.insert(claim.key)));
+            }
+            try_join_all(asked).await.map_err(trouble)
+        })
+    }
+
+    fn extend<'a>(&'a self, claims: &'a [InboxClaim]) -> BoxFuture<'a, Result<Vec<bool>, BrokerError>> {
+        Box::pin(async move {
+            let mut asked = Vec::with_capacity(claims.len());
+            for claim in claims {
+                asked.push(self.extend_one(claim));
             }
             try_join_all(asked).await.map_err(trouble)
         })

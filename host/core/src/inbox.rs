@@ -4,10 +4,12 @@
 //! acknowledgement where the broker keeps the inbox itself, else before it; or releases it. A claim is a lease: that of a host that died
 //! ends by itself.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use crate::BoxFuture;
@@ -25,17 +27,17 @@ impl InboxKey {
     }
 }
 
-/// One delivery in one lane of one process. Never given twice.
+/// One call of one delivery in one lane of one process. Never given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Claimant(pub [u8; 20]);
 
 impl Claimant {
-    /// The delivery with that sequence number, in a lane that is the `lane`-th of a process which drew `process` at random.
-    pub fn new(process: u64, lane: u32, seq: u64) -> Self {
+    /// The one with that number in a lane that is the `lane`-th of a process which drew `process` at random.
+    pub fn new(process: u64, lane: u32, number: u64) -> Self {
         let mut bytes = [0; 20];
         bytes[..8].copy_from_slice(&process.to_be_bytes());
         bytes[8..12].copy_from_slice(&lane.to_be_bytes());
-        bytes[12..].copy_from_slice(&seq.to_be_bytes());
+        bytes[12..].copy_from_slice(&number.to_be_bytes());
         Claimant(bytes)
     }
 
@@ -78,9 +80,11 @@ pub struct InboxEntry {
 
 /// The inbox of one subscription. Errors are those of a store that cannot be asked now: `Retry`, or `GiveUp` where only a human mends it.
 pub trait Inbox: Send + Sync {
-    /// Claims keys in that order, in one round trip where it can, and answers for each. A claimant that has its key already keeps it for one
-    /// more lease.
+    /// Claims keys in that order, in one round trip where it can, and answers for each.
     fn claim<'a>(&'a self, claims: &'a [InboxClaim]) -> BoxFuture<'a, Result<Vec<Claimed>, BrokerError>>;
+
+    /// Extends claims by one more lease, as far as they are still the claimant's, and answers for each whether it is.
+    fn extend<'a>(&'a self, claims: &'a [InboxClaim]) -> BoxFuture<'a, Result<Vec<bool>, BrokerError>>;
 
     /// Remembers the keys of messages that are done, for the window and whoever has them now. Entries that are not done are passed over. Never
     /// called where [`Acks::settle`](crate::Acks::settle) does it.
@@ -93,7 +97,7 @@ pub trait Inbox: Send + Sync {
 /// What tells a message from others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DedupKey {
-    /// Its id, on its topic.
+    /// Its id.
     Id,
     /// All of its payload.
     Payload,
@@ -113,34 +117,27 @@ pub struct DedupTimes {
 }
 
 impl DedupKey {
-    /// The key of a message; none where it has not what is asked for: no such header, no such field, or no JSON.
+    /// The key of a message, which no message of another topic has; none where it has not what is asked for: no such header, no such field, or no
+    /// JSON, or nothing in it.
     pub fn of(&self, row: Row<'_>) -> Option<InboxKey> {
-        let mut hash = Sha256::new();
-        match self {
-            DedupKey::Id => {
-                if row.id().is_empty() {
-                    return None;
-                }
-                hash.update(b"i");
-                hash.update((row.topic().len() as u64).to_be_bytes());
-                hash.update(row.topic());
-                hash.update(row.id());
-            }
-            DedupKey::Payload => {
-                hash.update(b"p");
-                hash.update(row.payload()?);
-            }
-            DedupKey::Header(name) => {
-                hash.update(b"h");
-                hash.update(row.header(name)?);
-            }
+        let (kind, value): (&[u8], Cow<'_, [u8]>) = match self {
+            DedupKey::Id => (b"i", row.id().as_bytes().into()),
+            DedupKey::Payload => (b"p", row.payload()?.into()),
+            DedupKey::Header(name) => (b"h", row.header(name)?.into()),
             DedupKey::Json(pointer) => {
-                let payload: serde_json::Value = serde_json::from_slice(row.payload()?).ok()?;
-                let field = payload.pointer(pointer).filter(|field| !field.is_null())?;
-                hash.update(b"j");
-                hash.update(serde_json::to_vec(field).ok()?);
+                let payload: Json = serde_json::from_slice(row.payload()?).ok()?;
+                let field = payload.pointer(pointer).filter(|field| !field.is_null() && field.as_str() != Some(""))?;
+                (b"j", serde_json::to_vec(field).ok()?.into())
             }
+        };
+        if value.is_empty() && *self != DedupKey::Payload {
+            return None;
         }
+        let mut hash = Sha256::new();
+        hash.update(kind);
+        hash.update((row.topic().len() as u64).to_be_bytes());
+        hash.update(row.topic());
+        hash.update(&value);
         let digest = hash.finalize();
         let mut key = [0; 16];
         key.copy_from_slice(&digest[..16]);
@@ -208,7 +205,8 @@ mod tests {
         assert!(same("id", key("id", "7", "a", b"x", &[]), key("id", "7", "a", b"y", &[])));
         assert!(!same("id", key("id", "7", "a", b"x", &[]), key("id", "7", "b", b"x", &[])));
         assert!(!same("id", key("id", "1", "a1", b"", &[]), key("id", "11", "a", b"", &[])));
-        assert!(same("payload", key("payload", "1", "a", b"x", &[]), key("payload", "2", "b", b"x", &[])));
+        assert!(same("payload", key("payload", "1", "a", b"x", &[]), key("payload", "2", "a", b"x", &[])));
+        assert!(!same("payload", key("payload", "1", "a", b"x", &[]), key("payload", "1", "b", b"x", &[])));
         let header = |value: &'static [u8]| key("header:k", "1", "a", b"x", &[("k", value)]);
         assert!(same("header", header(b"1"), header(b"1")) && !same("header", header(b"1"), header(b"2")));
         let json = |payload: &[u8]| key("json:/a/b", "1", "a", payload, &[]);
@@ -220,7 +218,8 @@ mod tests {
     fn a_message_without_what_is_asked_for_has_no_key() {
         assert_eq!(key("id", "", "a", b"x", &[]), None);
         assert_eq!(key("header:k", "1", "a", b"x", &[("other", b"1")]), None);
-        for payload in [b"no json".as_slice(), b"{}", br#"{"a":null}"#] {
+        assert_eq!(key("header:k", "1", "a", b"x", &[("k", b"")]), None);
+        for payload in [b"no json".as_slice(), b"{}", br#"{"a":null}"#, br#"{"a":""}"#] {
             assert_eq!(key("json:/a", "1", "a", payload, &[]), None);
         }
     }

@@ -182,9 +182,10 @@ impl<H: Handler> LaneTask<H> {
 
     /// Runs until the lane is revoked, the broker loses it, or the host stops. An error means that the subscription is to be made anew.
     pub(crate) async fn run(mut self) -> Result<(), BrokerError> {
-        self.turn().await?;
-        let open = self.unsettled();
+        let ended = self.turn().await;
         self.release_claims().await;
+        ended?;
+        let open = self.unsettled();
         if let Some(acks) = self.acks.take() {
             match tokio::time::timeout(LAST_SETTLEMENT, acks.close(open)).await {
                 Ok(Ok(())) => {}
@@ -203,9 +204,9 @@ impl<H: Handler> LaneTask<H> {
         loop {
             let mut permit = None;
             let now = Instant::now();
+            self.keep_claims();
             let wants_permit = self.start_calls();
             self.start_settling();
-            self.extend_claims();
             if self.is_over() {
                 return Ok(());
             }
@@ -223,7 +224,7 @@ impl<H: Handler> LaneTask<H> {
                 () = &mut self.revoked, if self.phase != Phase::Closing => self.let_go(),
                 Some(finished) = self.calls.next() => self.finished(finished),
                 outcome = self.settlement.outcome() => self.settled(outcome)?,
-                answer = Claims::extended(&mut self.claims) => self.claims_extended(answer),
+                answer = Claims::kept(&mut self.claims) => self.claims_kept(answer),
                 Ok(got) = semaphore.clone().acquire_owned(), if wants_permit => permit = Some(got),
                 // Before a fetch: the room that it was given may not be there any more.
                 () = shared.gate.changes.changed(&mut paused) => {}
@@ -366,6 +367,7 @@ impl<H: Handler> LaneTask<H> {
             for running in self.running.values() {
                 (running.called.from..running.called.to).for_each(|at| open.push(running.called.batch.receipt(at)));
             }
+            self.claims.iter().for_each(|claims| claims.unsettled(&mut open));
         }
         for record in self.pending.iter().chain(self.settlement.waiting()) {
             record.ended().for_each(|at| open.push(record.picked.batch.receipt(at)));

@@ -256,12 +256,16 @@ impl Round {
         if self.settled.is_empty() && self.settled.outputs.is_empty() {
             return Ok(());
         }
-        if let Some(inbox) = &self.inbox {
-            // Before: what is acknowledged and not remembered would be handled again when a copy of it comes.
-            inbox.remember(&self.settled.inbox).await.map_err(NotSettled::Publish)?;
+        // Before: what is acknowledged and not remembered would be handled again when a copy of it comes. But never before outputs are out:
+        // what is remembered is not handled again, whatever has become of them.
+        if !policy.transactional() {
+            self.remember().await?;
         }
         match self.tell_broker(acks).await {
             Ok(()) => {
+                if policy.transactional() {
+                    self.remember().await?;
+                }
                 self.release_claims().await;
                 self.sent.push((Route::Home, self.settled.outputs.len() as u64));
                 Ok(())
@@ -275,6 +279,13 @@ impl Round {
                 },
                 None => NotSettled::Publish(BrokerError::retry(format!("output {index}, which the round does not have: {error}"))),
             }),
+        }
+    }
+
+    async fn remember(&self) -> Result<(), NotSettled> {
+        match &self.inbox {
+            Some(inbox) => inbox.remember(&self.settled.inbox).await.map_err(NotSettled::Publish),
+            None => Ok(()),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use longshore_core::{Capabilities, Pattern, Registration, Span, TopicSettings};
+use longshore_core::{Pattern, Registration, Span, TopicSettings};
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
@@ -14,9 +14,7 @@ use super::node::{Entry, Node, Table, Value};
 use super::own_keys::Extended;
 use super::path::KeyPath;
 use super::secret::Secret;
-use super::trusted::{
-    BuildConfig, Component, Config, HandlerConfig, JobConfig, Origins, PASS_THROUGH, PublishConfig, SubscriptionConfig, TopicConfig,
-};
+use super::trusted::{BuildConfig, Component, Config, HandlerConfig, JobConfig, Origins, PASS_THROUGH, PublishConfig, TopicConfig};
 use super::{admin, brokers, elements, stores, subscriptions};
 
 /// Broker of who names none.
@@ -34,11 +32,8 @@ pub(crate) fn config(tree: Node, file: PathBuf, adapters: &[Registration], mista
     let mut stores = stores::stores(&mut assembly);
     let handlers: BTreeMap<String, HandlerConfig> = assembly.each("handlers", Assembly::handler).into_iter().collect();
     let jobs: BTreeMap<String, JobConfig> = assembly.each("jobs", Assembly::job).into_iter().collect();
-    let of_handlers = handlers.values().map(|h| (&h.stores, &h.subscriptions));
-    let mut owners = of_handlers.chain(jobs.values().map(|j| (&j.stores, &j.subscriptions)));
-    let able = |s: &SubscriptionConfig| brokers.get(&s.broker).map_or_else(Capabilities::default, |b| b.registration.capabilities);
-    let uses_stores = owners
-        .any(|(granted, subscriptions)| granted.named().next().is_some() || subscriptions.iter().any(|s| s.inbox_store(able(s)).is_some()));
+    let mut granted = handlers.values().map(|h| &h.stores).chain(jobs.values().map(|j| &j.stores));
+    let uses_stores = granted.any(|stores| stores.named().next().is_some());
     if uses_stores && tree.get("stores").and_then(Node::table).is_none_or(Table::is_empty) {
         stores.extend(stores::implied().map(|store| (store.name.clone(), store)));
     }

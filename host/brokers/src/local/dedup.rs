@@ -73,6 +73,13 @@ impl<B: Backend> Inbox for LaneInbox<B> {
         })
     }
 
+    /// Nobody can take it away from a lane that lives.
+    fn extend<'a>(&'a self, claims: &'a [InboxClaim]) -> BoxFuture<'a, Result<Vec<bool>>> {
+        let held = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = claims.iter().map(|claim| held.get(&claim.key) == Some(&claim.claimant)).collect();
+        Box::pin(std::future::ready(Ok(kept)))
+    }
+
     fn remember<'a>(&'a self, _: &'a [InboxEntry]) -> BoxFuture<'a, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
     }

@@ -19,8 +19,8 @@ type Turn = (u64, u64);
 pub(crate) struct MemoryTables {
     logs: HashMap<TopicId, Log>,
     waiters: HashMap<LaneId, Waiters>,
-    done: HashMap<(LaneId, InboxKey), u64>,
-    /// The same by time.
+    done: HashMap<LaneId, HashMap<InboxKey, u64>>,
+    /// The same by time, and what went with its lane.
     done_until: BTreeSet<(u64, LaneId, InboxKey)>,
     delayed: BTreeMap<Turn, (TopicId, Box<[u8]>)>,
     last: u64,
@@ -116,8 +116,7 @@ impl Lanes for MemoryTables {
 
     fn drop_lane(&mut self, lane: LaneId) -> Result<()> {
         self.waiters.remove(&lane);
-        self.done.retain(|(of, _), _| *of != lane);
-        self.done_until.retain(|(_, of, _)| *of != lane);
+        self.done.remove(&lane);
         Ok(())
     }
 }
@@ -219,11 +218,11 @@ impl Delays for MemoryTables {
 
 impl Inboxes for MemoryTables {
     fn remembers(&self, lane: LaneId, key: &InboxKey, now: u64) -> Result<bool> {
-        Ok(self.done.get(&(lane, *key)).is_some_and(|until| *until > now))
+        Ok(self.done.get(&lane).and_then(|done| done.get(key)).is_some_and(|until| *until > now))
     }
 
     fn remember(&mut self, lane: LaneId, key: &InboxKey, until: u64) -> Result<()> {
-        if let Some(before) = self.done.insert((lane, *key), until) {
+        if let Some(before) = self.done.entry(lane).or_default().insert(*key, until) {
             self.done_until.remove(&(before, lane, *key));
         }
         self.done_until.insert((until, lane, *key));
@@ -237,7 +236,9 @@ impl Inboxes for MemoryTables {
             && until <= now
         {
             self.done_until.remove(&(until, lane, key));
-            self.done.remove(&(lane, key));
+            if let Some(done) = self.done.get_mut(&lane) {
+                done.remove(&key);
+            }
             gone += 1;
         }
         Ok(gone)

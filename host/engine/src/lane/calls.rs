@@ -126,14 +126,12 @@ impl<H: Handler> LaneTask<H> {
         }
     }
 
-    /// The dedup inbox answered: what it lets through is called, the rest is settled.
+    /// The dedup inbox answered: what it lets through is called, duplicates are settled, the rest waits.
     fn claimed(&mut self, id: u64, answers: &[Claimed], permit: Permit) {
         let Some(picked) = self.running.get(&id).map(|running| running.picked.clone()) else { return };
-        let refusals = self.refusals(&picked, answers);
-        let called: Vec<usize> = refusals.iter().enumerate().filter(|(_, refusal)| refusal.is_none()).map(|(i, _)| i).collect();
-        if called.len() < picked.len() {
-            let refused: Vec<usize> = (0..picked.len()).filter(|i| refusals[*i].is_some()).collect();
-            let (refused, verdicts) = (picked.only(&refused), Verdicts::Each(refusals.into_iter().flatten().collect()));
+        let (called, refused, verdicts) = self.sort_claimed(&picked, answers);
+        if !refused.is_empty() {
+            let (refused, verdicts) = (picked.only(&refused), Verdicts::Each(verdicts));
             self.apply(&refused, &verdicts);
             self.pending.push(Record::new(refused, verdicts, Outputs::default(), true));
         }

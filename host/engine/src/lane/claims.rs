@@ -1,5 +1,6 @@
-//! The dedup inbox of a lane. A message is claimed when its call begins: a duplicate ends there, and what another delivery is at comes again
-//! later. A claim is held while its message is called and settled, never while it waits: so no two can wait for each other.
+//! The dedup inbox of a lane. A message is claimed when its call begins: a duplicate ends there, and what another delivery is at waits here
+//! and is asked for again. A claim is held while its message is called and settled, and given back when it waits again for whatever reason: so
+//! no two can wait for each other.
 //!
 //! Where the inbox cannot be asked, the call does not happen: nobody is charged, and nothing is called that might be done already.
 
@@ -7,18 +8,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{BoxFuture, BrokerError, Claimant, Claimed, Handler, Inbox, InboxClaim, InboxEntry, InboxKey};
+use longshore_core::{BoxFuture, BrokerError, Claimant, Claimed, Handler, Inbox, InboxClaim, InboxEntry, InboxKey, Receipts};
 use tokio::time::Instant;
 
 use crate::order::Picked;
 use crate::policy::Dedup;
 use crate::round::Record;
-use crate::verdict::{Fault, Verdict};
+use crate::verdict::Verdict;
 
 use super::{LAST_SETTLEMENT, LaneTask, Phase, after};
 
-/// How long the second of two deliveries waits at most before it asks again.
+/// How long the second of two deliveries waits at most before it is asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// The same where the first is this lane's own, and perhaps about to be settled.
+const ASK_AGAIN_HERE: Duration = Duration::from_millis(20);
 
 /// The claims of a lane.
 pub(crate) struct Claims {
@@ -28,17 +31,23 @@ pub(crate) struct Claims {
     with_acks: bool,
     /// Which lane of this process it is.
     lane: u32,
+    /// Claims so far: each has a number of its own, so that what is told of an old one late means no new one.
+    count: u64,
     /// What was asked for and has not ended, by sequence number.
     held: BTreeMap<u64, Held>,
-    /// An extension that is under way.
-    extending: Option<BoxFuture<'static, Result<Vec<Claimed>, BrokerError>>>,
+    /// What is to be given back.
+    over: Vec<InboxEntry>,
+    /// Messages that another delivery has, and when each is asked for again.
+    waiting: Vec<(Instant, Picked)>,
+    /// Giving back or extending, under way.
+    keeping: Option<BoxFuture<'static, Result<usize, BrokerError>>>,
     next_extension: Instant,
 }
 
 struct Held {
-    key: InboxKey,
-    /// Whether it is ours for certain.
-    granted: bool,
+    claim: InboxClaim,
+    /// Whether it is ours; not known while the inbox has not answered.
+    granted: Option<bool>,
 }
 
 impl Claims {
@@ -47,28 +56,35 @@ impl Claims {
         let with_acks = of_lane.is_some();
         let inbox = of_lane.or_else(|| dedup.inbox.clone())?;
         let next_extension = after(dedup.times.lease / 3);
-        Some(Claims { dedup: dedup.clone(), inbox, with_acks, lane, held: BTreeMap::new(), extending: None, next_extension })
+        let (held, over, waiting, dedup) = (BTreeMap::new(), Vec::new(), Vec::new(), dedup.clone());
+        Some(Claims { dedup, inbox, with_acks, lane, count: 0, held, over, waiting, keeping: None, next_extension })
     }
 
-    fn claim(&self, seq: u64, key: InboxKey) -> InboxClaim {
-        InboxClaim { key, claimant: Claimant::new(self.dedup.process, self.lane, seq) }
+    fn claim(&mut self, key: InboxKey) -> InboxClaim {
+        self.count += 1;
+        InboxClaim { key, claimant: Claimant::new(self.dedup.process, self.lane, self.count) }
     }
 
-    fn granted(&self) -> Vec<InboxClaim> {
-        self.held.iter().filter(|(_, held)| held.granted).map(|(seq, held)| self.claim(*seq, held.key)).collect()
-    }
-
-    /// Asks for the messages of a call; none where none of them has a key.
+    /// Asks for the messages of a call, after what is over was given back; none where none of them has a key.
     pub(super) fn ask(&mut self, picked: &Picked) -> Option<BoxFuture<'static, Result<Vec<Claimed>, BrokerError>>> {
         let mut claims = Vec::new();
         for i in 0..picked.len() {
             if let Some(key) = self.dedup.key.of(picked.batch.row(picked.from + i)) {
-                self.held.insert(picked.seq(i), Held { key, granted: false });
-                claims.push(self.claim(picked.seq(i), key));
+                let claim = self.claim(key);
+                self.held.insert(picked.seq(i), Held { claim, granted: None });
+                claims.push(claim);
             }
         }
-        let inbox = Arc::clone(&self.inbox);
-        (!claims.is_empty()).then(|| Box::pin(async move { inbox.claim(&claims).await }) as _)
+        if claims.is_empty() {
+            return None;
+        }
+        let (inbox, over) = (Arc::clone(&self.inbox), std::mem::take(&mut self.over));
+        Some(Box::pin(async move {
+            if !over.is_empty() {
+                inbox.release(&over).await?;
+            }
+            inbox.claim(&claims).await
+        }))
     }
 
     /// Notes what was answered, and says it for each message of the call; one without a key is called as it is.
@@ -78,42 +94,57 @@ impl Claims {
             let seq = picked.seq(i);
             let Some(held) = self.held.get_mut(&seq) else { return Claimed::Ours };
             let answer = answers.next().unwrap_or(Claimed::Taken);
-            match answer {
-                Claimed::Ours => held.granted = true,
-                Claimed::Done | Claimed::Taken => drop(self.held.remove(&seq)),
-            }
+            held.granted = Some(answer == Claimed::Ours);
             answer
         };
         (0..picked.len()).map(&mut note).collect()
     }
 
-    /// Claims of messages that wait again are not held: they are asked for with the next call, or end with their lease.
-    fn let_go(&mut self, picked: &Picked, index: usize) {
-        self.held.remove(&picked.seq(index));
+    /// When a message is asked for again that another delivery has.
+    fn ask_again(&self, picked: &Picked, index: usize) -> Duration {
+        let key = self.held.get(&picked.seq(index)).map(|held| held.claim.key);
+        let here = self.held.values().any(|held| held.granted == Some(true) && Some(held.claim.key) == key);
+        if here { ASK_AGAIN_HERE } else { (self.dedup.times.lease / 3).min(ASK_AGAIN) }
     }
 
-    /// Ends with an extension; never while none is under way.
-    pub(super) async fn extended(claims: &mut Option<Claims>) -> Result<Vec<Claimed>, BrokerError> {
-        let Some(extending) = claims.as_mut().and_then(|claims| claims.extending.as_mut()) else { return std::future::pending().await };
-        let answer = extending.await;
+    /// A message waits again: its claim is given back, if it was one.
+    fn let_go(&mut self, picked: &Picked, index: usize) {
+        if let Some(held) = self.held.remove(&picked.seq(index))
+            && held.granted != Some(false)
+        {
+            self.over.push(InboxEntry { claim: held.claim, position: 0, done: false });
+        }
+    }
+
+    /// Ends when claims were given back or extended; never while nothing is under way.
+    pub(super) async fn kept(claims: &mut Option<Claims>) -> Result<usize, BrokerError> {
+        let Some(keeping) = claims.as_mut().and_then(|claims| claims.keeping.as_mut()) else { return std::future::pending().await };
+        let answer = keeping.await;
         if let Some(claims) = claims {
-            claims.extending = None;
+            claims.keeping = None;
         }
         answer
     }
 
-    /// When the lane has to extend claims.
+    /// When the lane has to look at it again.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
-        (!self.held.is_empty() && self.extending.is_none()).then_some(self.next_extension)
+        let extension = (!self.held.is_empty() && self.keeping.is_none()).then_some(self.next_extension);
+        self.waiting.iter().map(|(at, _)| *at).chain(extension).min()
+    }
+
+    /// Adds what waits here.
+    pub(super) fn unsettled(&self, open: &mut Receipts) {
+        self.waiting.iter().for_each(|(_, picked)| open.push(picked.batch.receipt(picked.from)));
     }
 
     /// What of the inbox ends with a record.
     pub(crate) fn entries(&self, record: &Record, into: &mut Vec<InboxEntry>) {
         for i in 0..record.picked.len() {
-            let (verdict, seq) = (record.verdict(i), record.picked.seq(i));
-            let Some(held) = self.held.get(&seq).filter(|_| !matches!(verdict, Verdict::Requeue { .. })) else { continue };
+            let verdict = record.verdict(i);
+            let held = self.held.get(&record.picked.seq(i));
+            let Some(held) = held.filter(|_| !matches!(verdict, Verdict::Requeue { .. })) else { continue };
             let position = record.picked.batch.receipt(record.picked.from + i).position;
-            into.push(InboxEntry { claim: self.claim(seq, held.key), position, done: *verdict == Verdict::Done });
+            into.push(InboxEntry { claim: held.claim, position, done: *verdict == Verdict::Done });
         }
     }
 
@@ -126,36 +157,54 @@ impl Claims {
     pub(super) fn settled(&mut self, record: &Record) {
         for i in 0..record.picked.len() {
             if !matches!(record.verdict(i), Verdict::Requeue { .. }) {
-                self.let_go(&record.picked, i);
+                self.held.remove(&record.picked.seq(i));
             }
         }
     }
 
     /// Gives back every claim, at the lane's end.
-    async fn release(self) -> Result<(), BrokerError> {
-        let entry = |(seq, held): (&u64, &Held)| InboxEntry { claim: self.claim(*seq, held.key), position: 0, done: false };
-        let entries: Vec<InboxEntry> = self.held.iter().map(entry).collect();
-        if entries.is_empty() { Ok(()) } else { self.inbox.release(&entries).await }
+    async fn release(mut self) -> Result<(), BrokerError> {
+        let held = self.held.values().map(|held| InboxEntry { claim: held.claim, position: 0, done: false });
+        self.over.extend(held);
+        if self.over.is_empty() { Ok(()) } else { self.inbox.release(&self.over).await }
     }
 }
 
 impl<H: Handler> LaneTask<H> {
-    /// What becomes of each message of a call once the inbox has answered: none for those that are called.
-    pub(super) fn refusals(&mut self, picked: &Picked, answers: &[Claimed]) -> Vec<Option<Verdict>> {
-        let Some(claims) = &mut self.claims else { return vec![None; picked.len()] };
-        let (answers, delay) = (claims.note(picked, answers), (claims.dedup.times.lease / 3).min(ASK_AGAIN));
+    /// Sorts the messages of a call once the inbox has answered: those that are called, and those that are not, with their verdicts. The others
+    /// are another delivery's, and wait.
+    pub(super) fn sort_claimed(&mut self, picked: &Picked, answers: &[Claimed]) -> (Vec<usize>, Vec<usize>, Vec<Verdict>) {
+        let Some(claims) = &mut self.claims else { return ((0..picked.len()).collect(), Vec::new(), Vec::new()) };
+        let answers = claims.note(picked, answers);
         let mut verdicts: Vec<Verdict> = Vec::with_capacity(picked.len());
+        let (mut called, mut refused) = (Vec::new(), Vec::new());
         for (i, answer) in answers.into_iter().enumerate() {
-            let taken = || Fault { class: "duplicate", message: "another delivery of it is handled now".into() };
             let verdict = match answer {
                 Claimed::Done => Verdict::Duplicate,
-                Claimed::Taken => Verdict::Again { delay, counted: false, fault: taken() },
-                Claimed::Ours if self.judge().held_back(picked, i, &verdicts) => Verdict::Requeue { alone: false },
-                Claimed::Ours => Verdict::Done,
+                Claimed::Ours if !self.judge().held_back(picked, i, &verdicts) => Verdict::Done,
+                Claimed::Ours | Claimed::Taken => Verdict::Requeue { alone: picked.alone },
             };
+            match (answer, &verdict) {
+                (Claimed::Taken, _) => self.wait_for_claim(picked, i),
+                (_, Verdict::Done) => called.push(i),
+                _ => refused.push(i),
+            }
             verdicts.push(verdict);
         }
-        verdicts.into_iter().map(|verdict| (verdict != Verdict::Done).then_some(verdict)).collect()
+        let of_refused = refused.iter().map(|i| verdicts[*i].clone()).collect();
+        (called, refused, of_refused)
+    }
+
+    /// Lets a message of a call wait here, and hold its key, until it is asked for again.
+    fn wait_for_claim(&mut self, picked: &Picked, index: usize) {
+        let Some(claims) = &mut self.claims else { return };
+        let delay = claims.ask_again(picked, index);
+        claims.let_go(picked, index);
+        let one = picked.only(&[index]);
+        claims.waiting.push((after(delay), one.clone()));
+        let (id, due) = (picked.batch.row(picked.from + index).id(), self.due(delay));
+        tracing::debug!(lane = %self.id, id, ?delay, "another delivery of it is handled now");
+        self.queue.away(&one, 0, due);
     }
 
     /// Messages that wait in the lane again have no claim.
@@ -165,30 +214,40 @@ impl<H: Handler> LaneTask<H> {
         }
     }
 
-    /// Extends claims, three times in a lease.
-    pub(super) fn extend_claims(&mut self) {
-        let due = |claims: &&mut Claims| claims.extending.is_none() && Instant::now() >= claims.next_extension;
-        let Some(claims) = self.claims.as_mut().filter(due).filter(|_| self.phase != Phase::Closing) else { return };
-        claims.next_extension = after(claims.dedup.times.lease / 3);
-        let granted = claims.granted();
-        if !granted.is_empty() {
-            let inbox = Arc::clone(&claims.inbox);
-            claims.extending = Some(Box::pin(async move { inbox.claim(&granted).await }));
+    /// Puts back into the queue what has waited long enough, gives back claims, and extends those that are held, three times in a lease.
+    pub(super) fn keep_claims(&mut self) {
+        let now = Instant::now();
+        let Some(claims) = self.claims.as_mut() else { return };
+        let (due, later) = std::mem::take(&mut claims.waiting).into_iter().partition(|(at, _)| *at <= now);
+        claims.waiting = later;
+        // The last first, each in front, so that they keep their order.
+        let due: Vec<(Instant, Picked)> = due;
+        due.iter().rev().for_each(|(_, one)| self.queue.requeue(one, 0, one.alone));
+        let (Some(claims), true) = (self.claims.as_mut(), self.phase != Phase::Closing) else { return };
+        if claims.keeping.is_some() {
+            return;
+        }
+        let inbox = Arc::clone(&claims.inbox);
+        if !claims.over.is_empty() {
+            let over = std::mem::take(&mut claims.over);
+            claims.keeping = Some(Box::pin(async move { inbox.release(&over).await.map(|()| 0) }));
+        } else if now >= claims.next_extension {
+            claims.next_extension = after(claims.dedup.times.lease / 3);
+            let granted: Vec<InboxClaim> = claims.held.values().filter(|held| held.granted == Some(true)).map(|held| held.claim).collect();
+            if !granted.is_empty() {
+                claims.keeping = Some(Box::pin(async move { Ok(inbox.extend(&granted).await?.into_iter().filter(|ours| !ours).count()) }));
+            }
         }
     }
 
-    /// Claims were extended, or not: their messages go on either way, as they do when a broker's lease is over.
-    pub(super) fn claims_extended(&self, answer: Result<Vec<Claimed>, BrokerError>) {
+    /// Claims were given back or extended, or not: their messages go on either way, as they do when a broker's lease is over.
+    pub(super) fn claims_kept(&self, answer: Result<usize, BrokerError>) {
         let (subscription, lane) = (&self.shared.policy.info.name, &self.id);
         match answer {
-            Err(error) => tracing::warn!(%subscription, %lane, "claims of messages were not extended: {error}"),
-            Ok(claimed) => {
-                // What was settled meanwhile is done.
-                let lost = claimed.iter().filter(|claimed| **claimed == Claimed::Taken).count();
-                if lost > 0 {
-                    tracing::warn!(%subscription, %lane, lost, "claims ran out before they were extended: copies of the messages may be handled twice");
-                }
-            }
+            Err(error) => tracing::warn!(%subscription, %lane, "claims of messages were not kept: {error}; they end with their lease"),
+            // Those that were settled meanwhile are over, too.
+            Ok(lost) if lost > 0 => tracing::debug!(%subscription, %lane, lost, "claims were over before they were extended"),
+            Ok(_) => {}
         }
     }
 

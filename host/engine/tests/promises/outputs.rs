@@ -7,7 +7,7 @@ use crate::support::{DEAD_LETTERS, FAR, Host, OUT, policy};
 use crate::{again, append, at_once, broker, called, message};
 
 /// Every message of the call answers these outputs: topic and payload.
-fn publishing(call: &Call, outputs: &[(&str, &[u8])]) -> Result<Done, Crash> {
+pub(crate) fn publishing(call: &Call, outputs: &[(&str, &[u8])]) -> Result<Done, Crash> {
     let mut rows = Vec::new();
     let handled = u32::try_from(call.len()).expect("few");
     for origin in 0..handled {

@@ -1,11 +1,16 @@
 //! Where duplicates are to be told, something can remember what was done: the broker itself, or a store.
 
+use std::time::Duration;
+
 use longshore_core::{Delivery, Flag};
 
 use super::Checking;
 use crate::config::stores::DEFAULT_STORE;
 use crate::config::trusted::SubscriptionConfig;
 use crate::config::unknown::did_you_mean;
+
+/// The longest window, and the longest lease.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 pub(super) fn check(checking: &mut Checking<'_>) {
     for subscription in checking.config.subscriptions() {
@@ -31,6 +36,9 @@ fn mistake(checking: &Checking<'_>, subscription: &SubscriptionConfig) -> Option
         let problem = "of a broadcast nothing is remembered: it ends with its subscriber";
         return Some((problem.into(), "take it out, or give the subscription a `group`".into()));
     }
+    if dedup.times.window > LONGEST || dedup.times.lease > LONGEST {
+        return Some(("nothing is remembered for longer than a year".into(), "write window = \"365d\", or less".into()));
+    }
     if broker.registration.capabilities.has(Flag::DedupInbox) {
         let named = dedup.store.as_ref()?;
         let problem =
@@ -38,9 +46,9 @@ fn mistake(checking: &Checking<'_>, subscription: &SubscriptionConfig) -> Option
         return Some((problem, "take `store` out".into()));
     }
     let name = dedup.store.as_deref().unwrap_or(DEFAULT_STORE);
-    // Stores with mistakes of their own are there, if not in `config.stores`.
+    // One that the file names: that which is there all the same is this host's alone, and another host would remember other things.
     let table = config.origins.tree.get("stores").and_then(|node| node.table());
-    if table.is_some_and(|table| table.contains_key(name)) || config.stores.contains_key(name) {
+    if table.is_some_and(|table| table.contains_key(name)) {
         return None;
     }
     let names: Vec<&str> = table.into_iter().flat_map(|table| table.keys()).map(String::as_str).collect();

@@ -13,7 +13,8 @@ pub(super) const TESTS: &[Test] = suite!(Flag::DedupInbox =>
     what_is_done_is_remembered_with_its_settlement,
     what_is_not_done_is_free_with_its_settlement,
     of_two_claims_of_one_key_the_first_has_it,
-    a_claimant_keeps_what_it_claims_again,
+    a_claim_that_is_extended_stays,
+    a_claim_that_is_over_is_not_extended,
     what_is_given_back_is_free,
     what_was_done_is_forgotten_after_its_window,
     a_lane_that_ends_without_a_word_blocks_nobody_for_long,
@@ -107,18 +108,32 @@ async fn of_two_claims_of_one_key_the_first_has_it(bench: Bench<'_>) {
     assert_eq!(ask(&hand, &asked).await, [Claimed::Ours, Claimed::Ours, Claimed::Taken]);
 }
 
-async fn a_claimant_keeps_what_it_claims_again(bench: Bench<'_>) {
+async fn a_claim_that_is_extended_stays(bench: Bench<'_>) {
     let topic = bench.topic("t");
     bench.publish(&topic, &["a"]).await;
     let lease = Duration::from_millis(600);
     let hand = hand(&bench, &topic, DedupTimes { window: LONG, lease }).await;
     assert_eq!(ask(&hand, &[claim(1, 1)]).await, [Claimed::Ours]);
-    let began = Instant::now();
+    let (began, inbox) = (Instant::now(), inbox(&hand));
     while began.elapsed() < lease * 2 {
-        assert_eq!(ask(&hand, &[claim(1, 1)]).await, [Claimed::Ours]);
-        assert_eq!(ask(&hand, &[claim(1, 2)]).await, [Claimed::Taken], "{:?} after the first", began.elapsed());
+        assert_eq!(inbox.extend(&[claim(1, 1), claim(1, 2)]).await, Ok(vec![true, false]), "{:?} after the first", began.elapsed());
+        assert_eq!(ask(&hand, &[claim(1, 2)]).await, [Claimed::Taken]);
         tokio::time::sleep(lease / 6).await;
     }
+}
+
+async fn a_claim_that_is_over_is_not_extended(bench: Bench<'_>) {
+    let topic = bench.topic("t");
+    bench.publish(&topic, &["a"]).await;
+    let mut hand = usual(&bench, &topic).await;
+    hand.fetch(1).await;
+    assert_eq!(ask(&hand, &[claim(1, 1), claim(2, 2)]).await, [Claimed::Ours; 2]);
+    ends(&mut hand, 0, claim(1, 1), true);
+    hand.done(0).settle().await;
+    let inbox = inbox(&hand);
+    inbox.release(&[InboxEntry { claim: claim(2, 2), position: 0, done: false }]).await.expect("the inbox answers");
+    assert_eq!(inbox.extend(&[claim(1, 1), claim(2, 2)]).await, Ok(vec![false, false]), "an extension that comes late takes nothing");
+    assert_eq!(ask(&hand, &[claim(1, 3), claim(2, 4)]).await, [Claimed::Done, Claimed::Ours]);
 }
 
 async fn what_is_given_back_is_free(bench: Bench<'_>) {
@@ -171,7 +186,7 @@ async fn a_round_that_is_refused_remembers_nothing(bench: Bench<'_>) {
     hand.done(0).outputs(outbox);
     assert!(hand.try_settle().await.is_err(), "no topic has such a name");
     assert_eq!(ask(&hand, &[claim(1, 2)]).await, [Claimed::Taken], "it is not done");
-    assert_eq!(ask(&hand, &[claim(1, 1)]).await, [Claimed::Ours]);
+    assert_eq!(inbox(&hand).extend(&[claim(1, 1)]).await, Ok(vec![true]));
 }
 
 async fn what_was_done_is_remembered_after_a_crash(bench: Bench<'_>) {

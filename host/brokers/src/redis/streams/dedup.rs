@@ -52,6 +52,18 @@ impl Inbox for StreamInbox {
         })
     }
 
+    fn extend<'a>(&'a self, claims: &'a [InboxClaim]) -> BoxFuture<'a, Result<Vec<bool>, BrokerError>> {
+        Box::pin(async move {
+            let mut script = scripts::RECLAIM.key(&self.keys.topic);
+            script.arg(&self.keys.inbox).arg(millis(self.times.lease));
+            for claim in claims {
+                script.arg(claim.key.hex()).arg(claim.claimant.0.as_slice());
+            }
+            let Value::BulkString(answers) = self.run(&script).await? else { return Err(foreign_answer()) };
+            if answers.len() == claims.len() { Ok(answers.iter().map(|digit| *digit == b'1').collect()) } else { Err(foreign_answer()) }
+        })
+    }
+
     /// The round's script does it.
     fn remember<'a>(&'a self, _: &'a [InboxEntry]) -> BoxFuture<'a, Result<(), BrokerError>> {
         Box::pin(std::future::ready(Ok(())))

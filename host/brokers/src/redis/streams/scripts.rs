@@ -19,6 +19,7 @@ pub(super) const FINISH: &str = concat!(include_str!("../lua/common.lua"), inclu
 
 script!(SETTLE, "One round of settlement.", "lua/inbox.lua", "lua/settle.lua");
 script!(CLAIM, "Claims keys of a dedup inbox.", "lua/inbox.lua", "lua/claim.lua");
+script!(RECLAIM, "Extends claims.", "lua/reclaim.lua");
 script!(UNCLAIM, "Gives back claims.", "lua/inbox.lua", "lua/unclaim.lua");
 script!(
     RECOVER,

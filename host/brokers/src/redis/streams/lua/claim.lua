@@ -5,7 +5,7 @@ local answers = {}
 while at < #ARGV do
   local key, claimant = start .. take(), take()
   local held = redis.call('GET', key)
-  if not held or held == claimant then
+  if not held then
     redis.call('SET', key, claimant, 'PX', lease)
     answers[#answers + 1] = '1'
   elseif held == DONE then
