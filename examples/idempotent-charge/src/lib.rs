@@ -31,7 +31,7 @@ mod tests {
         for expected in ["now", "before"] {
             let done = host.run(handle, charge("k-1", "250"));
             assert_eq!(done.outcome, Ok(()));
-            assert_eq!((done.outputs[0].text().as_str(), done.outputs[0].header_text("charged")), ("250", Some(expected)));
+            assert_eq!((done.outputs[0].text().as_str(), done.outputs[0].header("charged")), ("250", Some(expected.as_bytes())));
         }
     }
 

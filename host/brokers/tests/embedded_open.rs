@@ -75,9 +75,10 @@ async fn a_newer_schema_is_refused_naming_both_versions() {
 async fn an_older_schema_is_brought_up_to_date() {
     let folder = used().await;
     let older = rusqlite::Connection::open(folder.path().join("longshore.db")).unwrap();
-    older.execute_batch("DROP INDEX retries_position; PRAGMA user_version = 1").unwrap();
+    older.execute_batch("DROP TABLE inbox; DROP INDEX retries_position; PRAGMA user_version = 1").unwrap();
     let roles = open(folder.path(), json!({})).await.unwrap();
     older.execute_batch("SELECT 1 FROM retries INDEXED BY retries_position WHERE lane = 1 AND position = 1").unwrap();
+    older.execute_batch("SELECT 1 FROM inbox WHERE until > 0").unwrap();
     let mut held = hand(&roles, "t", "g").await;
     held.fetch(200).await;
 }
