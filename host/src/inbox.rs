@@ -3,14 +3,15 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::try_join_all;
-use longshore_core::{BoxFuture, BrokerError, Bucket, Claimed, DedupTimes, Inbox, InboxClaim, InboxEntry, StoreError};
+use longshore_core::{BoxFuture, BrokerError, Bucket, Claimed, DedupTimes, Inbox, InboxClaim, InboxKey, StoreError};
 
 /// What stands at the key of a message that is done. A claimant's has hexadecimal digits alone.
 const DONE: &[u8] = b"done";
 /// A claim that is given back ends with the next millisecond.
-const AT_ONCE: std::time::Duration = std::time::Duration::from_millis(1);
+const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// An inbox in a bucket.
 pub(crate) struct InStore {
@@ -39,14 +40,18 @@ impl InStore {
         })
     }
 
-    async fn extend_one(&self, claim: &InboxClaim) -> Result<bool, StoreError> {
+    /// Gives a claim so much more time. Says whether it is the claimant's still.
+    async fn give_time(&self, claim: &InboxClaim, time: Duration) -> Result<bool, StoreError> {
         let claimant = claim.claimant.hex();
-        self.bucket.swap(&claim.key.hex(), Some(claimant.as_bytes()), claimant.as_bytes(), Some(self.times.lease)).await
+        self.bucket.swap(&claim.key.hex(), Some(claimant.as_bytes()), claimant.as_bytes(), Some(time)).await
     }
 
-    async fn release_one(&self, entry: &InboxEntry) -> Result<(), StoreError> {
-        let claimant = entry.claim.claimant.hex();
-        self.bucket.swap(&entry.claim.key.hex(), Some(claimant.as_bytes()), claimant.as_bytes(), Some(AT_ONCE)).await.map(drop)
+    async fn give_all(&self, claims: &[InboxClaim], time: Duration) -> Result<Vec<bool>, BrokerError> {
+        let mut asked = Vec::with_capacity(claims.len());
+        for claim in claims {
+            asked.push(self.give_time(claim, time));
+        }
+        try_join_all(asked).await.map_err(trouble)
     }
 }
 
@@ -64,33 +69,18 @@ impl Inbox for InStore {
     }
 
     fn extend<'a>(&'a self, claims: &'a [InboxClaim]) -> BoxFuture<'a, Result<Vec<bool>, BrokerError>> {
-        Box::pin(async move {
-            let mut asked = Vec::with_capacity(claims.len());
-            for claim in claims {
-                asked.push(self.extend_one(claim));
-            }
-            try_join_all(asked).await.map_err(trouble)
-        })
+        Box::pin(self.give_all(claims, self.times.lease))
     }
 
-    fn remember<'a>(&'a self, entries: &'a [InboxEntry]) -> BoxFuture<'a, Result<(), BrokerError>> {
+    fn remember<'a>(&'a self, keys: &'a [InboxKey]) -> BoxFuture<'a, Result<(), BrokerError>> {
         Box::pin(async move {
-            let done: Vec<_> = entries.iter().filter(|entry| entry.done).map(|entry| (entry.claim.key.hex(), DONE.to_vec())).collect();
-            if done.is_empty() {
-                return Ok(());
-            }
+            let done: Vec<_> = keys.iter().map(|key| (key.hex(), DONE.to_vec())).collect();
             self.bucket.set(&done, Some(self.times.window)).await.map_err(trouble)
         })
     }
 
-    fn release<'a>(&'a self, entries: &'a [InboxEntry]) -> BoxFuture<'a, Result<(), BrokerError>> {
-        Box::pin(async move {
-            let mut open = Vec::new();
-            for entry in entries.iter().filter(|entry| !entry.done) {
-                open.push(self.release_one(entry));
-            }
-            try_join_all(open).await.map(drop).map_err(trouble)
-        })
+    fn release<'a>(&'a self, claims: &'a [InboxClaim]) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(async move { self.give_all(claims, AT_ONCE).await.map(drop) })
     }
 }
 

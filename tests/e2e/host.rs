@@ -65,15 +65,21 @@ impl Project {
 
     /// Publishes messages, given as (key, payload, header `to`).
     pub(crate) fn publish(&self, topic: &str, messages: impl IntoIterator<Item = (String, String, Option<&'static str>)>) {
-        let mut lines = String::new();
-        for (key, payload, to) in messages {
+        self.publish_lines(messages.into_iter().map(|(key, payload, to)| {
             let headers = to.map(|t| BTreeMap::from([("to", t)])).unwrap_or_default();
-            let line = serde_json::json!({ "topic": topic, "key": key, "payload": payload, "headers": headers });
-            lines.push_str(&line.to_string());
-            lines.push('\n');
-        }
-        self.write("input.jsonl", &lines);
+            serde_json::json!({ "topic": topic, "key": key, "payload": payload, "headers": headers })
+        }));
+    }
+
+    /// Publishes messages as the command line reads them.
+    pub(crate) fn publish_lines(&self, messages: impl IntoIterator<Item = serde_json::Value>) {
+        self.write_lines(messages);
         self.ok(&["publish", "--from", "input.jsonl"]);
+    }
+
+    fn write_lines(&self, messages: impl IntoIterator<Item = serde_json::Value>) {
+        let lines: Vec<String> = messages.into_iter().map(|message| message.to_string()).collect();
+        self.write("input.jsonl", &lines.join("\n"));
     }
 
     /// All messages of a topic, as the command line shows them.
@@ -223,4 +229,52 @@ pub(crate) fn example(name: &str, overlay: &str) -> Project {
         std::fs::copy(example.join(&overlay), project.path().join(&overlay)).unwrap();
     }
     project
+}
+
+/// A project whose broker and store are on a server, by the overlay of that name, whose address comes from a variable.
+pub(crate) struct OnServer {
+    pub(crate) project: Project,
+    overlay: String,
+    address: (String, String),
+}
+
+impl OnServer {
+    /// An example, with `more` at the end of what is laid over it.
+    pub(crate) fn example(name: &str, overlay: &str, (variable, url): (&str, &str), more: &str) -> Self {
+        let project = example(name, overlay);
+        let file = format!("longshore.{overlay}.toml");
+        let laid = fs::read_to_string(project.path().join(&file)).unwrap();
+        project.write(&file, &format!("{laid}\n{more}"));
+        OnServer { project, overlay: overlay.into(), address: (variable.into(), url.into()) }
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.project.command(&[arguments, &["--env", &self.overlay]].concat());
+        command.env(&self.address.0, &self.address.1);
+        command
+    }
+
+    /// What a command prints, which must succeed.
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// Starts `run` and waits until the host is ready.
+    pub(crate) fn start(&self, log: &str) -> Host {
+        self.project.launch(self.command(&["run"]), log)
+    }
+
+    /// Publishes messages as the command line reads them.
+    pub(crate) fn publish(&self, messages: impl IntoIterator<Item = serde_json::Value>) {
+        self.project.write_lines(messages);
+        self.ok(&["publish", "--from", "input.jsonl"]);
+    }
+
+    /// What a topic has; nothing before its first message, when there is no such topic.
+    pub(crate) fn messages(&self, topic: &str) -> Vec<serde_json::Value> {
+        let output = self.command(&["consume", topic, "--from-start"]).output().unwrap();
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
 }

@@ -1,13 +1,12 @@
 //! Locks: what the commands see of them, what a killed host leaves, and the inventory example over several hosts.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::time::Duration;
 
 use longshore_testkit::servers;
 use serde_json::{Value, json};
 
-use super::host::{Guest, Project, eventually, example, guest, text, within};
+use super::host::{Guest, OnServer, Project, eventually, example, guest, within};
 
 /// The guest that holds locks until its call is cut off.
 fn project(more: &str) -> Project {
@@ -103,42 +102,20 @@ fn two_hosts_on_nats_count_one_shelf_though_one_is_killed() {
     two_hosts_count_one_shelf("nats", ("NATS_URL", &nats.url()));
 }
 
-fn two_hosts_count_one_shelf(overlay: &str, (variable, url): (&str, &str)) {
+fn two_hosts_count_one_shelf(overlay: &str, address: (&str, &str)) {
     const ORDERS: usize = 60;
-    let project = example("inventory", overlay);
-    let file = format!("longshore.{overlay}.toml");
-    let laid = std::fs::read_to_string(project.path().join(&file)).unwrap();
     // What a killed host held comes again soon, messages and locks alike.
-    let soon =
-        "subscribe = [{ topic = \"orders\", lease = \"2s\", fetch = { max-messages = 1 } }]\nconfig = { stock = 20, lease-seconds = 2 }\n";
-    project.write(&file, &format!("{laid}\n[handlers.inventory]\n{soon}"));
-    let command = |arguments: &[&str]| -> Command {
-        let mut command = project.command(&[arguments, &["--env", overlay]].concat());
-        command.env(variable, url);
-        command
-    };
-    let ok = |arguments: &[&str]| {
-        let output = command(arguments).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-        text(&output.stdout)
-    };
-    let lines: Vec<String> = (0..ORDERS)
-        .map(|n| json!({ "topic": "orders", "key": if n % 2 == 0 { "tea" } else { "salt" }, "payload": "2" }).to_string())
-        .collect();
-    project.write("input.jsonl", &lines.join("\n"));
-    let first = project.launch(command(&["run"]), "first.log");
-    let _second = project.launch(command(&["run"]), "second.log");
-    ok(&["publish", "--from", "input.jsonl"]);
-    let read = |topic: &str| -> Vec<Value> {
-        // Before the first message there is no such topic.
-        let output = command(&["consume", topic, "--from-start"]).output().unwrap();
-        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    };
+    let soon = "[handlers.inventory]\nsubscribe = [{ topic = \"orders\", lease = \"2s\", fetch = { max-messages = 1 } }]\nconfig = { stock = 20, lease-seconds = 2 }\n";
+    let inventory = OnServer::example("inventory", overlay, address, soon);
+    let first = inventory.start("first.log");
+    let _second = inventory.start("second.log");
+    inventory.publish((0..ORDERS).map(|n| json!({ "topic": "orders", "key": if n % 2 == 0 { "tea" } else { "salt" }, "payload": "2" })));
+    let read = |topic: &str| inventory.messages(topic);
     eventually("some are reserved", || !read("reserved").is_empty());
     first.kill();
-    let _third = project.launch(command(&["run"]), "third.log");
+    let _third = inventory.start("third.log");
     within(Duration::from_secs(60), "all are answered", || orders(&read("reserved")).len() + orders(&read("sold-out")).len() == ORDERS);
-    the_shelves_add_up(&read("reserved"), &read("sold-out"), ORDERS / 2, |item| ok(&["kv", "get", "shelves", item]));
+    the_shelves_add_up(&read("reserved"), &read("sold-out"), ORDERS / 2, |item| inventory.ok(&["kv", "get", "shelves", item]));
 }
 
 /// The orders that messages are about. One may have been published twice, by a host that did not live to acknowledge it.

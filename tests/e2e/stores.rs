@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use longshore_testkit::servers;
 
-use super::host::{Guest, Project, eventually, example, guest, text};
+use super::host::{Guest, OnServer, Project, eventually, example, guest, text};
 
 /// The guest that touches a bucket, with what it may open.
 fn project(stores: &str, more: &str) -> Project {
@@ -145,38 +145,19 @@ fn two_hosts_on_nats_keep_one_limit() {
 }
 
 /// The same with two hosts that share a store: neither knows what the other has admitted but by the store.
-fn two_hosts_keep_one_limit(overlay: &str, (variable, url): (&str, &str)) {
-    let project = example("rate-limit", overlay);
-    let file = format!("longshore.{overlay}.toml");
+fn two_hosts_keep_one_limit(overlay: &str, address: (&str, &str)) {
     // One message at a time, or the first that asks might have them all.
-    let laid = std::fs::read_to_string(project.path().join(&file)).unwrap();
     let one = "[handlers.limiter]\nsubscribe = [{ topic = \"requests\", fetch = { max-messages = 1 } }]\n";
-    project.write(&file, &format!("{laid}\n{one}"));
-    let command = |arguments: &[&str]| {
-        let mut command = project.command(&[arguments, &["--env", overlay]].concat());
-        command.env(variable, url);
-        command
-    };
-    let ok = |arguments: &[&str]| {
-        let output = command(arguments).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-        text(&output.stdout)
-    };
-    let told = ok(&["check", "--connect"]);
+    let limiter = OnServer::example("rate-limit", overlay, address, one);
+    let told = limiter.ok(&["check", "--connect"]);
     assert!(told.contains(&format!("store default ({overlay}): healthy")), "{told}");
-    let lines: Vec<String> = (0..30)
-        .map(|n| {
-            serde_json::json!({ "topic": "requests", "key": if n < 25 { "ada" } else { "grace" }, "payload": n.to_string() }).to_string()
-        })
-        .collect();
-    project.write("input.jsonl", &lines.join("\n"));
-    let hosts = ["first.log", "second.log"].map(|log| project.launch(command(&["run"]), log));
-    ok(&["publish", "--from", "input.jsonl"]);
+    let hosts = ["first.log", "second.log"].map(|log| limiter.start(log));
+    let request =
+        |n: usize| serde_json::json!({ "topic": "requests", "key": if n < 25 { "ada" } else { "grace" }, "payload": n.to_string() });
+    limiter.publish((0..30).map(request));
     let mut messages = Vec::new();
     eventually("all are admitted", || {
-        // Before the first is admitted there is no such topic.
-        let output = command(&["consume", "admitted", "--from-start"]).output().unwrap();
-        messages = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        messages = limiter.messages("admitted");
         messages.len() >= 30
     });
     for host in &hosts {

@@ -5,7 +5,7 @@
 //! ends by itself.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -86,12 +86,12 @@ pub trait Inbox: Send + Sync {
     /// Extends claims by one more lease, as far as they are still the claimant's, and answers for each whether it is.
     fn extend<'a>(&'a self, claims: &'a [InboxClaim]) -> BoxFuture<'a, Result<Vec<bool>, BrokerError>>;
 
-    /// Remembers the keys of messages that are done, for the window and whoever has them now. Entries that are not done are passed over. Never
-    /// called where [`Acks::settle`](crate::Acks::settle) does it.
-    fn remember<'a>(&'a self, entries: &'a [InboxEntry]) -> BoxFuture<'a, Result<(), BrokerError>>;
+    /// Remembers the keys of messages that are done, for the window and whoever has them now. Never called where
+    /// [`Acks::settle`](crate::Acks::settle) does it.
+    fn remember<'a>(&'a self, keys: &'a [InboxKey]) -> BoxFuture<'a, Result<(), BrokerError>>;
 
-    /// Gives back the claims that are not done, as far as they are still the claimant's.
-    fn release<'a>(&'a self, entries: &'a [InboxEntry]) -> BoxFuture<'a, Result<(), BrokerError>>;
+    /// Gives back claims, as far as they are still the claimant's.
+    fn release<'a>(&'a self, claims: &'a [InboxClaim]) -> BoxFuture<'a, Result<(), BrokerError>>;
 }
 
 /// What tells a message from others.
@@ -181,7 +181,10 @@ impl fmt::Display for DedupKey {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a text takes what is written to it");
+        text
+    })
 }
 
 #[cfg(test)]

@@ -365,7 +365,7 @@ impl<H: Handler> LaneTask<H> {
         if self.shared.policy.delivery == Delivery::AtLeastOnce {
             self.queue.each(|batch, at| open.push(batch.receipt(at)));
             for running in self.running.values() {
-                (running.called.from..running.called.to).for_each(|at| open.push(running.called.batch.receipt(at)));
+                (running.picked.from..running.picked.to).for_each(|at| open.push(running.picked.batch.receipt(at)));
             }
             self.claims.iter().for_each(|claims| claims.unsettled(&mut open));
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use longshore_core::{Acks, Again, BrokerError, Inbox, Outbox, Outputs, PublishError, SettleError, Settled};
+use longshore_core::{Acks, Again, BrokerError, Inbox, InboxClaim, InboxKey, Outbox, Outputs, PublishError, SettleError, Settled};
 
 use crate::dead_letter;
 use crate::lane::Claims;
@@ -283,16 +283,19 @@ impl Round {
     }
 
     async fn remember(&self) -> Result<(), NotSettled> {
+        let done: Vec<InboxKey> = self.settled.inbox.iter().filter(|entry| entry.done).map(|entry| entry.claim.key).collect();
         match &self.inbox {
-            Some(inbox) => inbox.remember(&self.settled.inbox).await.map_err(NotSettled::Publish),
-            None => Ok(()),
+            Some(inbox) if !done.is_empty() => inbox.remember(&done).await.map_err(NotSettled::Publish),
+            _ => Ok(()),
         }
     }
 
     /// Gives back claims to what is not done. One that is not given back ends with its lease.
     async fn release_claims(&self) {
+        let open: Vec<InboxClaim> = self.settled.inbox.iter().filter(|entry| !entry.done).map(|entry| entry.claim).collect();
         if let Some(inbox) = &self.inbox
-            && let Err(error) = inbox.release(&self.settled.inbox).await
+            && !open.is_empty()
+            && let Err(error) = inbox.release(&open).await
         {
             tracing::debug!("claims were not given back: {error}");
         }

@@ -5,6 +5,7 @@ use axum::extract::State;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::stores::OnStore;
 use crate::extract::{Path, Query, Reply};
 use crate::model::{Lock, LockList};
 use crate::route::{Late, Route};
@@ -17,14 +18,6 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get(LOCK, "Who holds a lock", lock).query::<OnStore>().answers::<Lock>(),
         Route::delete(LOCK, "End the lease of whoever holds a lock", release).query::<Grant>().answers::<Lock>(),
     ]
-}
-
-/// Which store a request means.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct OnStore {
-    /// The store's name; `default` without.
-    store: Option<String>,
 }
 
 /// Which locks a request means.

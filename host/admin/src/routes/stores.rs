@@ -26,9 +26,9 @@ pub(super) fn routes() -> Vec<Route> {
 /// Which store a request means.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OnStore {
+pub(super) struct OnStore {
     /// The store's name; `default` without.
-    store: Option<String>,
+    pub(super) store: Option<String>,
 }
 
 /// Which keys a request means.

@@ -12,7 +12,9 @@ mod rows;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use longshore_core::{BoxFuture, BrokerError, Bucket, Buckets, Clock, Connect, Connection as Role, Holder, Size, StoreAdapter, StoreRoles};
+use longshore_core::{
+    BoxFuture, BrokerError, Bucket, Buckets, Clock, Connect, Connection as Role, Holder, Size, StoreAdapter, StoreError, StoreRoles,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -80,6 +82,22 @@ impl StoreAdapter for EmbeddedStore {
 struct Store {
     writer: Writer<Rows>,
     reader: Reader,
+}
+
+impl Store {
+    /// Changes rows and answers once that stands. A refusal is an answer too: others' work in the same transaction stands all the same.
+    async fn write<R, W>(&self, mut work: W) -> std::result::Result<R, StoreError>
+    where
+        R: Send + 'static,
+        W: FnMut(&mut Rows) -> std::result::Result<R, StoreError> + Send + 'static,
+    {
+        let answer = self.writer.write(move |rows| match work(rows) {
+            Err(StoreError::Unavailable(what)) => Err(BrokerError::retry(what)),
+            Err(StoreError::Other(what)) => Err(BrokerError::give_up(what)),
+            answer => Ok(answer),
+        });
+        answer.await?
+    }
 }
 
 fn open(path: &Path, max_size: u64, connect: &Connect) -> Result<Store> {

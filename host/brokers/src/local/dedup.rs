@@ -80,12 +80,12 @@ impl<B: Backend> Inbox for LaneInbox<B> {
         Box::pin(std::future::ready(Ok(kept)))
     }
 
-    fn remember<'a>(&'a self, _: &'a [InboxEntry]) -> BoxFuture<'a, Result<()>> {
+    fn remember<'a>(&'a self, _: &'a [InboxKey]) -> BoxFuture<'a, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn release<'a>(&'a self, entries: &'a [InboxEntry]) -> BoxFuture<'a, Result<()>> {
-        self.give_back(entries.iter().map(|entry| &entry.claim));
+    fn release<'a>(&'a self, claims: &'a [InboxClaim]) -> BoxFuture<'a, Result<()>> {
+        self.give_back(claims.iter());
         Box::pin(std::future::ready(Ok(())))
     }
 }

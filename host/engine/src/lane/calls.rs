@@ -17,9 +17,9 @@ use super::{LaneTask, Permit, Phase, after};
 
 /// A call that runs.
 pub(super) struct Running {
-    /// What was taken for it, and what is called of that: all, or what the dedup inbox lets through.
-    picked: Picked,
-    pub(super) called: Picked,
+    pub(super) picked: Picked,
+    /// What was taken for it, where the dedup inbox let only a part of that through.
+    whole: Option<Picked>,
     started: Instant,
     /// Whether it is the one that a half-open breaker let through.
     probe: bool,
@@ -92,23 +92,25 @@ impl<H: Handler> LaneTask<H> {
         let id = self.next_call;
         self.next_call += 1;
         let asked = self.claims.as_mut().and_then(|claims| claims.ask(&picked));
-        self.running.insert(id, Running { called: picked.clone(), picked, started: Instant::now(), probe });
+        let running = Running { picked, whole: None, started: Instant::now(), probe };
         match asked {
-            Some(asked) => self.calls.push(Box::pin(async move { Finished { id, part: Part::Claimed(asked.await, permit) } })),
-            None => self.call(id, permit),
+            Some(asked) => {
+                self.running.insert(id, running);
+                self.calls.push(Box::pin(async move { Finished { id, part: Part::Claimed(asked.await, permit) } }));
+            }
+            None => self.call(id, running, permit),
         }
     }
 
-    fn call(&mut self, id: u64, permit: Permit) {
-        let Some(running) = self.running.get_mut(&id) else { return };
-        running.started = Instant::now();
+    fn call(&mut self, id: u64, running: Running, permit: Permit) {
         let call = Call {
-            batch: running.called.batch.clone(),
-            from: running.called.from,
-            to: running.called.to,
+            batch: running.picked.batch.clone(),
+            from: running.picked.from,
+            to: running.picked.to,
             subscription: self.shared.policy.info.clone(),
             partition: self.partition,
         };
+        self.running.insert(id, Running { started: Instant::now(), ..running });
         let handler = Arc::clone(&self.shared.handler);
         self.calls.push(Box::pin(async move {
             let result = handler.handle(call).await;
@@ -128,28 +130,28 @@ impl<H: Handler> LaneTask<H> {
 
     /// The dedup inbox answered: what it lets through is called, duplicates are settled, the rest waits.
     fn claimed(&mut self, id: u64, answers: &[Claimed], permit: Permit) {
-        let Some(picked) = self.running.get(&id).map(|running| running.picked.clone()) else { return };
-        let (called, refused, verdicts) = self.sort_claimed(&picked, answers);
+        let Some(mut running) = self.running.remove(&id) else { return };
+        let (called, refused, verdicts) = self.sort_claimed(&running.picked, answers);
         if !refused.is_empty() {
-            let (refused, verdicts) = (picked.only(&refused), Verdicts::Each(verdicts));
+            let (refused, verdicts) = (running.picked.only(&refused), Verdicts::Each(verdicts));
             self.apply(&refused, &verdicts);
             self.pending.push(Record::new(refused, verdicts, Outputs::default(), true));
         }
         if called.is_empty() {
-            let probe = self.running.remove(&id).is_some_and(|running| running.probe);
-            self.count_for_breaker(&Verdicts::Each(Vec::new()), probe);
-            self.queue.close(&picked);
+            self.count_for_breaker(&Verdicts::Each(Vec::new()), running.probe);
+            self.queue.close(&running.picked);
             return self.forget_replaced();
         }
-        if let Some(running) = self.running.get_mut(&id) {
-            running.called = picked.only(&called);
+        if called.len() < running.picked.len() {
+            let part = running.picked.only(&called);
+            running.whole = Some(std::mem::replace(&mut running.picked, part));
         }
-        self.call(id, permit);
+        self.call(id, running, permit);
     }
 
     /// The handler answered, or did not.
     fn answered(&mut self, id: u64, result: Result<Done, Crash>) {
-        let Some(Running { picked: whole, called: picked, started, probe }) = self.running.remove(&id) else { return };
+        let Some(Running { picked, whole, started, probe }) = self.running.remove(&id) else { return };
         let elapsed = started.elapsed();
         let handled = result.as_ref().map_or(picked.len(), |done| done.handled as usize);
         self.sizing.observe(handled, elapsed);
@@ -163,7 +165,7 @@ impl<H: Handler> LaneTask<H> {
         self.recall_answered(&picked, &mut verdicts);
         self.count_for_breaker(&verdicts, probe);
         self.apply(&picked, &verdicts);
-        self.queue.close(&whole);
+        self.queue.close(whole.as_ref().unwrap_or(&picked));
         self.forget_replaced();
         if let Verdicts::Host(what) = &verdicts {
             self.trouble(Doing::Handle, what);

@@ -36,7 +36,7 @@ pub(crate) struct Claims {
     /// What was asked for and has not ended, by sequence number.
     held: BTreeMap<u64, Held>,
     /// What is to be given back.
-    over: Vec<InboxEntry>,
+    over: Vec<InboxClaim>,
     /// Messages that another delivery has, and when each is asked for again.
     waiting: Vec<(Instant, Picked)>,
     /// Giving back or extending, under way.
@@ -112,7 +112,7 @@ impl Claims {
         if let Some(held) = self.held.remove(&picked.seq(index))
             && held.granted != Some(false)
         {
-            self.over.push(InboxEntry { claim: held.claim, position: 0, done: false });
+            self.over.push(held.claim);
         }
     }
 
@@ -164,8 +164,7 @@ impl Claims {
 
     /// Gives back every claim, at the lane's end.
     async fn release(mut self) -> Result<(), BrokerError> {
-        let held = self.held.values().map(|held| InboxEntry { claim: held.claim, position: 0, done: false });
-        self.over.extend(held);
+        self.over.extend(self.held.values().map(|held| held.claim));
         if self.over.is_empty() { Ok(()) } else { self.inbox.release(&self.over).await }
     }
 }

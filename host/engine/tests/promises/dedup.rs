@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use longshore_core::{
-    BoxFuture, BrokerError, Call, Claimant, Claimed, DedupKey, DedupTimes, Failure, Inbox, InboxClaim, InboxEntry, InboxKey, Order,
-};
+use longshore_core::{BoxFuture, BrokerError, Call, Claimant, Claimed, DedupKey, DedupTimes, Failure, Inbox, InboxClaim, InboxKey, Order};
 use longshore_engine::{Dedup, Policy};
 use longshore_testkit::scripted::{Broker, Settling, closure};
 use tokio::time::Instant;
@@ -68,19 +66,19 @@ impl Inbox for Store {
         })
     }
 
-    fn remember<'a>(&'a self, entries: &'a [InboxEntry]) -> BoxFuture<'a, Result<(), BrokerError>> {
+    fn remember<'a>(&'a self, keys: &'a [InboxKey]) -> BoxFuture<'a, Result<(), BrokerError>> {
         self.answer(|held| {
-            for entry in entries.iter().filter(|entry| entry.done) {
-                held.insert(entry.claim.key, Held::Done);
+            for key in keys {
+                held.insert(*key, Held::Done);
             }
         })
     }
 
-    fn release<'a>(&'a self, entries: &'a [InboxEntry]) -> BoxFuture<'a, Result<(), BrokerError>> {
+    fn release<'a>(&'a self, claims: &'a [InboxClaim]) -> BoxFuture<'a, Result<(), BrokerError>> {
         self.answer(|held| {
-            for entry in entries.iter().filter(|entry| !entry.done) {
-                if matches!(held.get(&entry.claim.key), Some(Held::By(claimant, _)) if *claimant == entry.claim.claimant) {
-                    held.remove(&entry.claim.key);
+            for claim in claims {
+                if matches!(held.get(&claim.key), Some(Held::By(claimant, _)) if *claimant == claim.claimant) {
+                    held.remove(&claim.key);
                 }
             }
         })
@@ -231,7 +229,7 @@ async fn what_follows_a_message_under_its_key_waits_while_another_host_has_it() 
     let _host = Host::start(0, &broker, with(&store, &broker, Order::Key, 0), at_once(|call, _| all_done(call)));
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(called(&broker).is_empty(), "{}", broker.history().render());
-    store.release(&[InboxEntry { claim: other, position: 0, done: false }]).await.expect("it is there");
+    store.release(&[other]).await.expect("it is there");
     assert!(broker.finished_within(60).await);
     assert_eq!(numbers_called(&broker), [1, 2]);
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use longshore_core::{Delivery, Flag};
 
 use super::Checking;
-use crate::config::stores::DEFAULT_STORE;
 use crate::config::trusted::SubscriptionConfig;
 use crate::config::unknown::did_you_mean;
 
@@ -45,7 +44,7 @@ fn mistake(checking: &Checking<'_>, subscription: &SubscriptionConfig) -> Option
             format!("{shown} remembers what was done by itself, together with the acknowledgement: the store {named:?} is not used");
         return Some((problem, "take `store` out".into()));
     }
-    let name = dedup.store.as_deref().unwrap_or(DEFAULT_STORE);
+    let name = subscription.inbox_store(broker.registration.capabilities)?;
     // One that the file names: that which is there all the same is this host's alone, and another host would remember other things.
     let table = config.origins.tree.get("stores").and_then(|node| node.table());
     if table.is_some_and(|table| table.contains_key(name)) {

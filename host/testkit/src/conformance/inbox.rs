@@ -131,7 +131,7 @@ async fn a_claim_that_is_over_is_not_extended(bench: Bench<'_>) {
     ends(&mut hand, 0, claim(1, 1), true);
     hand.done(0).settle().await;
     let inbox = inbox(&hand);
-    inbox.release(&[InboxEntry { claim: claim(2, 2), position: 0, done: false }]).await.expect("the inbox answers");
+    inbox.release(&[claim(2, 2)]).await.expect("the inbox answers");
     assert_eq!(inbox.extend(&[claim(1, 1), claim(2, 2)]).await, Ok(vec![false, false]), "an extension that comes late takes nothing");
     assert_eq!(ask(&hand, &[claim(1, 3), claim(2, 4)]).await, [Claimed::Done, Claimed::Ours]);
 }
@@ -141,8 +141,7 @@ async fn what_is_given_back_is_free(bench: Bench<'_>) {
     bench.publish(&topic, &["a"]).await;
     let hand = usual(&bench, &topic).await;
     assert_eq!(ask(&hand, &[claim(1, 1), claim(2, 2)]).await, [Claimed::Ours; 2]);
-    let entry = |claim| InboxEntry { claim, position: 0, done: false };
-    inbox(&hand).release(&[entry(claim(1, 1)), entry(claim(2, 9))]).await.expect("the inbox answers");
+    inbox(&hand).release(&[claim(1, 1), claim(2, 9)]).await.expect("the inbox answers");
     let answers = ask(&hand, &[claim(1, 3), claim(2, 4)]).await;
     assert_eq!(answers, [Claimed::Ours, Claimed::Taken], "nobody gives back what is another's");
 }

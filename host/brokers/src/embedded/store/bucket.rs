@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{BrokerError, Bucket, Clock, KeyPage, KeyPattern, Left, StoreAnswer, StoreError};
+use longshore_core::{Bucket, Clock, KeyPage, KeyPattern, Left, StoreAnswer, StoreError};
 use rusqlite::Connection;
 
 use super::Store;
-use super::rows::{Kind, Reading, Rows, Writing};
+use super::rows::{Kind, Reading, Writing};
 use crate::shelf::{self, Swap};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -27,19 +27,14 @@ impl InFile {
         self.file.reader.read(move |connection: &Connection| work(&Reading { connection, kind }, &name, now)).await
     }
 
-    /// Changes rows and answers once that stands. A refusal is an answer too: others' work in the same transaction stands all the same.
+    /// Changes rows and answers once that stands.
     async fn write<R, W>(&self, mut work: W) -> Result<R>
     where
         R: Send + 'static,
         W: FnMut(&mut Writing<'_>, &str, u64) -> Result<R> + Send + 'static,
     {
         let (kind, name, now) = (self.kind, self.name.clone(), self.clock.now());
-        let answer = self.file.writer.write(move |rows: &mut Rows| match work(&mut rows.writing(kind), &name, now) {
-            Err(StoreError::Unavailable(what)) => Err(BrokerError::retry(what)),
-            Err(StoreError::Other(what)) => Err(BrokerError::give_up(what)),
-            answer => Ok(answer),
-        });
-        answer.await?
+        self.file.write(move |rows| work(&mut rows.writing(kind), &name, now)).await
     }
 }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{BrokerError, Clock, Held, HeldPage, KeyPattern, Owner, StoreError};
+use longshore_core::{Clock, Held, HeldPage, KeyPattern, Owner, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::Store;
-use super::rows::{Rows as File, signed, store};
+use super::rows::{signed, store};
 use crate::embedded::writer::Books as _;
 use crate::leases::rows::{self, PAGE, Row, Rows, RowsMut};
 use crate::leases::{Claim, Register, Taken, Which};
@@ -36,12 +36,7 @@ impl InFile {
         W: FnMut(&mut Table<'_>, u64) -> Result<T> + Send + 'static,
     {
         let clock = self.clock.clone();
-        let answer = self.file.writer.write(move |books: &mut File| match work(&mut Table(books.connection()), clock.now()) {
-            Err(StoreError::Unavailable(what)) => Err(BrokerError::retry(what)),
-            Err(StoreError::Other(what)) => Err(BrokerError::give_up(what)),
-            answer => Ok(answer),
-        });
-        answer.await?
+        self.file.write(move |books| work(&mut Table(books.connection()), clock.now())).await
     }
 }
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{BoxFuture, BrokerError, Claimed, DedupTimes, Inbox, InboxClaim, InboxEntry, Settled};
-use redis::{RedisResult, ScriptInvocation, Value};
+use longshore_core::{BoxFuture, BrokerError, Claimed, DedupTimes, Inbox, InboxClaim, InboxEntry, InboxKey, Settled};
+use redis::{RedisResult, Script, ScriptInvocation, Value};
 
 use super::keys::LaneKeys;
 use super::scripts;
@@ -28,56 +28,47 @@ impl StreamInbox {
         }
     }
 
-    async fn run(&self, script: &ScriptInvocation<'_>) -> Result<Value, BrokerError> {
-        let answer: RedisResult<Value> = self.server.call(&self.keys.topic, script).await;
+    /// Runs a script on claims; `first` is what it is told before them.
+    async fn run(&self, script: &'static Script, first: Option<u64>, claims: &[InboxClaim]) -> Result<Value, BrokerError> {
+        let mut script = script.key(&self.keys.topic);
+        script.arg(&self.keys.inbox).arg(first);
+        for claim in claims {
+            script.arg(claim.key.hex()).arg(claim.claimant.0.as_slice());
+        }
+        let answer: RedisResult<Value> = self.server.call(&self.keys.topic, &script).await;
         answer.map_err(|error| self.server.error(&error))
+    }
+
+    /// The same with the lease, for a script that answers a digit for each.
+    async fn ask(&self, script: &'static Script, claims: &[InboxClaim]) -> Result<Vec<u8>, BrokerError> {
+        match self.run(script, Some(millis(self.times.lease)), claims).await? {
+            Value::BulkString(digits) if digits.len() == claims.len() => Ok(digits),
+            _ => Err(foreign_answer()),
+        }
     }
 }
 
 impl Inbox for StreamInbox {
     fn claim<'a>(&'a self, claims: &'a [InboxClaim]) -> BoxFuture<'a, Result<Vec<Claimed>, BrokerError>> {
-        Box::pin(async move {
-            let mut script = scripts::CLAIM.key(&self.keys.topic);
-            script.arg(&self.keys.inbox).arg(millis(self.times.lease));
-            for claim in claims {
-                script.arg(claim.key.hex()).arg(claim.claimant.0.as_slice());
-            }
-            let (Value::BulkString(answers), asked) = (self.run(&script).await?, claims.len()) else { return Err(foreign_answer()) };
-            let claimed = answers.iter().map(|digit| match digit {
-                b'1' => Claimed::Ours,
-                b'2' => Claimed::Done,
-                _ => Claimed::Taken,
-            });
-            if answers.len() == asked { Ok(claimed.collect()) } else { Err(foreign_answer()) }
-        })
+        let claimed = |digit| match digit {
+            b'1' => Claimed::Ours,
+            b'2' => Claimed::Done,
+            _ => Claimed::Taken,
+        };
+        Box::pin(async move { Ok(self.ask(&scripts::CLAIM, claims).await?.into_iter().map(claimed).collect()) })
     }
 
     fn extend<'a>(&'a self, claims: &'a [InboxClaim]) -> BoxFuture<'a, Result<Vec<bool>, BrokerError>> {
-        Box::pin(async move {
-            let mut script = scripts::RECLAIM.key(&self.keys.topic);
-            script.arg(&self.keys.inbox).arg(millis(self.times.lease));
-            for claim in claims {
-                script.arg(claim.key.hex()).arg(claim.claimant.0.as_slice());
-            }
-            let Value::BulkString(answers) = self.run(&script).await? else { return Err(foreign_answer()) };
-            if answers.len() == claims.len() { Ok(answers.iter().map(|digit| *digit == b'1').collect()) } else { Err(foreign_answer()) }
-        })
+        Box::pin(async move { Ok(self.ask(&scripts::RECLAIM, claims).await?.into_iter().map(|digit| digit == b'1').collect()) })
     }
 
     /// The round's script does it.
-    fn remember<'a>(&'a self, _: &'a [InboxEntry]) -> BoxFuture<'a, Result<(), BrokerError>> {
+    fn remember<'a>(&'a self, _: &'a [InboxKey]) -> BoxFuture<'a, Result<(), BrokerError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn release<'a>(&'a self, entries: &'a [InboxEntry]) -> BoxFuture<'a, Result<(), BrokerError>> {
-        Box::pin(async move {
-            let mut script = scripts::UNCLAIM.key(&self.keys.topic);
-            script.arg(&self.keys.inbox);
-            for entry in entries {
-                script.arg(entry.claim.key.hex()).arg(entry.claim.claimant.0.as_slice());
-            }
-            self.run(&script).await.map(drop)
-        })
+    fn release<'a>(&'a self, claims: &'a [InboxClaim]) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(async move { self.run(&scripts::UNCLAIM, None, claims).await.map(drop) })
     }
 }
 
