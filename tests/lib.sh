@@ -51,6 +51,12 @@ summary() {
     [ ${#failed_steps[@]} -eq 0 ] && [ "$failed" -eq 0 ]
 }
 
+# need_room GIGABYTES: a full disk fails in a hundred ways, none of which says so as plainly.
+need_room() {
+    local free=$(($(df -Pk "$root" | awk 'NR == 2 { print $4 }') / 1024 / 1024))
+    [ "$free" -ge "$1" ] || echo "only $free GB are free on the disk of $root; a first run writes about $1" >&2
+}
+
 need_toolchain() {
     if ! command -v rustup >/dev/null || ! command -v cargo >/dev/null; then
         echo "rustup is missing: install it (your system's package, or its own installer), then run this again" >&2
