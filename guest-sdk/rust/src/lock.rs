@@ -30,9 +30,9 @@ pub struct Guard(host::Guard);
 /// Takes the name for `ttl`, waiting up to `wait` for it.
 ///
 /// # Errors
-/// [`Error::Conflict`] when it is held and `wait` is zero, else [`Error::Timeout`]; [`Error::Denied`] unless the configuration grants the
-/// name; [`Error::Invalid`] for a `ttl` of zero, or beyond the longest that the store allows; [`Error::Unavailable`], [`Error::Timeout`] or
-/// [`Error::Unsupported`] for the store behind it.
+/// [`Error::Conflict`] when `wait` is zero and it is held, or somebody waits whose turn it is; else [`Error::Timeout`]. [`Error::Denied`]
+/// unless the configuration grants the name; [`Error::Invalid`] for a `ttl` of zero, or beyond the longest that the store allows;
+/// [`Error::Unavailable`], [`Error::Timeout`] or [`Error::Unsupported`] for the store behind it.
 pub fn acquire(name: &str, ttl: Duration, wait: Duration) -> Result<Guard, Error> {
     Ok(Guard(host::acquire(name, time::millis(ttl), time::millis(wait))?))
 }

@@ -26,7 +26,7 @@ use longshore_core::{
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use line::{Lines, Place};
 pub(crate) use register::{Claim, Register, Taken, Which};
@@ -38,8 +38,11 @@ type Result<T> = std::result::Result<T, StoreError>;
 /// Where the answer to an acquire goes.
 type Answer = oneshot::Sender<Result<Option<Arc<dyn Lease>>>>;
 
-/// How long the release of what was let go may take; the lease is over by itself in the end.
+/// How long a release of what was let go may take, and, when the store is closed, all of them.
 const RELEASE: Duration = Duration::from_secs(10);
+/// The pause before what the store could not release is tried again, and the longest one: each is twice the one before.
+const AGAIN: Duration = Duration::from_millis(50);
+const SELDOM: Duration = Duration::from_secs(5);
 
 /// The locks of a store.
 struct Leases<R>(Arc<Shared<R>>);
@@ -62,9 +65,12 @@ struct Tasks {
     working: JoinSet<()>,
     /// Who releases what was let go.
     releasing: JoinSet<()>,
+    /// Nothing new is begun any more.
+    closed: bool,
 }
 
-/// `roles` with locks whose leases stand in `register`. Closing waits for what is being released.
+/// `roles` with locks whose leases stand in `register`. Closing ends who waits, and what they are granted at that moment;
+/// it waits for what is being released.
 pub(crate) fn with_locks<R: Register>(roles: StoreRoles, register: R) -> StoreRoles {
     let shared = Arc::new(Shared {
         register,
@@ -111,23 +117,22 @@ impl<R: Register> Shared<R> {
         let number = self.tokens.fetch_add(1, Ordering::Relaxed);
         let claim = Claim { token: format!("{}-{number}", self.seat), name: wish.name, ttl: wish.ttl, holder: wish.holder };
         let went = self.in_turn(&claim, place, wish.wait, &mut answer).await;
-        if went.is_err() {
-            // It may have been granted all the same.
-            self.release(claim.name, claim.token, 0);
-        }
         // Where nobody waits for it any more, the lease is dropped here, and so released.
         drop(answer.send(went.map(|lease| lease.map(|lease| Arc::new(lease) as Arc<dyn Lease>))));
     }
 
-    /// Releases in the background.
-    fn release(self: &Arc<Self>, name: String, token: String, mark: u64) {
+    /// Releases in the background: until the store answers, or the lease is over at the `latest`.
+    fn release(self: &Arc<Self>, name: String, token: String, mark: u64, latest: Instant) {
         let shared = self.clone();
         let releasing = async move {
-            let ending = shared.register.end(&name, Which::Token(&token, mark));
-            match timeout(RELEASE, ending).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => tracing::debug!(lock = name, "it is held until its lease is over: {error}"),
-                Err(_) => tracing::debug!(lock = name, "it is held until its lease is over: no answer within {RELEASE:?}"),
+            let mut pause = AGAIN;
+            while let Err(why) = shared.try_release(&name, &token, mark).await {
+                tracing::debug!(lock = name, "it is still held: {why}");
+                if shared.tasks().closed || Instant::now() + pause >= latest {
+                    break;
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(SELDOM);
             }
             shared.lines.wake(&name);
         };
@@ -136,11 +141,30 @@ impl<R: Register> Shared<R> {
         tasks.releasing.spawn_on(releasing, &self.runtime);
     }
 
-    /// Does something in a task of its own.
-    fn work(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+    async fn try_release(&self, name: &str, token: &str, mark: u64) -> Result<()> {
+        let ended = timeout(RELEASE, self.register.end(name, Which::Token(token, mark))).await;
+        ended.unwrap_or(Err(StoreError::Timeout)).map(drop)
+    }
+
+    /// Does something in a task of its own, until the store is closed.
+    fn work(&self, work: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
         let mut tasks = self.tasks();
         while tasks.working.try_join_next().is_some() {}
-        tasks.working.spawn_on(work, &self.runtime)
+        (!tasks.closed).then(|| tasks.working.spawn_on(work, &self.runtime))
+    }
+
+    async fn close(&self) {
+        let mut working = {
+            let mut tasks = self.tasks();
+            tasks.closed = true;
+            std::mem::take(&mut tasks.working)
+        };
+        // What they had asked for they let go.
+        working.shutdown().await;
+        let mut releasing = std::mem::take(&mut self.tasks().releasing);
+        if timeout(RELEASE, async { while releasing.join_next().await.is_some() {} }).await.is_err() {
+            tracing::warn!("{} locks are held until their leases are over: the store does not answer", releasing.len());
+        }
     }
 
     fn tasks(&self) -> MutexGuard<'_, Tasks> {
@@ -161,8 +185,7 @@ impl<R: Register> Connection for Releasing<R> {
 
     fn close(&self) -> BoxFuture<'_, std::result::Result<(), BrokerError>> {
         Box::pin(async {
-            let releasing = std::mem::take(&mut self.shared.tasks().releasing);
-            releasing.join_all().await;
+            self.shared.close().await;
             self.connection.close().await
         })
     }

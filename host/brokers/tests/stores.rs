@@ -7,29 +7,43 @@ use std::sync::{Arc, Mutex};
 
 use longshore_brokers::embedded::EmbeddedStore;
 use longshore_brokers::memory::MemoryStore;
-use longshore_core::{BoxFuture, BrokerError, Bucket, Connection, StoreAdapter, StoreRoles};
-use longshore_testkit::stores::{self, StoreSubject};
+use longshore_core::{BoxFuture, BrokerError, Bucket, Connect, Connection, StoreAdapter, StoreRoles};
+use longshore_testkit::stores::{self, StoreSubject, jumping_clock};
 use serde_json::{Value, json};
 use support::connect_in;
 use tempfile::TempDir;
 
 const OUTLIVES: [&str; 2] = ["what_is_kept_outlives_a_crash", "leases_and_fences_outlive_a_crash"];
 
-async fn memory(config: Value) -> StoreRoles {
-    let config = serde_json::from_value(config).expect("a good configuration");
-    MemoryStore::connect(config, connect_in(Path::new("."))).await.expect("memory is always there")
+/// Stores for which the machine's clock stands an hour before or after the right time, another one each time that it is read.
+#[derive(Clone, Copy, PartialEq)]
+enum Time {
+    Right,
+    Jumps,
 }
 
-async fn embedded(folder: &Path, config: Value) -> Result<StoreRoles, BrokerError> {
-    let config = serde_json::from_value(config).expect("a good configuration");
-    EmbeddedStore::connect(config, connect_in(folder)).await
+impl Time {
+    fn connect_in(self, folder: &Path) -> Connect {
+        let right = connect_in(folder);
+        if self == Time::Right { right } else { Connect { clock: jumping_clock(), ..right } }
+    }
 }
 
-struct Memory;
+async fn memory(config: Value, time: Time) -> StoreRoles {
+    let config = serde_json::from_value(config).expect("a good configuration");
+    MemoryStore::connect(config, time.connect_in(Path::new("."))).await.expect("memory is always there")
+}
+
+async fn embedded(folder: &Path, config: Value, time: Time) -> Result<StoreRoles, BrokerError> {
+    let config = serde_json::from_value(config).expect("a good configuration");
+    EmbeddedStore::connect(config, time.connect_in(folder)).await
+}
+
+struct Memory(Time);
 
 impl StoreSubject for Memory {
     fn connect(&self) -> BoxFuture<'_, StoreRoles> {
-        Box::pin(memory(json!({})))
+        Box::pin(memory(json!({}), self.0))
     }
 
     fn another<'a>(&'a self, first: &'a StoreRoles) -> BoxFuture<'a, StoreRoles> {
@@ -42,14 +56,18 @@ impl StoreSubject for Memory {
 }
 
 /// Embedded stores, each in a folder of its own.
-#[derive(Default)]
 struct Embedded {
+    time: Time,
     folders: Mutex<Vec<(Arc<dyn Connection>, TempDir)>>,
 }
 
 impl Embedded {
+    fn new(time: Time) -> Self {
+        Embedded { time, folders: Mutex::default() }
+    }
+
     async fn open(&self, folder: TempDir) -> StoreRoles {
-        let roles = embedded(folder.path(), json!({})).await.expect("it opens");
+        let roles = embedded(folder.path(), json!({}), self.time).await.expect("it opens");
         self.folders.lock().expect("fine").push((roles.connection.clone(), folder));
         roles
     }
@@ -81,22 +99,22 @@ impl StoreSubject for Embedded {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_does_what_a_store_does() {
-    stores::assert_passed(&stores::run(&Memory).await, &OUTLIVES);
+    stores::assert_passed(&stores::run(&Memory(Time::Right)).await, &OUTLIVES);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded_does_what_a_store_does() {
-    stores::assert_passed(&stores::run(&Embedded::default()).await, &[]);
+    stores::assert_passed(&stores::run(&Embedded::new(Time::Right)).await, &[]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_in_memory_has_one_holder_at_a_time_whatever_its_clients_do() {
-    stores::storm_of_locks(&Memory).await;
+    stores::storm_of_locks(&Memory(Time::Jumps)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_embedded_lock_has_one_holder_at_a_time_whatever_its_clients_do() {
-    stores::storm_of_locks(&Embedded::default()).await;
+    stores::storm_of_locks(&Embedded::new(Time::Jumps)).await;
 }
 
 async fn value(bucket: &dyn Bucket, key: &str) -> Option<Vec<u8>> {
@@ -133,13 +151,13 @@ async fn a_full_cache_drops_and_nothing_else_does(roles: &StoreRoles) {
 
 #[tokio::test]
 async fn a_full_cache_in_memory_drops_values_and_a_key_value_bucket_never() {
-    a_full_cache_drops_and_nothing_else_does(&memory(json!({ "max-size": "100KB" })).await).await;
+    a_full_cache_drops_and_nothing_else_does(&memory(json!({ "max-size": "100KB" }), Time::Right).await).await;
 }
 
 #[tokio::test]
 async fn a_full_embedded_cache_drops_its_oldest_values_and_a_key_value_bucket_never() {
     let folder = tempfile::tempdir().expect("a folder");
-    let roles = embedded(folder.path(), json!({ "max-size": "100KB" })).await.expect("it opens");
+    let roles = embedded(folder.path(), json!({ "max-size": "100KB" }), Time::Right).await.expect("it opens");
     a_full_cache_drops_and_nothing_else_does(&roles).await;
     let cache = roles.cache.as_ref().expect("it has caches").bucket("c");
     assert_eq!((value(&*cache, "k0").await, value(&*cache, "k49").await.is_some()), (None, true), "the oldest goes first");
@@ -150,11 +168,11 @@ async fn a_file_belongs_to_one_and_to_a_store() {
     let folder = tempfile::tempdir().expect("a folder");
     let broker = support::open(folder.path(), json!({})).await.expect("it opens");
     broker.connection.close().await.expect("it closes");
-    let error = embedded(folder.path(), json!({ "path": "longshore.db" })).await.err().expect("it is the broker's");
+    let error = embedded(folder.path(), json!({ "path": "longshore.db" }), Time::Right).await.err().expect("it is the broker's");
     assert!(error.what.contains("it is the database of a broker; a store needs another path"), "{error}");
 
-    let first = embedded(folder.path(), json!({})).await.expect("it opens");
-    let second = embedded(folder.path(), json!({})).await.err().expect("one at a time");
+    let first = embedded(folder.path(), json!({}), Time::Right).await.expect("it opens");
+    let second = embedded(folder.path(), json!({}), Time::Right).await.err().expect("one at a time");
     assert!(second.what.contains("longshore-store.db is in use by this process already"), "{second}");
     first.connection.close().await.expect("it closes");
     let error = support::open(folder.path(), json!({ "path": "longshore-store.db" })).await.err().expect("it is the store's");

@@ -118,7 +118,7 @@ pub(crate) struct Outcome {
 impl Instance {
     /// Handles the messages of `call`. Ends early when the other side of `reply` is gone.
     pub(crate) async fn call(&mut self, call: &Call, reply: &mut Reply) -> Outcome {
-        let outcome = match &self.func {
+        let mut outcome = match &self.func {
             Func::Batched(func) => {
                 let func = *func;
                 self.batched(func, call, reply).await
@@ -131,6 +131,7 @@ impl Instance {
         let state = self.store.data_mut();
         state.release_locks();
         state.log.end();
+        outcome.reusable &= !state.is_crowded();
         self.calls += 1;
         outcome
     }

@@ -37,6 +37,8 @@ pub(crate) struct State {
     pub(crate) resources: ResourceTable,
     /// Which of them are leases that the current call was granted.
     pub(crate) guards: Vec<u32>,
+    /// How many leases of earlier calls the guest has not dropped; their handles stay until it does.
+    pub(crate) forgotten: usize,
     /// Made when the guest first asks for it, which most never do: it seeds two generators of random numbers.
     wasi: Option<WasiCtx>,
 }
@@ -46,7 +48,12 @@ impl State {
         let log = GuestLog::new(granted.name.clone(), granted.subscriptions.is_some());
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(RESOURCES);
-        State { wasi: None, memory: MemoryLimit::new(memory), granted, log, resources, guards: Vec::new() }
+        State { wasi: None, memory: MemoryLimit::new(memory), granted, log, resources, guards: Vec::new(), forgotten: 0 }
+    }
+
+    /// Whether what the guest never dropped will soon be in the way of what it asks for.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.forgotten > RESOURCES / 2
     }
 }
 

@@ -140,6 +140,17 @@ async fn a_guard_that_a_guest_forgets_is_released_at_the_end_of_its_call() {
     }
 }
 
+/// Ten thousand handles are all that an instance may have.
+#[tokio::test]
+async fn a_guest_that_forgets_every_guard_goes_on_in_a_new_instance() {
+    let notes = Noted::default();
+    let handler = notes.handler(LONG);
+    for round in 0..4 {
+        let done = handle(&handler, call(&["leak charge:1"; 3000])).await.expect("an answer");
+        assert!(outputs(&done).iter().all(|went| went == "ok"), "in round {round}: {:?}", outputs(&done).last());
+    }
+}
+
 #[tokio::test]
 async fn a_trap_releases_what_the_guest_held() {
     let notes = Noted::default();

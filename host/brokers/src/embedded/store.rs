@@ -22,6 +22,7 @@ use super::lock;
 use super::open::{Opened, open_as};
 use super::schema::STORE;
 use super::writer::Writer;
+use crate::leases::rows::steady;
 use crate::leases::with_locks;
 use bucket::InFile;
 use reader::Reader;
@@ -73,7 +74,7 @@ impl StoreAdapter for EmbeddedStore {
             let buckets = |kind| Arc::new(OfKind { file: file.clone(), kind, clock: clock.clone() });
             let (cache, key_value) = (Some(buckets(Kind::Cache) as _), Some(buckets(Kind::KeyValue) as _));
             let roles = StoreRoles { cache, key_value, locks: None, inbox: buckets(Kind::Inbox), connection: file.clone() };
-            Ok(with_locks(roles, locks::InFile { file, clock }))
+            Ok(with_locks(roles, locks::InFile { file, clock: steady(&clock) }))
         })
     }
 }

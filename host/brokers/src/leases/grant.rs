@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use longshore_core::{Lease, StoreAnswer};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -27,6 +28,10 @@ struct Inner<R> {
     claim: Claim,
     fence: u64,
     now: Mutex<Now>,
+    /// Whose it is to ask the store: an answer that overtook another one would count for more than it is.
+    turn: tokio::sync::Mutex<()>,
+    /// The holder renewed it: who keeps it has other times to go by.
+    renewed: Notify,
 }
 
 /// What is known of a lease.
@@ -37,6 +42,8 @@ struct Now {
     ttl: Duration,
     /// When it is over, by the clock of this process: no later than at the store.
     until: Instant,
+    /// The latest time at which it may be over at the store, by all that was asked for.
+    latest: Instant,
     state: State,
 }
 
@@ -50,8 +57,9 @@ enum State {
 
 impl<R: Register> Grant<R> {
     pub(super) fn new(shared: Arc<Shared<R>>, claim: Claim, fence: u64, mark: u64, until: Instant) -> Self {
-        let now = Mutex::new(Now { mark, ttl: claim.ttl, until, state: State::Held });
-        Grant { inner: Arc::new(Inner { shared, claim, fence, now }), keeper: Mutex::default() }
+        let now = Mutex::new(Now { mark, ttl: claim.ttl, until, latest: until, state: State::Held });
+        let (turn, renewed) = (tokio::sync::Mutex::default(), Notify::new());
+        Grant { inner: Arc::new(Inner { shared, claim, fence, now, turn, renewed }), keeper: Mutex::default() }
     }
 
     fn keeper(&self) -> MutexGuard<'_, Option<AbortHandle>> {
@@ -75,7 +83,11 @@ impl<R: Register> Lease for Grant<R> {
     }
 
     fn renew<'a>(&'a self, ttl: Duration) -> StoreAnswer<'a, bool> {
-        Box::pin(self.inner.renew(ttl))
+        Box::pin(async move {
+            let renewed = self.inner.renew(Some(ttl)).await;
+            self.inner.renewed.notify_one();
+            renewed
+        })
     }
 
     fn keep(&self) -> bool {
@@ -84,7 +96,7 @@ impl<R: Register> Lease for Grant<R> {
         let is_ours = self.is_ours();
         if is_ours && !is_kept {
             let inner = self.inner.clone();
-            *keeper = Some(self.inner.shared.work(async move { inner.keep().await }));
+            *keeper = self.inner.shared.work(async move { inner.keep().await });
         }
         is_ours
     }
@@ -92,6 +104,7 @@ impl<R: Register> Lease for Grant<R> {
     fn release<'a>(&'a self) -> StoreAnswer<'a, bool> {
         Box::pin(async {
             self.stop_keeping();
+            let _turn = self.inner.turn.lock().await;
             let (mark, state, was_ours) = {
                 let now = self.inner.now();
                 (now.mark, now.state, now.is_ours())
@@ -112,14 +125,14 @@ impl<R: Register> Lease for Grant<R> {
 impl<R: Register> Drop for Grant<R> {
     fn drop(&mut self) {
         self.stop_keeping();
-        let (mark, state) = {
+        let (mark, state, latest) = {
             let now = self.inner.now();
-            (now.mark, now.state)
+            (now.mark, now.state, now.latest)
         };
         // What is lost may be so because the store did not answer.
         if state != State::Released {
             let Inner { shared, claim, .. } = &*self.inner;
-            shared.release(claim.name.clone(), claim.token.clone(), mark);
+            shared.release(claim.name.clone(), claim.token.clone(), mark, latest);
         }
     }
 }
@@ -129,14 +142,20 @@ impl<R: Register> Inner<R> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn renew(&self, ttl: Duration) -> Result<bool> {
+    /// For what it was last given, where nothing else is asked for.
+    async fn renew(&self, ttl: Option<Duration>) -> Result<bool> {
+        let _turn = self.turn.lock().await;
         let asked = Instant::now();
-        let mark = {
-            let now = self.now();
+        let (ttl, mark) = {
+            let mut now = self.now();
             if !now.is_ours() {
                 return Ok(false);
             }
-            now.mark
+            let ttl = ttl.unwrap_or(now.ttl);
+            // Should no answer come, it may be over then, or when it was to be before.
+            now.until = now.until.min(asked + ttl);
+            now.latest = now.latest.max(asked + ttl);
+            (ttl, now.mark)
         };
         let renewed = self.shared.register.renew(&self.claim, self.fence, mark, ttl).await?;
         let mut now = self.now();
@@ -156,11 +175,20 @@ impl<R: Register> Inner<R> {
                 let now = self.now();
                 (now.ttl, now.until)
             };
-            sleep((ttl / part).min(until.saturating_duration_since(Instant::now()))).await;
-            part = match timeout_at(until, self.renew(ttl)).await {
+            let left = until.saturating_duration_since(Instant::now());
+            tokio::select! {
+                () = sleep((ttl / part).min(left / 2)) => {}
+                () = self.renewed.notified() => {
+                    part = PART;
+                    continue;
+                }
+            }
+            let until = self.now().until;
+            part = match timeout_at(until, self.renew(None)).await {
                 Ok(Ok(true)) => PART,
-                Ok(Err(error)) if self.now().is_ours() => {
-                    tracing::debug!(lock = self.claim.name, "its lease could not be renewed yet: {error}");
+                // The holder may have renewed it meanwhile.
+                went if self.now().is_ours() => {
+                    tracing::debug!(lock = self.claim.name, "its lease could not be renewed yet: {went:?}");
                     SMALLER
                 }
                 _ => break,

@@ -9,7 +9,14 @@ use tokio::sync::{Notify, OwnedMutexGuard};
 
 /// A line for each lock that somebody waits for or takes.
 #[derive(Clone, Default)]
-pub(super) struct Lines(Arc<Mutex<HashMap<String, Arc<Line>>>>);
+pub(super) struct Lines(Arc<Mutex<HashMap<String, Standing>>>);
+
+/// A line, and how many stand in it.
+#[derive(Default)]
+struct Standing {
+    line: Arc<Line>,
+    count: usize,
+}
 
 /// One line. Its mutex is fair: who asks first has it first.
 #[derive(Default)]
@@ -37,10 +44,12 @@ impl Lines {
     pub(super) fn enter(&self, name: &str) -> Place {
         let line = {
             let mut lines = self.lines();
-            match lines.get(name) {
-                Some(line) => line.clone(),
-                None => lines.entry(name.into()).or_default().clone(),
-            }
+            let standing = match lines.get_mut(name) {
+                Some(standing) => standing,
+                None => lines.entry(name.into()).or_default(),
+            };
+            standing.count += 1;
+            standing.line.clone()
         };
         // Asked once, it keeps our place, whenever it is waited for.
         let mut waiting = line.turn.clone().lock_owned().boxed();
@@ -53,12 +62,12 @@ impl Lines {
 
     /// The lock may be free now: the first need not wait until it would ask.
     pub(super) fn wake(&self, name: &str) {
-        if let Some(line) = self.lines().get(name) {
-            line.freed.notify_one();
+        if let Some(standing) = self.lines().get(name) {
+            standing.line.freed.notify_one();
         }
     }
 
-    fn lines(&self) -> MutexGuard<'_, HashMap<String, Arc<Line>>> {
+    fn lines(&self) -> MutexGuard<'_, HashMap<String, Standing>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -86,8 +95,9 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.turn = Turn::Over;
         let mut lines = self.lines.lines();
-        // The map's and ours.
-        if Arc::strong_count(&self.line) == 2 {
+        let Some(standing) = lines.get_mut(&self.name) else { return };
+        standing.count -= 1;
+        if standing.count == 0 {
             lines.remove(&self.name);
         }
     }
@@ -120,5 +130,24 @@ mod tests {
         assert_eq!(lines.lines().len(), 1);
         drop(second);
         assert!(lines.lines().is_empty());
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_line_that_all_leave_at_once() {
+        let lines = Lines::default();
+        for round in 0..200 {
+            let places = [(); 4].map(|()| lines.enter("a"));
+            let leaving = std::sync::Barrier::new(places.len());
+            std::thread::scope(|scope| {
+                for place in places {
+                    scope.spawn(|| {
+                        let place = place;
+                        leaving.wait();
+                        drop(place);
+                    });
+                }
+            });
+            assert!(lines.lines().is_empty(), "in round {round}");
+        }
     }
 }

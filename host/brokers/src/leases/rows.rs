@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use longshore_core::{Held, HeldPage, KeyPattern, Owner, StoreError};
+use longshore_core::{Clock, Held, HeldPage, KeyPattern, Owner, StoreError};
+use tokio::time::Instant;
 
 use super::{Claim, Result, Taken, Which};
 
@@ -39,6 +40,13 @@ pub(crate) trait RowsMut: Rows {
     fn remove(&mut self, name: &str) -> Result<()>;
     /// A number that is larger than every earlier one.
     fn next_fence(&mut self) -> Result<u64>;
+}
+
+/// A clock that goes on from what `clock` says now, and that nobody sets. Whoever holds a lease lives in this process, so what a clock was set by
+/// while it was not there means nothing to anybody.
+pub(crate) fn steady(clock: &Clock) -> Clock {
+    let (began, at) = (Instant::now(), clock.now());
+    Clock::new(move || at.saturating_add(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)))
 }
 
 pub(crate) fn take(rows: &mut impl RowsMut, claim: &Claim, now: u64) -> Result<Taken> {
@@ -101,4 +109,27 @@ impl Row {
 /// When a lease is over that is given now: no sooner than asked for.
 fn after(now: u64, ttl: Duration) -> u64 {
     now.saturating_add(u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_steady_clock_does_not_follow_one_that_is_set() {
+        let says = Arc::new(AtomicU64::new(1_000_000));
+        let clock = {
+            let says = says.clone();
+            Clock::new(move || says.load(Ordering::Relaxed))
+        };
+        let steady = steady(&clock);
+        says.store(9_000_000, Ordering::Relaxed);
+        assert_eq!(steady.now(), 1_000_000);
+        says.store(0, Ordering::Relaxed);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(steady.now(), 1_001_000);
+    }
 }

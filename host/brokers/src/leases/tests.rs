@@ -24,6 +24,8 @@ struct Inner {
     table: Mutex<Table>,
     waiting: Mutex<HashMap<String, (String, Instant)>>,
     down: AtomicBool,
+    /// Does what it is asked for, and no answer arrives.
+    mute: AtomicBool,
     started: Instant,
 }
 
@@ -41,14 +43,19 @@ struct Table(BTreeMap<String, Row>, u64);
 
 impl Server {
     fn start() -> Self {
-        let (table, waiting, down) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
-        Server(Arc::new(Inner { table, waiting, down, started: Instant::now() }))
+        let (table, waiting) = (Mutex::default(), Mutex::default());
+        let (down, mute) = (AtomicBool::new(false), AtomicBool::new(false));
+        Server(Arc::new(Inner { table, waiting, down, mute, started: Instant::now() }))
     }
 
     /// A host on it.
     fn host(&self) -> Arc<dyn Locks> {
+        self.roles().locks.expect("just made")
+    }
+
+    fn roles(&self) -> StoreRoles {
         let roles = StoreRoles { connection: Arc::new(Here), cache: None, key_value: None, locks: None, inbox: Arc::new(NoBuckets) };
-        with_locks(roles, self.clone()).locks.expect("just made")
+        with_locks(roles, self.clone())
     }
 
     /// What any request takes.
@@ -60,6 +67,12 @@ impl Server {
         Ok(u64::try_from(self.0.started.elapsed().as_millis()).expect("it fits"))
     }
 
+    /// And its answer.
+    async fn back<T>(&self, answer: T) -> Result<T> {
+        sleep(Duration::from_millis(1)).await;
+        if self.0.mute.load(SeqCst) { Err(StoreError::Timeout) } else { Ok(answer) }
+    }
+
     fn table(&self) -> std::sync::MutexGuard<'_, Table> {
         self.0.table.lock().expect("fine")
     }
@@ -68,17 +81,20 @@ impl Server {
 impl Register for Server {
     async fn take(&self, claim: &Claim, _: bool) -> Result<Taken> {
         let now = self.way().await?;
-        rows::take(&mut *self.table(), claim, now)
+        let taken = rows::take(&mut *self.table(), claim, now)?;
+        self.back(taken).await
     }
 
     async fn renew(&self, claim: &Claim, _: u64, _: u64, ttl: Duration) -> Result<Option<u64>> {
         let now = self.way().await?;
-        rows::renew(&mut *self.table(), &claim.name, &claim.token, ttl, now)
+        let renewed = rows::renew(&mut *self.table(), &claim.name, &claim.token, ttl, now)?;
+        self.back(renewed).await
     }
 
     async fn end(&self, name: &str, which: Which<'_>) -> Result<bool> {
         let now = self.way().await?;
-        rows::end(&mut *self.table(), name, which, now)
+        let ended = rows::end(&mut *self.table(), name, which, now)?;
+        self.back(ended).await
     }
 
     async fn held(&self, name: &str) -> Result<Option<Held>> {
@@ -186,8 +202,8 @@ async fn one_host_alone_never_stands_back() {
         let lease = acquire(&*locks, SECOND, SECOND).await.expect("it answers").expect("it is free");
         assert_eq!(lease.release().await, Ok(true));
     }
-    // A millisecond for each request, and one more after every eighth grant.
-    assert!(began.elapsed() < Duration::from_millis(220), "{:?}", began.elapsed());
+    // A millisecond for each request and each answer, and one more request after every eighth grant.
+    assert!(began.elapsed() < Duration::from_millis(420), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,4 +253,95 @@ async fn trouble_of_the_store_ends_a_wait_at_once() {
     let (went, ()) = futures::join!(acquire(&*second, SECOND, 3600 * SECOND), trouble);
     assert!(matches!(went, Err(StoreError::Unavailable(_))), "{went:?}");
     assert!(server.0.started.elapsed() < 2 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_away_when_a_lock_was_let_go_hears_of_it() {
+    let server = Server::start();
+    let locks = server.host();
+    let lease = acquire(&*locks, 3600 * SECOND, SECOND).await.expect("it answers").expect("it is free");
+    server.0.down.store(true, SeqCst);
+    assert!(matches!(lease.release().await, Err(StoreError::Unavailable(_))));
+    drop(lease);
+    sleep(60 * SECOND).await;
+    server.0.down.store(false, SeqCst);
+    sleep(6 * SECOND).await;
+    assert_eq!(locks.held("l").await, Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_granted_without_an_answer_is_released() {
+    let server = Server::start();
+    let locks = server.host();
+    server.0.mute.store(true, SeqCst);
+    let asked = acquire(&*locks, 3600 * SECOND, SECOND).await;
+    assert!(matches!(asked, Err(StoreError::Timeout)), "{asked:?}");
+    server.0.mute.store(false, SeqCst);
+    sleep(SECOND).await;
+    assert_eq!(locks.held("l").await, Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_lease_goes_by_what_it_was_last_given() {
+    let server = Server::start();
+    let locks = server.host();
+    let lease = acquire(&*locks, 3600 * SECOND, SECOND).await.expect("it answers").expect("it is free");
+    assert!(lease.keep());
+    sleep(SECOND).await;
+    assert_eq!(lease.renew(3 * SECOND).await, Ok(true));
+    sleep(60 * SECOND).await;
+    assert!(lease.is_ours(), "it is renewed every second now");
+    let held = locks.held("l").await.expect("it answers").expect("it is held");
+    assert!(held.left <= 3 * SECOND && held.fence == lease.fence(), "{held:?}");
+    assert_eq!(lease.renew(3600 * SECOND).await, Ok(true));
+    sleep(60 * SECOND).await;
+    let held = locks.held("l").await.expect("it answers").expect("it is held");
+    assert!(held.left > 3500 * SECOND, "and once in twenty minutes now: {held:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_over_by_whichever_renewal_the_store_may_have_heard() {
+    let server = Server::start();
+    let locks = server.host();
+    let lease = acquire(&*locks, 3600 * SECOND, SECOND).await.expect("it answers").expect("it is free");
+    server.0.mute.store(true, SeqCst);
+    assert_eq!(lease.renew(SECOND).await, Err(StoreError::Timeout));
+    assert!(lease.is_ours(), "yet");
+    sleep(SECOND).await;
+    assert!(!lease.is_ours() && locks.held("l").await == Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_renewals_at_once_are_one_after_the_other() {
+    let server = Server::start();
+    let locks = server.host();
+    let lease = acquire(&*locks, 3600 * SECOND, SECOND).await.expect("it answers").expect("it is free");
+    let (first, second) = (lease.renew(SECOND), lease.renew(60 * SECOND));
+    let began = Instant::now();
+    assert_eq!(futures::join!(first, second), (Ok(true), Ok(true)));
+    assert_eq!(began.elapsed(), Duration::from_millis(4), "each has its way and its answer");
+    sleep(2 * SECOND).await;
+    assert!(lease.is_ours() && locks.held("l").await.is_ok_and(|held| held.is_some()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_a_store_ends_who_waits_and_leaves_nothing_held() {
+    for micros in (0..5000).step_by(200) {
+        let server = Server::start();
+        let (roles, other) = (server.roles(), server.host());
+        let locks = roles.locks.clone().expect("it has them");
+        let asker = locks.clone();
+        let mut asking = JoinSet::new();
+        asking.spawn(async move { acquire(&*asker, 3600 * SECOND, SECOND).await });
+        sleep(Duration::from_micros(micros)).await;
+        roles.connection.close().await.expect("it closes");
+        match asking.join_next().await.expect("one").expect("it ends") {
+            // It was granted before, and is whoever's it was given to.
+            Ok(lease) => drop(lease),
+            Err(error) => assert_eq!(error, StoreError::Unavailable("the store was closed".into())),
+        }
+        sleep(SECOND).await;
+        assert_eq!(other.held("l").await, Ok(None), "closed after {micros} µs");
+        assert!(acquire(&*locks, SECOND, SECOND).await.is_err());
+    }
 }

@@ -64,7 +64,10 @@ impl<R: Register> Shared<R> {
         let (mut pace, mut again, mut said) = (Pace::default(), false, None);
         loop {
             let asked = Instant::now();
-            let (left, token) = match self.register.take(claim, again).await? {
+            let perhaps = Perhaps { shared: self, claim };
+            let taken = self.register.take(claim, again).await?;
+            perhaps.answered();
+            let (left, token) = match taken {
                 Taken::Yes { fence, mark } => {
                     self.streaks.granted(&claim.name);
                     return Ok(Some(Grant::new(self.clone(), claim.clone(), fence, mark, asked + claim.ttl)));
@@ -90,6 +93,25 @@ impl<R: Register> Shared<R> {
                 () = answer.closed() => return Ok(None),
             }
         }
+    }
+}
+
+/// What was asked of the store, until its answer is there. Dropped before that, it may have been granted all the same, and is released.
+struct Perhaps<'a, R: Register> {
+    shared: &'a Arc<Shared<R>>,
+    claim: &'a Claim,
+}
+
+impl<R: Register> Perhaps<'_, R> {
+    fn answered(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl<R: Register> Drop for Perhaps<'_, R> {
+    fn drop(&mut self) {
+        let Claim { name, token, ttl, .. } = self.claim;
+        self.shared.release(name.clone(), token.clone(), 0, Instant::now() + *ttl);
     }
 }
 

@@ -15,6 +15,7 @@ use longshore_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::leases::rows::steady;
 use crate::leases::with_locks;
 use crate::shelf::{self, ShelfMut, Swap};
 use cache::Cache;
@@ -61,7 +62,7 @@ fn roles(config: &Config, clock: Clock) -> StoreRoles {
         inbox: Arc::new(Shelves::new(Inbox::default(), clock.clone())),
         locks: None,
     };
-    with_locks(roles, InMemory::new(clock))
+    with_locks(roles, InMemory::new(steady(&clock)))
 }
 
 /// There is nothing that could be lost.

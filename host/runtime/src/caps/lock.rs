@@ -41,6 +41,7 @@ impl State {
         for rep in std::mem::take(&mut self.guards) {
             if let Ok(guard) = self.resources.get_mut(&Handle::new_borrow(rep)) {
                 guard.lease = None;
+                self.forgotten += 1;
             }
         }
     }
@@ -93,7 +94,10 @@ impl HostGuard for State {
     }
 
     async fn drop(&mut self, this: Handle) -> wasmtime::Result<()> {
-        self.guards.retain(|rep| *rep != this.rep());
+        match self.guards.iter().position(|rep| *rep == this.rep()) {
+            Some(place) => drop(self.guards.swap_remove(place)),
+            None => self.forgotten = self.forgotten.saturating_sub(1),
+        }
         let guard = self.resources.delete(this)?;
         if let Some(lease) = guard.lease {
             // Where that fails, it is tried once more behind the guest, and is over by itself in the end.

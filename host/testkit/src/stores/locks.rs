@@ -29,6 +29,7 @@ pub(super) const TESTS: &[Test] = suite!(&[Kind::Locks], LockBench =>
     at_most_one_of_two_hosts_has_it,
     no_host_waits_for_ever_behind_a_greedy_one,
     who_holds_what_is_listed_and_can_be_ended_by_others,
+    a_lease_can_be_ended_by_others_while_it_is_renewed,
     many_locks_are_listed_by_pages,
     names_of_locks_are_any_text,
 );
@@ -294,6 +295,17 @@ async fn who_holds_what_is_listed_and_can_be_ended_by_others(bench: LockBench<'_
     assert!(matches!(other.list(&KeyPattern::new("*"), Some("no cursor")).await, Err(StoreError::Invalid(_))));
 }
 
+async fn a_lease_can_be_ended_by_others_while_it_is_renewed(bench: LockBench<'_>) {
+    let other = bench.elsewhere().await;
+    for round in 0..20 {
+        let lease = bench.take(LONG).await;
+        let renewing = async { while lease.renew(LONG).await == Ok(true) {} };
+        let (ended, ()) = futures::join!(other.evict(&bench.name, lease.fence()), renewing);
+        assert_eq!(ended, Ok(true), "in round {round}");
+        assert!(!lease.is_ours());
+    }
+}
+
 async fn many_locks_are_listed_by_pages(bench: LockBench<'_>) {
     let mut taking = JoinSet::new();
     for n in 0..1100 {
@@ -344,6 +356,14 @@ async fn leases_and_fences_outlive_a_crash(bench: LockBench<'_>) -> Verdict {
     let held = locks.held(&stays).await.expect("it answers").expect("it is held");
     assert_eq!(held.holder.handler, "h");
     let lease = locks.acquire(wish(&name, LONG, Duration::ZERO)).await.expect("it answers").expect("it is free");
+    assert!(lease.fence() > before, "{} after {before}", lease.fence());
+    // And where none is held, so that nothing tells of the last fence but the store.
+    let before = lease.fence();
+    assert_eq!(lease.release().await, Ok(true));
+    assert_eq!(locks.evict(&stays, held.fence).await, Ok(true));
+    drop(locks);
+    let Some(roles) = subject.restart(roles).await else { return Verdict::Unsupported };
+    let lease = of(&roles).acquire(wish(&name, LONG, Duration::ZERO)).await.expect("it answers").expect("it is free");
     assert!(lease.fence() > before, "{} after {before}", lease.fence());
     Verdict::Passed
 }

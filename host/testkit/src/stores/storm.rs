@@ -153,6 +153,10 @@ async fn live(dice: &mut Dice, lease: Arc<dyn Lease>, until: Instant, ttl: Durat
         10..25 => {
             let renewed = Instant::now();
             let until = if lease.renew(ttl).await == Ok(true) { renewed + ttl } else { until };
+            // Half of them past what it was given first.
+            if dice.below(2) == 0 {
+                sleep(ttl * 3 / 4).await;
+            }
             let ending = Instant::now();
             drop(lease);
             until.min(ending)

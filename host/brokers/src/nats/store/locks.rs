@@ -133,15 +133,16 @@ impl Register for Locks {
 
     async fn renew(&self, claim: &Claim, fence: u64, mark: u64, ttl: Duration) -> Result<Option<u64>> {
         let subject = self.subject(&claim.name)?;
-        // Only the owner writes after a mark of its own; one of its answers may be lost.
-        let (_, found) = self.look(&subject).await?;
-        let Some(found) = found.filter(|found| found.lease.token == claim.token) else { return Ok(None) };
-        let since = found.lease.since.unwrap_or(found.value.kept());
-        let lease = Lease { fence: Some(fence), since: Some(since), ..found.lease };
-        debug_assert!(found.revision >= mark, "revisions grow");
-        match self.put(&subject, &lease, ttl, found.revision).await? {
-            Wrote::Done(sequence) => Ok(Some(sequence)),
-            Wrote::Changed => Ok(None),
+        // Only the owner writes after a mark of its own; one of its answers may be lost, or be still to come.
+        loop {
+            let (_, found) = self.look(&subject).await?;
+            let Some(found) = found.filter(|found| found.lease.token == claim.token) else { return Ok(None) };
+            let since = found.lease.since.unwrap_or(found.value.kept());
+            let lease = Lease { fence: Some(fence), since: Some(since), ..found.lease };
+            debug_assert!(found.revision >= mark, "revisions grow");
+            if let Wrote::Done(sequence) = self.put(&subject, &lease, ttl, found.revision).await? {
+                return Ok(Some(sequence));
+            }
         }
     }
 
@@ -152,14 +153,18 @@ impl Register for Locks {
         {
             return Ok(true);
         }
-        let (_, found) = self.look(&self.subject(name)?).await?;
+        let subject = self.subject(name)?;
         let is_meant = |found: &Found| match which {
             Which::Token(token, _) => found.lease.token == token,
             Which::Fence(fence) => found.lease.fence.unwrap_or(found.revision) == fence,
         };
-        match found.filter(is_meant) {
-            Some(found) => self.remove(found.revision).await,
-            None => Ok(false),
+        loop {
+            let (_, found) = self.look(&subject).await?;
+            let Some(found) = found.filter(is_meant) else { return Ok(false) };
+            // Where it is gone meanwhile, it may have been renewed.
+            if self.remove(found.revision).await? {
+                return Ok(true);
+            }
         }
     }
 
