@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use longshore_core::{BrokerError, Capabilities, Clock, Connect, Fix, Holder, Outlet, Roles};
+use longshore_core::{BrokerError, Capabilities, Clock, Connect, Fix, Holder, Outlet, OwnKeys, Roles};
 
 use crate::config::{BrokerConfig, Config, KeyPath, Mistake};
 use crate::patient::Patient;
@@ -59,6 +59,12 @@ impl Opened {
     /// What it can do.
     pub fn capabilities(&self) -> Capabilities {
         self.config.registration.capabilities
+    }
+
+    /// Its publishing side for the lanes of a subscription of its own that has these keys.
+    pub fn home(&self, own: &OwnKeys) -> Option<Outlet> {
+        let outlet = self.outlet()?;
+        Some(Outlet { capabilities: self.config.registration.capabilities_for(own), ..outlet })
     }
 
     /// Its publishing side for lanes, which try again by themselves; none where it has none.

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod collector;
+mod exact;
 #[allow(dead_code, reason = "shared with the end to end tests, which use more of it")]
 #[path = "../e2e/host.rs"]
 mod host;

@@ -205,6 +205,27 @@ retry = {{ max-attempts = 1000, initial-delay = "20ms", multiplier = 1.0 }}
         });
     }
 
+    /// The same where nothing may be lost or doubled, which `check` finds out on the server past everything that hosts and collectors use. It
+    /// answers what is still missing, and panics where it cannot become good any more.
+    pub(crate) fn end_exactly(self, name: &str, check: impl Fn(&V) -> Result<(), String>) {
+        self.end_load();
+        let took = self.wait_for(|accounts| accounts.open().is_empty());
+        let missing = std::cell::RefCell::new(String::new());
+        let looked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            self.until("all that went in came out", || {
+                let answer = check(&self.vendor);
+                *missing.borrow_mut() = answer.clone().err().unwrap_or_default();
+                answer.is_ok()
+            });
+        }));
+        if let Err(broken) = looked {
+            self.show_logs();
+            eprintln!("{}", missing.borrow());
+            std::panic::resume_unwind(broken);
+        }
+        self.conclude(name, took, |accounts| accounts.assert_kept(0, u64::MAX));
+    }
+
     /// The same where messages go from the broker before they are handled, which hosts count: so many are lost, and no others.
     pub(crate) fn end_counted(self, name: &str, is_over: impl Fn(&V) -> bool) {
         self.end_load();

@@ -11,6 +11,7 @@ mod kafka {
     mod blocking;
     mod conformance;
     mod losses;
+    mod once;
     mod partitions;
     mod redrive;
     mod support;

@@ -72,6 +72,9 @@ pub trait Adapter: 'static {
     const FORGETS: Option<&'static str> = None;
     /// Whether it takes an acknowledgement from whoever sends it and does not say whose the message was: at-most-once is refused then.
     const ACKS_BLINDLY: bool = false;
+    /// Whether a round that is settled in a transaction takes effect once and for all: whoever lost its messages meanwhile settles nothing, and
+    /// whoever gets them next begins behind it.
+    const FENCES: bool = false;
     /// How long a fetch waits at the broker where `fetch.max-wait` says nothing. `None`: the broker wakes its readers by itself, or the wait is
     /// nothing that a user should set.
     const MAX_WAIT: Option<Duration> = None;
@@ -92,6 +95,12 @@ pub trait Adapter: 'static {
     fn able(config: &Self::Config) -> Capabilities {
         let _ = config;
         Self::CAPABILITIES
+    }
+
+    /// What of what the broker is able to there is for a subscription with these keys.
+    fn able_for(own: &Self::Subscription, able: Capabilities) -> Capabilities {
+        let _ = own;
+        able
     }
 
     /// The other process that has the broker for itself now, where it can belong to one alone; paths are relative to `folder`.
@@ -131,6 +140,10 @@ pub struct Registration {
     pub forgets: Option<&'static str>,
     /// [`Adapter::ACKS_BLINDLY`].
     pub acks_blindly: bool,
+    /// [`Adapter::FENCES`].
+    pub fences: bool,
+    /// [`Adapter::able_for`]; all of it where the keys cannot be read.
+    able_for: fn(&OwnKeys, Capabilities) -> Capabilities,
     /// [`Adapter::MAX_WAIT`].
     pub max_wait: Option<Duration>,
     /// JSON schema of [`Adapter::Config`].
@@ -175,6 +188,8 @@ impl Registration {
             is_queue: A::IS_QUEUE,
             forgets: A::FORGETS,
             acks_blindly: A::ACKS_BLINDLY,
+            fences: A::FENCES,
+            able_for: |own, able| own.read::<A::Subscription>().map_or(able, |own| A::able_for(&own, able)),
             max_wait: A::MAX_WAIT,
             schema: || schemars::schema_for!(A::Config),
             subscription: Table::of::<A::Subscription>(),
@@ -190,5 +205,11 @@ impl Registration {
     #[must_use]
     pub fn configured(self, config: &serde_json::Value) -> Self {
         Registration { capabilities: (self.able)(config.clone()), ..self }
+    }
+
+    /// What a subscription with these keys of the adapter's can rely on.
+    #[must_use]
+    pub fn capabilities_for(&self, own: &OwnKeys) -> Capabilities {
+        (self.able_for)(own, self.capabilities)
     }
 }

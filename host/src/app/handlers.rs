@@ -245,7 +245,7 @@ fn policy(s: &SubscriptionConfig, open: &Open<'_>, outlets: &Outlets, limits: lo
         dedup: dedup(s, open),
         limits,
         outlets: outlets.clone(),
-        home: opened.and_then(Opened::outlet),
+        home: opened.and_then(|opened| opened.home(&s.own)),
         component: component.to_owned(),
         reconnect: reconnect.unwrap_or_default(),
         seed: Clock::system().now(),

@@ -6,6 +6,7 @@ mod forgetful;
 mod groups;
 mod loops;
 mod names;
+mod once;
 mod references;
 mod values;
 
@@ -21,6 +22,7 @@ pub(crate) fn all(config: &Config, mistakes: &mut Mistakes) {
     capabilities::check(&mut checking);
     forgetful::check(&mut checking);
     dedup::check(&mut checking);
+    once::check(&mut checking);
     names::check(&mut checking);
     values::check(&mut checking);
     groups::check(&mut checking);

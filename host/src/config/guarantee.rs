@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use longshore_core::{Capabilities, Delivery, Flag, Registration};
+use longshore_core::{Capabilities, Delivery, Flag, OwnKeys, Registration};
 use serde::Serialize;
 
 /// How often a message takes effect.
@@ -11,6 +11,9 @@ use serde::Serialize;
 pub enum Promise {
     /// Once, whatever crashes: acknowledgement, outputs, retries and dead letters are one transaction on this machine.
     EffectivelyOnce,
+    /// Once, whatever crashes, as far as its effects are messages of the same broker: acknowledgement, outputs, retries and dead letters are one
+    /// transaction, which a host that lost its messages cannot end.
+    ExactlyOnce,
     /// Once, and after a crash or lost connection perhaps again.
     AtLeastOnce,
     /// Once, or not at all.
@@ -40,20 +43,39 @@ pub struct Guarantee {
     pub copied: bool,
 }
 
-/// What a broker and a subscription of that delivery give, where outputs go to that broker alone or elsewhere too.
-pub fn guarantee(broker: &Registration, delivery: Delivery, outputs_stay: bool) -> Guarantee {
-    given(broker.capabilities, broker.in_process, delivery, outputs_stay)
+/// Who else could have a message that was handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Others {
+    /// Nobody: the broker is part of this process.
+    Nobody,
+    /// Another host, and then this one settles nothing of it any more.
+    Fenced,
+    /// Another host, while this one may still settle it.
+    Any,
 }
 
-fn given(capabilities: Capabilities, in_process: bool, delivery: Delivery, outputs_stay: bool) -> Guarantee {
+/// What a broker and a subscription with these keys and of that delivery give, where outputs go to that broker alone or elsewhere too.
+pub fn guarantee(broker: &Registration, own: &OwnKeys, delivery: Delivery, outputs_stay: bool) -> Guarantee {
+    let others = match (broker.in_process, broker.fences) {
+        (true, _) => Others::Nobody,
+        (false, true) => Others::Fenced,
+        (false, false) => Others::Any,
+    };
+    given(broker.capabilities_for(own), others, delivery, outputs_stay)
+}
+
+fn given(capabilities: Capabilities, others: Others, delivery: Delivery, outputs_stay: bool) -> Guarantee {
     let atomic = capabilities.has(Flag::Transactions) && outputs_stay && delivery == Delivery::AtLeastOnce;
     let kept = capabilities.has_all(Capabilities::of(&[Flag::AckNack, Flag::DeliveryGuarantees]));
     Guarantee {
         promise: match delivery {
             Delivery::AtMostOnce => Promise::AtMostOnce,
             Delivery::AtLeastOnce if !kept => Promise::AtMostOnce,
-            Delivery::AtLeastOnce if atomic && in_process => Promise::EffectivelyOnce,
-            Delivery::AtLeastOnce => Promise::AtLeastOnce,
+            Delivery::AtLeastOnce => match others {
+                Others::Nobody if atomic => Promise::EffectivelyOnce,
+                Others::Fenced if atomic => Promise::ExactlyOnce,
+                _ => Promise::AtLeastOnce,
+            },
         },
         outputs: if atomic { Outputs::Atomic } else { Outputs::ConfirmedFirst },
         durable: capabilities.has(Flag::Durable),
@@ -65,6 +87,7 @@ impl fmt::Display for Promise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Promise::EffectivelyOnce => "effectively once on one machine",
+            Promise::ExactlyOnce => "exactly once within the broker",
             Promise::AtLeastOnce => "at least once",
             Promise::AtMostOnce => "at most once",
         })
@@ -90,6 +113,10 @@ impl fmt::Display for Guarantee {
         }
         match self.promise {
             Promise::AtMostOnce => write!(f, "{}; what fails, or is under way when the host ends, is lost", self.promise),
+            Promise::ExactlyOnce => {
+                let beyond = "what a handler does by itself (`send`, stores, locks, HTTP) is not in it and may be done again after a crash";
+                write!(f, "{}; {}; {beyond}", self.promise, self.outputs)
+            }
             _ if self.durable => write!(f, "{}; {}", self.promise, self.outputs),
             _ => write!(f, "{}; {}; in memory alone: what waits is gone when the host ends", self.promise, self.outputs),
         }
@@ -106,7 +133,7 @@ mod tests {
     #[test]
     fn a_promise_is_never_stronger_than_broker_and_settings_give() {
         let check = |flags: &[Flag], delivery, stay, promise, outputs| {
-            let given = given(Capabilities::of(flags), true, delivery, stay);
+            let given = given(Capabilities::of(flags), Others::Nobody, delivery, stay);
             assert_eq!((given.promise, given.outputs), (promise, outputs));
         };
         check(&ALL, Delivery::AtLeastOnce, true, Promise::EffectivelyOnce, Outputs::Atomic);
@@ -118,7 +145,18 @@ mod tests {
 
     #[test]
     fn a_server_that_lends_messages_may_lend_one_twice_however_atomic_it_is() {
-        let given = given(Capabilities::of(&ALL), false, Delivery::AtLeastOnce, true);
+        let given = given(Capabilities::of(&ALL), Others::Any, Delivery::AtLeastOnce, true);
         assert_eq!((given.promise, given.outputs), (Promise::AtLeastOnce, Outputs::Atomic));
+    }
+
+    #[test]
+    fn exactly_once_is_said_only_of_transactions_that_whoever_lost_its_messages_cannot_end() {
+        let check = |flags: &[Flag], others, stay, promise| {
+            assert_eq!(given(Capabilities::of(flags), others, Delivery::AtLeastOnce, stay).promise, promise);
+        };
+        check(&ALL, Others::Fenced, true, Promise::ExactlyOnce);
+        check(&ALL, Others::Fenced, false, Promise::AtLeastOnce);
+        check(&KEPT, Others::Fenced, true, Promise::AtLeastOnce);
+        check(&ALL, Others::Any, true, Promise::AtLeastOnce);
     }
 }

@@ -440,7 +440,10 @@ impl Config {
         let of_handler = self.handlers.get(&subscription.handler).map(|handler| &handler.publish);
         let grants = of_handler.or_else(|| Some(&self.jobs.get(&subscription.handler)?.publish));
         let stay = grants.into_iter().flatten().all(|grant| grant.broker == subscription.broker);
-        Guarantee { copied: subscription.copied.is_some(), ..guarantee(&broker.registration, subscription.delivery, stay) }
+        Guarantee {
+            copied: subscription.copied.is_some(),
+            ..guarantee(&broker.registration, &subscription.own, subscription.delivery, stay)
+        }
     }
 
     /// The keys that a subscription has in common with its handler and the defaults, each with the place that it comes from.

@@ -228,21 +228,7 @@ const LATER: &[(&str, &[&str])] = &[
     ("Broker", &["pool-size", "tls", "security"]),
     ("Handler", &["profile", "hooks"]),
     ("Job", &["schedule", "interval", "http"]),
-    (
-        "Subscription",
-        &[
-            "buffer",
-            "overflow",
-            "lease",
-            "on-vanished",
-            "exactly-once",
-            "ack-interval",
-            "match",
-            "exchange",
-            "exchange-type",
-            "routing-key",
-        ],
-    ),
+    ("Subscription", &["buffer", "overflow", "lease", "on-vanished", "ack-interval", "match", "exchange", "exchange-type", "routing-key"]),
     ("Retry", &["mode"]),
     ("DeadLetter", &["retention", "alert-above"]),
     (

@@ -9,11 +9,12 @@ use super::blocked::Tried;
 use super::book::Copy;
 use super::broker::blocking;
 use super::cell::{Cell, InUse};
+use super::desk::{Desk, Entry};
 use super::member::Handle;
 use super::names::Tier;
 use super::post::{Fate, Letter};
 use super::record::{self, Journey};
-use super::{retries, trouble};
+use super::{publisher, retries, trouble};
 use longshore_core::{Acks, Again, BoxFuture, BrokerError, Fix, Receipts, SettleError, Settled};
 
 /// How long a tier that is new may take until its first retry is read.
@@ -27,12 +28,19 @@ pub(super) struct LaneAcks {
 }
 
 /// A copy and where it waits.
-struct Waits {
-    copy: Copy,
+pub(super) struct Waits {
+    pub(super) copy: Copy,
     how: Again,
-    tier: Tier,
+    pub(super) tier: Tier,
     /// Milliseconds since the Unix epoch.
     not_before: u64,
+}
+
+impl Waits {
+    /// The same where it waits in its place.
+    fn tried(&self) -> Tried {
+        Tried { attempt: self.how.attempt, not_before: self.not_before, first_failed_at: self.how.first_failed_at }
+    }
 }
 
 impl LaneAcks {
@@ -47,6 +55,11 @@ impl Acks for LaneAcks {
             if self.cell.book().ended {
                 tracing::debug!(group = %self.handle.0.group, messages = round.finished.len() + round.again.len(), "a settlement came too late");
                 return Ok(());
+            }
+            if let Some(desk) = &self.handle.0.desk {
+                let settled = self.settle_once(desk, round).await;
+                // Taken away meanwhile: that is no trouble of the other lanes, and nothing of it is there.
+                return if self.cell.is_revoked() { Ok(()) } else { settled };
             }
             let kept = if self.handle.0.in_place { self.block(round).await } else { self.send_again(round).await };
             if let Err(error) = kept {
@@ -75,17 +88,73 @@ impl LaneAcks {
         if round.again.is_empty() {
             return Ok(());
         }
-        for Waits { copy, how, not_before, .. } in &waits {
-            let tried = Tried { attempt: how.attempt, not_before: *not_before, first_failed_at: how.first_failed_at };
-            self.cell.book().block(copy, tried);
+        for waits in &waits {
+            self.cell.book().block(&waits.copy, waits.tried());
         }
         let (member, cell) = (Arc::clone(&self.handle.0), Arc::clone(&self.cell));
         let noted = blocking(move || member.commit_now(&[cell])).await;
         // A rebalance may be in the way: it tells by itself should the lane be another's.
         noted.map_err(|error| BrokerError { fix: Fix::Retry, ..error })?;
+        self.release(round);
+        Ok(())
+    }
+
+    /// What is noted comes again when it is due.
+    fn release(&self, round: &Settled) {
         self.cell.book().release(round.again.iter());
         self.cell.came.notify_one();
+    }
+
+    /// Has all of the round done in a transaction.
+    async fn settle_once(&self, desk: &Desk, round: &Settled) -> Result<(), SettleError> {
+        let member = &self.handle.0;
+        let topics = publisher::topics(&member.broker, &round.outputs).await;
+        for index in 0..round.outputs.len() {
+            let checked = publisher::check(round.outputs.row(index), round.outputs.delay(index), &topics);
+            checked.map_err(|error| SettleError::Output { index, error })?;
+        }
+        let waits = self.waits(round);
+        let (finished, outputs, cell) = (round.finished.clone(), round.outputs.clone(), Arc::clone(&self.cell));
+        if member.in_place {
+            let tried = waits
+                .into_iter()
+                .map(|waits| {
+                    let tried = waits.tried();
+                    (waits.copy, tried)
+                })
+                .collect();
+            desk.settle(|answer| Entry { finished, tried, outputs, ..Entry::note(cell, answer) }).await?;
+            self.release(round);
+            return Ok(());
+        }
+        let topic = self.cell.book().topic.clone();
+        let new = self.make_ready(&waits).await?;
+        let waits = waits
+            .into_iter()
+            .map(|waits| {
+                let name = member.retry_topic(&topic, waits.tier);
+                (waits, name)
+            })
+            .collect();
+        desk.settle(|answer| Entry { finished, waits, outputs, ..Entry::note(cell, answer) }).await?;
+        for tier in new {
+            self.cell.await_live(tier, LIVE).await;
+        }
         Ok(())
+    }
+
+    /// Sees to it that the tiers are there, and answers those that are new.
+    async fn make_ready(&self, waits: &[Waits]) -> Result<Vec<Tier>, BrokerError> {
+        let (topic, partition) = self.cell.book().named();
+        let mut new = Vec::new();
+        for tier in waits.iter().map(|waits| waits.tier).collect::<BTreeSet<_>>() {
+            // A topic that only a human can make is no reason to end: the lane says so, and goes on once it is there.
+            let fix = |error: BrokerError| BrokerError { fix: if error.fix == Fix::GiveUp { Fix::Retry } else { error.fix }, ..error };
+            if self.ready(&topic, partition, tier).await.map_err(fix)? {
+                new.push(tier);
+            }
+        }
+        Ok(new)
     }
 
     /// Makes the copies that were not made before: each is finished where it was once its copy is kept, so a round that is settled again
@@ -95,21 +164,11 @@ impl LaneAcks {
         if waits.is_empty() {
             return Ok(());
         }
-        let (topic, partition) = {
-            let book = self.cell.book();
-            (book.topic.clone(), book.partition)
-        };
         let member = &self.handle.0;
-        let mut new = Vec::new();
-        for tier in waits.iter().map(|waits| waits.tier).collect::<BTreeSet<_>>() {
-            // A topic that only a human can make is no reason to end: the lane says so, and goes on once it is there.
-            let fix = |error: BrokerError| BrokerError { fix: if error.fix == Fix::GiveUp { Fix::Retry } else { error.fix }, ..error };
-            if self.ready(&topic, partition, tier).await.map_err(fix)? {
-                new.push(tier);
-            }
-        }
+        let topic = self.cell.book().topic.clone();
+        let new = self.make_ready(&waits).await?;
         let topics: Vec<String> = waits.iter().map(|waits| member.retry_topic(&topic, waits.tier)).collect();
-        let letters = waits.iter().zip(&topics).map(|(waits, name)| self.letter(waits, name, partition, &topic)).collect();
+        let letters = waits.iter().zip(&topics).map(|(waits, name)| copy_of(waits, name, &self.cell, &member.group)).collect();
         let fates = member.broker.post.send(letters).await?;
         let failed = self.enter(&waits, fates, &topics);
         // A topic that was made just now takes a moment to be read: what comes again at once would come long after what is new.
@@ -165,29 +224,31 @@ impl LaneAcks {
         blocking(move || retries::join(&member, &cell, tier)).await?;
         Ok(true)
     }
+}
 
-    fn letter<'l>(&self, waits: &'l Waits, name: &'l str, partition: i32, topic: &str) -> Letter<'l> {
-        let Copy { batch, index, position, .. } = &waits.copy;
-        let (row, facts) = (batch.row(*index), batch.facts(*index));
-        let journey = Journey {
-            topic: topic.into(),
-            topic_id: self.cell.book().topic_id,
-            group: self.handle.0.group.clone(),
-            position: *position,
-            attempt: waits.how.attempt,
-            deliveries: facts.deliveries,
-            first_failed_at: waits.how.first_failed_at,
-            redrives: facts.redrives,
-            not_before: waits.not_before,
-            timestamp: row.timestamp(),
-        };
-        Letter {
-            topic: name,
-            partition: Some(partition),
-            key: row.key(),
-            payload: row.payload(),
-            headers: record::write(row.headers(), row.id(), Some(&journey)),
-            timestamp: 0,
-        }
+/// The record of a copy, for the topic of that name.
+pub(super) fn copy_of<'l>(waits: &'l Waits, name: &'l str, cell: &Cell, group: &str) -> Letter<'l> {
+    let Copy { batch, index, position, .. } = &waits.copy;
+    let (row, facts) = (batch.row(*index), batch.facts(*index));
+    let book = cell.book();
+    let journey = Journey {
+        topic: book.topic.clone(),
+        topic_id: book.topic_id,
+        group: group.to_owned(),
+        position: *position,
+        attempt: waits.how.attempt,
+        deliveries: facts.deliveries,
+        first_failed_at: waits.how.first_failed_at,
+        redrives: facts.redrives,
+        not_before: waits.not_before,
+        timestamp: row.timestamp(),
+    };
+    Letter {
+        topic: name,
+        partition: Some(book.partition),
+        key: row.key(),
+        payload: row.payload(),
+        headers: record::write(row.headers(), row.id(), Some(&journey)),
+        timestamp: 0,
     }
 }

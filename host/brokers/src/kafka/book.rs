@@ -61,6 +61,19 @@ pub(super) struct Book {
     pub(super) given_back: bool,
     /// Messages that ended since the last commit.
     pub(super) completions: usize,
+    /// Whether a note has to tell of all that is finished.
+    pub(super) is_once: bool,
+}
+
+/// What is to end in a transaction.
+#[derive(Default)]
+pub(super) struct Ending<'e> {
+    /// Deliveries that are over.
+    pub(super) finished: Vec<Receipt<'e>>,
+    /// Those of which a copy is made.
+    pub(super) moved: Vec<&'e Copy>,
+    /// Those that were tried and stay in their places.
+    pub(super) tried: Vec<(&'e Copy, Tried)>,
 }
 
 /// A copy to be made.
@@ -79,6 +92,12 @@ pub(super) struct Commit {
     pub(super) note: String,
 }
 
+impl Ending<'_> {
+    fn is_empty(&self) -> bool {
+        self.finished.is_empty() && self.moved.is_empty() && self.tried.is_empty()
+    }
+}
+
 impl Book {
     pub(super) fn new(topic: &str, partition: i32, progress: Progress) -> Self {
         Book {
@@ -93,6 +112,7 @@ impl Book {
             ended: false,
             given_back: false,
             completions: 0,
+            is_once: false,
         }
     }
 
@@ -148,6 +168,20 @@ impl Book {
             return Seen::Over;
         }
         seen
+    }
+
+    /// The partitions of which all that came is finished, each with where that ends.
+    pub(super) fn ends(&self) -> Vec<(Which, String, i64)> {
+        let all = std::iter::once((None, &self.main)).chain(self.tiers.iter().map(|(tier, log)| (Some(*tier), log)));
+        let at_rest = all.filter(|(_, log)| log.progress.mark() == log.progress.end());
+        at_rest.map(|(which, log)| (which, log.topic.clone(), log.progress.mark())).collect()
+    }
+
+    /// From one offset up to the other there is nothing that a reader sees.
+    pub(super) fn skip(&mut self, which: Which, from: i64, to: i64) {
+        if let Some(log) = self.log(which) {
+            log.progress.skip(from, to);
+        }
     }
 
     /// It is nothing for this lane.
@@ -255,6 +289,61 @@ impl Book {
             }
         }
         commits
+    }
+
+    /// What is to be committed with that ending: what differs from what was committed, and, where anything ends, the topic's own partition in any
+    /// case, since the brokers judge by it whose the lane is. None of it is entered. `None`: there is no room to tell of all that would be finished.
+    pub(super) fn draft(&self, ending: &Ending<'_>) -> Option<Vec<(Which, Commit)>> {
+        let logs = std::iter::once((None, &self.main)).chain(self.tiers.iter().map(|(tier, log)| (Some(*tier), log)));
+        let mut drafts: Vec<(Which, &Log, Progress)> = logs.map(|(which, log)| (which, log, log.progress.clone())).collect();
+        let mut close = |places: &[Delivered], but: Option<Delivered>| {
+            for (which, offset) in places.iter().filter(|place| Some(**place) != but) {
+                if let Some((.., progress)) = drafts.iter_mut().find(|(of, ..)| of == which) {
+                    progress.finish(*offset);
+                }
+            }
+        };
+        let mut ended = 0;
+        let over = ending.finished.iter().filter_map(|receipt| Some((receipt.position, delivered(receipt.token)?)));
+        for (position, of) in over.chain(ending.moved.iter().map(|copy| (copy.position, copy.of))) {
+            let Some(held) = self.held.get(&position).filter(|held| held.places.contains(&of)) else { continue };
+            close(&held.places, None);
+            ended += 1;
+        }
+        for (copy, _) in &ending.tried {
+            let Some(held) = self.held.get(&copy.position).filter(|held| held.places.contains(&copy.of)) else { continue };
+            close(&held.places, Some(copy.of));
+            ended += 1;
+        }
+        for (copy, tried) in &ending.tried {
+            if let Some((.., progress)) = drafts.iter_mut().find(|(of, ..)| *of == copy.of.0) {
+                progress.set_tried(copy.of.1, *tried);
+            }
+        }
+        let in_hand = !self.given_back && self.held.len() > ended;
+        let mut commits = Vec::new();
+        for (which, log, progress) in drafts {
+            let (offset, note) = (progress.mark(), note::write_whole(&progress, in_hand)?);
+            let is_owner = which.is_none() && !ending.is_empty();
+            if is_owner || log.committed.as_ref().is_none_or(|(o, n)| (*o, n) != (offset, &note)) {
+                commits.push((which, Commit { topic: log.topic.clone(), offset, note }));
+            }
+        }
+        Some(commits)
+    }
+
+    /// Messages that were handed over and have not ended.
+    pub(super) fn in_hand(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Whether one more message of that partition may be handed over, where every note has to tell of all that is finished.
+    pub(super) fn has_room(&self, which: Which) -> bool {
+        let log = match which {
+            None => Some(&self.main),
+            Some(tier) => self.tiers.get(&tier),
+        };
+        !self.is_once || log.is_none_or(|log| note::has_room_for_one(&log.progress))
     }
 
     /// All is to be committed again, changed or not.
@@ -371,6 +460,32 @@ mod tests {
         assert!(made(&book, early).is_some(), "the copy has one when it fails");
         finish(&mut book, early);
         assert_eq!(marks(&book), (6, Some(1)));
+    }
+
+    #[test]
+    fn a_draft_tells_of_what_would_end_and_enters_nothing() {
+        let mut book = book();
+        let tier = Tier::FIRST;
+        book.add_tier(tier, Log::new(tier.topic("t", "g"), Progress::new(0, longshore_core::Ranges::default(), Vec::new())));
+        hand(&mut book, &[own(5), own(6), own(7), (Some(tier), 0, own(3).2)]);
+        book.take_commits();
+        assert_eq!(book.draft(&Ending::default()), Some(Vec::new()), "nothing ends, and nothing has changed");
+        let receipt = |(which, offset, position): (Which, i64, u64), token: &'static [u8; 9]| {
+            assert_eq!(super::super::place::token((which, offset)), *token);
+            Receipt { position, token }
+        };
+        let (five, retry) =
+            (receipt(own(5), &[0, 0, 0, 0, 0, 0, 0, 0, 5]), receipt((Some(tier), 0, own(3).2), &[1, 0, 0, 0, 0, 0, 0, 0, 0]));
+        let six = book.copies([receipt(own(6), &[0, 0, 0, 0, 0, 0, 0, 0, 6])].into_iter()).pop().flatten().expect("it is in hand");
+        let ending = Ending { finished: vec![five, retry], moved: vec![&six], tried: Vec::new() };
+        let marks =
+            |draft: Option<Vec<(Which, Commit)>>| draft.map(|all| all.iter().map(|(which, commit)| (*which, commit.offset)).collect());
+        assert_eq!(marks(book.draft(&ending)), Some(vec![(None, 7), (Some(tier), 1)]));
+        assert_eq!(book.progress().mark(), 5, "nothing of it is entered");
+        book.finish(five);
+        book.take_commits();
+        let late = Ending { finished: vec![five], ..Ending::default() };
+        assert_eq!(marks(book.draft(&late)), Some(vec![(None, 6)]), "what has ended before is no transaction of nobody's");
     }
 
     #[test]

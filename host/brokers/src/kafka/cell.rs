@@ -35,6 +35,8 @@ struct Waits {
     since: Option<Instant>,
     /// When it stopped waiting without having got any.
     left: Option<Instant>,
+    /// Whether it was looked at what is behind the last message that it got.
+    looked_behind: bool,
 }
 
 /// A lane that comes back to wait within that time has waited all along.
@@ -107,6 +109,11 @@ impl Cell {
         let waits = self.waits();
         let since = waits.since.filter(|_| waits.left.is_none());
         since.map_or(Duration::ZERO, |since| now.duration_since(since))
+    }
+
+    /// Whether it has waited in vain for so long, and nobody has looked since it got something what is behind that. Asked once.
+    pub(super) fn came_to_rest(&self, now: Instant, after: Duration) -> bool {
+        self.has_waited(now) >= after && !std::mem::replace(&mut self.waits().looked_behind, true)
     }
 
     /// It has waited for nothing so far: there was nothing.

@@ -137,6 +137,9 @@ pub struct Subscription {
     /// Where a failed message waits for its next try: in a topic of the group's own (`topics`), while others go on; or in its place (`block`),
     /// while its partition stands still.
     pub retry_mode: RetryMode,
+    /// Whether outputs, dead letters and retries leave in one transaction with the offsets, so that a message takes effect exactly once, as far as
+    /// its effects are messages of this cluster.
+    pub exactly_once: bool,
 }
 
 /// Where a failed message waits for its next try.

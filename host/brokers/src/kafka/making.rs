@@ -20,6 +20,10 @@ use crate::declare::Declare;
 const LOOK: Duration = Duration::from_millis(20);
 /// Settings of a topic that its retries do not share: they are no state, and they are kept for as long as they wait besides.
 const NOT_SHARED: [&str; 4] = ["cleanup.policy", "retention.ms", "retention.bytes", "segment.ms"];
+/// The setting of a topic that bounds a message, in bytes, and how much more that is where the host adds headers: 4 KiB of facts, and what it knows
+/// of the message besides, with what each header costs.
+const LARGEST: &str = "max.message.bytes";
+const ADDED: u64 = 16 << 10;
 /// How a topic is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Spec {
@@ -263,6 +267,10 @@ impl Broker {
         let (mut settings, copies) = (self.settings(topic).await?, self.copies(topic).await?);
         if let Some(kept) = self.setting(topic, "retention.ms").await? {
             settings.insert("retention.ms".into(), kept);
+        }
+        // What is added to a message finds room beside the largest.
+        if let Some(most) = self.setting(topic, LARGEST).await?.and_then(|most| most.parse::<u64>().ok()) {
+            settings.insert(LARGEST.into(), most.saturating_add(ADDED).min(i32::MAX.unsigned_abs().into()).to_string());
         }
         Ok(Spec { partitions, copies, settings })
     }

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use longshore_core::{BrokerError, Fix, Pattern, Subscribe};
 use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::{Notify, watch};
@@ -17,12 +17,14 @@ use tokio::time::Instant;
 use super::broker::Broker;
 use super::cell::{Cell, InUse};
 use super::config::{RetryMode, Subscription};
+use super::desk::Desk;
 use super::keep::Keeping;
 use super::names::{Tier, is_retries};
 use super::rebalance::Incoming;
+use super::transactions::Transactions;
 use super::watch::Quiet;
 use super::watchdog::{Verdict, Watchdog};
-use super::{properties, retries, starts, trouble};
+use super::{properties, retries, starts, tail, trouble};
 
 /// How long the thread waits for the client before it looks whether something else is to do.
 const TURN: Duration = Duration::from_millis(50);
@@ -66,6 +68,11 @@ pub(super) struct Membership {
     stop: AtomicBool,
     /// Whether what fails waits in its place.
     pub(super) in_place: bool,
+    /// Where lanes settle exactly once.
+    pub(super) desk: Option<Desk>,
+    /// What the brokers know this member by since the last assignment.
+    assignment: Mutex<Option<Arc<ConsumerGroupMetadata>>>,
+    assigned: Condvar,
     /// Between two times that what did not change is committed again.
     keep: Duration,
 }
@@ -88,7 +95,11 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Membership {
     /// Makes the clients and starts the thread, which joins the group. Blocks.
     pub(super) fn start(broker: Arc<Broker>, group: String, wish: Subscribe, keep: Duration) -> Result<Arc<Handle>, BrokerError> {
-        let in_place = wish.own.read::<Subscription>()?.retry_mode == RetryMode::Block;
+        let own = wish.own.read::<Subscription>()?;
+        let mut transactions = own.exactly_once.then(|| Transactions::new(&broker, &group));
+        if let Some(transactions) = &mut transactions {
+            transactions.ready()?;
+        }
         let config = properties::member(&broker.common, &broker.config, &wish, &group);
         let retrier = broker.reader(&group, false)?;
         let member = Arc::new(Membership {
@@ -107,7 +118,10 @@ impl Membership {
             joined: watch::Sender::new(false),
             rejoin: AtomicBool::new(false),
             stop: AtomicBool::new(false),
-            in_place,
+            in_place: own.retry_mode == RetryMode::Block,
+            desk: transactions.is_some().then(Desk::default),
+            assignment: Mutex::default(),
+            assigned: Condvar::new(),
             keep,
         });
         let doing = |error: &KafkaError| trouble::told(&format!("a member of group {:?}", member.group), error);
@@ -121,7 +135,7 @@ impl Membership {
         member.subscribe(&consumer, &topics)?;
         let thread = Arc::clone(&member);
         let named = std::thread::Builder::new().name(format!("kafka {}", member.group));
-        let spawned = named.spawn(move || thread.run(consumer, retrier, topics));
+        let spawned = named.spawn(move || thread.live(consumer, retrier, topics, transactions));
         spawned.map_err(|error| BrokerError::retry(format!("no thread for group {:?}: {error}", member.group)))?;
         member.broker.departures.enter(&member);
         Ok(Arc::new(Handle(member)))
@@ -148,11 +162,33 @@ impl Membership {
         consumer.subscribe(&topics).map_err(|error| trouble::told(&format!("joining group {:?}", self.group), &error))
     }
 
-    fn run(self: &Arc<Self>, consumer: Arc<BaseConsumer<Incoming>>, retrier: Arc<BaseConsumer<Quiet>>, mut topics: BTreeSet<String>) {
+    /// The life of the member's thread, beside which its desk has one of its own.
+    fn live(
+        self: Arc<Self>,
+        consumer: Arc<BaseConsumer<Incoming>>,
+        retrier: Arc<BaseConsumer<Quiet>>,
+        topics: BTreeSet<String>,
+        transactions: Option<Transactions>,
+    ) {
+        let member = &*self;
+        std::thread::scope(|both| {
+            if let Some((desk, transactions)) = self.desk.as_ref().zip(transactions) {
+                both.spawn(move || desk.run(member, transactions));
+            }
+            self.run(&consumer, &retrier, topics);
+            lock(&self.ready).clear();
+            // Leaves the group, and commits what is settled while it does. Others do not wait for the desk.
+            drop(consumer);
+            drop(retrier);
+        });
+        self.broker.departures.left();
+    }
+
+    fn run(self: &Arc<Self>, consumer: &Arc<BaseConsumer<Incoming>>, retrier: &BaseConsumer<Quiet>, mut topics: BTreeSet<String>) {
         let (mut committed, mut looked) = (Instant::now(), Instant::now());
         let mut keeping = Keeping::new(self.keep, committed);
         let mut watchdog = Watchdog::new(self.broker.config.session_timeout.get());
-        while !self.stop.load(Ordering::Acquire) {
+        while !self.is_over() {
             if let Some(Err(error)) = consumer.poll(TURN) {
                 self.trouble(&error);
             }
@@ -163,11 +199,11 @@ impl Membership {
                 }
             }
             if committed.elapsed() >= COMMIT || self.cells().iter().any(|cell| cell.book().completions >= MANY) {
-                let _ = self.commit(&consumer, &self.cells(), CommitMode::Async);
+                let _ = self.commit(consumer, &self.cells(), CommitMode::Async);
                 committed = Instant::now();
             }
             if looked.elapsed() >= LOOK {
-                if let Err(error) = self.look(&consumer, &mut topics) {
+                if let Err(error) = self.look(consumer, &mut topics) {
                     tracing::debug!(group = %self.group, "{error}");
                 }
                 looked = Instant::now();
@@ -182,14 +218,14 @@ impl Membership {
                 }
             }
             if self.rejoin.swap(false, Ordering::AcqRel) {
-                self.join_anew(&consumer, &topics);
+                self.join_anew(consumer, &topics);
             }
         }
-        lock(&self.ready).clear();
-        // Leaves the group, and commits what is settled while it does.
-        drop(consumer);
-        drop(retrier);
-        self.broker.departures.left();
+    }
+
+    /// Whether nobody has anything of it any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
     }
 
     /// An error that came by itself.
@@ -225,6 +261,9 @@ impl Membership {
             by_topic.entry(topic.clone()).or_default().push(Arc::clone(cell));
         }
         by_topic.iter().try_for_each(|(topic, cells)| retries::discover(self, topic, cells))?;
+        if let Err(error) = tail::skip(self) {
+            tracing::debug!(group = %self.group, "{error}");
+        }
         for cell in self.cells() {
             if retries::were_purged(self, &cell)? {
                 tracing::info!(group = %self.group, "retries were removed: lanes begin anew");
@@ -247,6 +286,10 @@ impl Membership {
 
     /// Commits what changed in these lanes, but for those that are taken away. Blocks for as long as the brokers take, unless it is told not to.
     fn commit(&self, consumer: &BaseConsumer<Incoming>, cells: &[Arc<Cell>], mode: CommitMode) -> Result<(), BrokerError> {
+        if self.desk.is_some() {
+            // Which does so by itself.
+            return Ok(());
+        }
         let _fence = lock(&self.committing);
         self.commit_fenced(consumer, cells, mode)
     }
@@ -284,6 +327,9 @@ impl Membership {
 
     /// Commits for lanes that are in use, at once, also what another commit is on its way with. Blocks.
     pub(super) fn commit_now(&self, cells: &[Arc<Cell>]) -> Result<(), BrokerError> {
+        if let Some(desk) = &self.desk {
+            return desk.note(cells);
+        }
         let Some(consumer) = self.consumer() else { return Ok(()) };
         let _fence = lock(&self.committing);
         cells.iter().for_each(|cell| cell.book().commit_again());
@@ -317,6 +363,28 @@ impl Membership {
                 book.not_committed(topic, without_note);
             }
         }
+    }
+
+    /// What the brokers know this member by from now on. Lanes that were taken away by then have ended.
+    pub(super) fn set_assignment(&self, consumer: &BaseConsumer<Incoming>) {
+        if self.desk.is_some() {
+            *lock(&self.assignment) = consumer.group_metadata().map(Arc::new);
+            self.assigned.notify_all();
+        }
+    }
+
+    /// What they know it by since the last assignment. Taken at the moment of a commit it would let a lane commit that the assignment took away.
+    pub(super) fn assignment(&self) -> Option<Arc<ConsumerGroupMetadata>> {
+        lock(&self.assignment).clone()
+    }
+
+    /// Waits for another one; not for ever. Blocks.
+    pub(super) fn await_assignment(&self, than: Option<&Arc<ConsumerGroupMetadata>>, most: Duration) {
+        let is_same = |now: &mut Option<Arc<ConsumerGroupMetadata>>| match (now, than) {
+            (Some(now), Some(than)) => Arc::ptr_eq(now, than),
+            (now, than) => now.is_none() && than.is_none(),
+        };
+        let _ = self.assigned.wait_timeout_while(lock(&self.assignment), most, is_same);
     }
 
     /// The client, as long as it lives.

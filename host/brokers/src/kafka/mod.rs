@@ -15,6 +15,7 @@ mod check;
 mod config;
 mod dead;
 mod departures;
+mod desk;
 mod gather;
 mod groups;
 mod keep;
@@ -31,12 +32,15 @@ mod publisher;
 mod reading;
 mod rebalance;
 mod record;
+mod refusals;
 mod retries;
 mod rights;
 mod source;
 mod standing;
 mod starts;
+mod tail;
 mod topics;
+mod transactions;
 mod trouble;
 mod watch;
 mod watchdog;
@@ -69,17 +73,24 @@ impl Adapter for Kafka {
         Flag::DeadLetterQueue,
         Flag::Replay,
         Flag::StreamPartitioning,
+        Flag::Transactions,
         Flag::Patterns,
         Flag::Durable,
     ]);
     /// A commit may still be under way when a message is called, and a partition may be another's by then.
     const ACKS_BLINDLY: bool = true;
+    /// The brokers refuse the offsets of a member that the group has no more, and with them all that is in their transaction.
+    const FENCES: bool = true;
     type Config = Config;
     type Subscription = Subscription;
     type Topic = Topic;
 
     fn check_topic(name: &str) -> Result<(), String> {
         names::check_topic(name)
+    }
+
+    fn able_for(own: &Subscription, able: Capabilities) -> Capabilities {
+        if own.exactly_once { able } else { able.without(Flag::Transactions) }
     }
 
     fn check_subscription(subscribe: &Subscribe, _own: &Subscription) -> Vec<Refused> {

@@ -21,6 +21,15 @@ const PREFIX: &str = "L1.";
 const TRIED: &str = "L2.";
 /// Messages that were tried and stand in a note, the lowest: so many hold their partition at once only where more run at once.
 const MOST_TRIED: usize = 100;
+/// Bytes of a range at least. Two ranges have an open message between them, so what is open makes half as many, and one.
+const RANGE: usize = 2;
+/// Bytes of a range at most, unless there are some millions of offsets without a message before it.
+const LONGEST_RANGE: usize = 5;
+/// A range has a byte more for each of its lengths that is greater, of which there cannot be more than that many offsets have room for.
+const LONG: usize = 120;
+/// Letters of a note of nothing, and of the end of something lost.
+const MARGIN: usize = 16;
+const LETTERS_OF_LOST: usize = 10;
 /// Ends of what was lost that are kept, the newest.
 const MOST_LOST: usize = 32;
 
@@ -52,6 +61,33 @@ pub(super) fn write(progress: &Progress, in_hand: bool) -> String {
         }
     }
     best
+}
+
+/// The same, with every finished range or not at all: who commits exactly once may leave none out. Where there is no room besides, how often
+/// messages were tried is left out, and counted anew after a crash.
+pub(super) fn write_whole(progress: &Progress, in_hand: bool) -> Option<String> {
+    let above = progress.above();
+    let note = write(progress, in_hand);
+    if read(progress.mark(), &note).is_some_and(|(kept, ..)| kept == above) {
+        return Some(note);
+    }
+    let (mark, none) = (progress.mark().cast_unsigned(), Tries::new());
+    let note = encode(mark, &progress.lost(in_hand), &none, &above.encode(mark));
+    (note.len() <= MOST).then_some(note)
+}
+
+/// Whether one more message can be handed over such that there is room for every finished range, whatever of the open ones ends.
+pub(super) fn has_room_for_one(progress: &Progress) -> bool {
+    let of_open = progress.count_open().div_ceil(2) + 1;
+    let letters = |bytes: usize| bytes * 4 / 3;
+    let of_lost = (progress.count_lost() + 1).min(MOST_LOST) * LETTERS_OF_LOST;
+    if MARGIN + of_lost + letters((progress.gaps() + of_open) * RANGE + progress.span() / LONG) <= MOST {
+        return true;
+    }
+    let above = progress.above();
+    let mark = progress.mark().cast_unsigned();
+    let now = encode(mark, &progress.lost(true), &Tries::new(), &above.encode(mark)).len();
+    now + letters(of_open * LONGEST_RANGE) <= MOST
 }
 
 /// What a note beside the offset `mark` says; `None` where it is foreign or damaged.
@@ -184,6 +220,30 @@ mod tests {
         let (ranges, _, tries) = read(progress.mark(), &note).expect("it is read");
         assert!(note.len() <= MOST && tries.len() == MOST_TRIED && ranges.iter().len() > 100, "{} bytes", note.len());
         assert!(tries.iter().eq(progress.tries().iter().take(MOST_TRIED)));
+    }
+
+    #[test]
+    fn who_leaves_nothing_out_is_handed_no_more_than_there_is_room_to_tell_of() {
+        for gap in [1, 2, 100, 400, 20_000] {
+            let mut progress = Progress::new(1 << 39, Ranges::default(), vec![((1 << 39) + 5, 3)]);
+            let (mut offset, mut open) = (1 << 39, Vec::new());
+            while has_room_for_one(&progress) && open.len() < 5_000 {
+                offset += gap;
+                progress.see(offset);
+                open.push(offset);
+            }
+            assert!(open.len() > 1_000 && open.len() < 5_000, "{} with gaps of {gap}", open.len());
+            let tried = Tried { attempt: 1_000_000, not_before: 1 << 41, first_failed_at: 1 << 41 };
+            open.iter().take(100).for_each(|offset| progress.set_tried(*offset, tried));
+            // Whatever of them ends: most is to be told where every second does.
+            for end in open.iter().skip(1).step_by(2) {
+                progress.finish(*end);
+            }
+            let note = write_whole(&progress, true).expect("there is room");
+            let (ranges, lost, _) = read(progress.mark(), &note).expect("it is read");
+            assert_eq!((ranges, lost), (progress.above(), progress.lost(true)));
+            assert!(note.len() <= MOST && note.is_ascii());
+        }
     }
 
     #[test]

@@ -79,6 +79,22 @@ impl Progress {
         !self.open.is_empty()
     }
 
+    /// How many ends of what was lost are known.
+    pub(super) fn count_lost(&self) -> usize {
+        self.lost.len()
+    }
+
+    /// Offsets from the mark to the end of all that is known to be finished.
+    pub(super) fn span(&self) -> usize {
+        let last = self.inherited.iter().last().map_or(self.end, |(_, last)| self.end.max(last.cast_signed()));
+        usize::try_from(last - self.mark).unwrap_or(usize::MAX)
+    }
+
+    /// How many are open.
+    pub(super) fn count_open(&self) -> usize {
+        self.open.len()
+    }
+
     /// What earlier owners finished above the mark, as far as it was not met again.
     pub(super) fn inherited(&self) -> &Ranges {
         &self.inherited
@@ -109,6 +125,15 @@ impl Progress {
             self.enter(offset);
         }
         was_open
+    }
+
+    /// From the mark up to an offset there is nothing, unless something came from there.
+    pub(super) fn skip(&mut self, from: i64, to: i64) {
+        if self.open.is_empty() && self.mark == from && self.end == from {
+            self.end = self.end.max(to);
+            self.inherited.remove_up_to(self.end.cast_unsigned().saturating_sub(1));
+            self.advance();
+        }
     }
 
     /// Enters what ended, and moves the mark up to what is open.
@@ -205,6 +230,19 @@ mod tests {
         assert_eq!(progress.mark(), 12);
         progress.finish(12);
         assert_eq!(progress.mark(), 13);
+    }
+
+    #[test]
+    fn what_nobody_sees_behind_the_last_message_is_passed_unless_something_came_meanwhile() {
+        let mut progress = seen(&[3]);
+        progress.skip(3, 9);
+        assert_eq!(progress.mark(), 3, "it is open");
+        progress.finish(3);
+        progress.skip(3, 9);
+        assert_eq!(progress.mark(), 4, "that was looked at before");
+        progress.skip(4, 9);
+        assert_eq!((progress.mark(), progress.end()), (9, 9));
+        assert_eq!(progress.see(9), FRESH);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! From keys to properties of librdkafka: <https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md>.
 
+use std::time::Duration;
+
 use longshore_core::{BrokerError, Connect, Subscribe};
 use rdkafka::ClientConfig;
 
@@ -11,6 +13,9 @@ const RECONNECT: &str = "1000";
 const LARGEST: &str = "100000000";
 /// Bytes that are read ahead of each partition, KiB.
 const READ_AHEAD: &str = "4096";
+/// Bounds of how long a transaction may be open: a broker that was killed is back, or has a follower, within the shorter.
+const SHORTEST_TRANSACTION: Duration = Duration::from_secs(5);
+const LONGEST_TRANSACTION: Duration = Duration::from_secs(15);
 
 /// Properties that a key of ours sets.
 const OURS: &[(&str, &str)] = &[
@@ -62,6 +67,7 @@ const PROMISED: &[(&str, &str)] = &[
     ("group.instance.id", "a host that is gone leaves its partitions to others at once"),
     ("allow.auto.create.topics", "topics are made as `declare` says"),
     ("transactional.id", "the host alone decides what a transaction is"),
+    ("transaction.timeout.ms", "what a host that is gone has begun holds nobody up for longer than it must"),
     ("plugin.library.paths", "no other code is loaded"),
     ("test.mock.num.brokers", "messages go to a cluster"),
 ];
@@ -121,6 +127,25 @@ pub(super) fn producer(common: &ClientConfig, config: &Config) -> ClientConfig {
     // A copy for a retry has headers besides, and the topic has a limit of its own.
     unless_told(&mut all, "message.max.bytes", LARGEST);
     all
+}
+
+/// What the producer of a member's transactions is told besides. `name`: that of nobody else, now or ever.
+pub(super) fn transactions(common: &ClientConfig, config: &Config, name: &str) -> ClientConfig {
+    let timeout = transaction_timeout(config);
+    let (most, request) = (timeout.as_millis().to_string(), config.request_timeout.get().min(timeout).as_millis().to_string());
+    let mut all = producer(common, config);
+    // The client wants nothing in a transaction to take longer than the transaction may.
+    all.set("transactional.id", name)
+        .set("transaction.timeout.ms", &most)
+        .set("message.timeout.ms", &most)
+        .set("socket.timeout.ms", request);
+    all
+}
+
+/// How long a transaction may be open before the brokers end it. Whoever gets the partitions of a host that is gone waits for that: so it is over
+/// when they are given away, unless sessions are very short.
+pub(super) fn transaction_timeout(config: &Config) -> Duration {
+    config.session_timeout.get().clamp(SHORTEST_TRANSACTION, LONGEST_TRANSACTION)
 }
 
 /// What a consumer is told besides that reads by itself and commits nothing.
@@ -260,7 +285,8 @@ mod tests {
             dedup: None,
             own: longshore_core::OwnKeys::default(),
         };
-        for all in [producer(&common, &config), reader(&common, "g"), member(&common, &config, &subscribe, "g")] {
+        let transactions = transactions(&common, &config, "one");
+        for all in [producer(&common, &config), transactions, reader(&common, "g"), member(&common, &config, &subscribe, "g")] {
             assert!(all.create_native_config().is_ok());
         }
     }

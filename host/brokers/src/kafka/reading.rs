@@ -4,19 +4,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use longshore_core::BrokerError;
-use rdkafka::consumer::Consumer as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
-use super::broker::Broker;
-use super::trouble;
+use super::broker::{Broker, persist};
+use super::{properties, trouble};
 
 /// Name under which is read; nothing is committed with it.
 const READER: &str = "longshore-reader";
 /// Between two looks at the clock.
 const TURN: Duration = Duration::from_millis(100);
+/// How long the brokers take at most to notice that a transaction took too long: `transaction.abort.timed.out.transaction.cleanup.interval.ms`.
+const UNTIL_ENDED: Duration = Duration::from_secs(11);
 
 /// Hands each message of a partition from `from` on and below `to` to `take`, until it says that it has enough. Blocks.
 pub(super) fn each(
@@ -54,6 +56,25 @@ pub(super) fn each(
             _ => {}
         }
     }
+}
+
+/// What a group committed of partitions. While a transaction that has some is under way nobody knows, so its end is waited for. Blocks.
+pub(super) fn committed<C: ConsumerContext>(
+    broker: &Broker,
+    consumer: &BaseConsumer<C>,
+    list: &TopicPartitionList,
+    passes: impl Fn(Code) -> bool,
+) -> Result<TopicPartitionList, KafkaError> {
+    let most = broker.patience().max(properties::transaction_timeout(&broker.config) + UNTIL_ENDED);
+    let passes = |code| code == Code::UnstableOffsetCommit || passes(code);
+    persist((most, TURN), passes, || {
+        let found = consumer.committed_offsets(list.clone(), broker.patience())?;
+        let unstable = found
+            .elements()
+            .iter()
+            .find_map(|entry| entry.error().err().filter(|error| error.rdkafka_error_code() == Some(Code::UnstableOffsetCommit)));
+        unstable.map_or(Ok(found), Err)
+    })
 }
 
 /// What a list of committed offsets says of a partition: offset and note.

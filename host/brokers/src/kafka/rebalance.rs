@@ -40,6 +40,7 @@ impl ConsumerContext for Incoming {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
         let done = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.0.set_assignment(consumer);
             match self.0.begin(consumer, list) {
                 Ok(()) if list.count() > 0 => self.0.broker.let_in(&self.0.group),
                 Ok(()) => {}
@@ -87,6 +88,7 @@ impl Membership {
                 None => (starts::of(self, &topic, partition, (low, high))?, String::new(), true),
             };
             let mut book = Book::new(&topic, partition, progress_of(&topic, partition, mark, &note));
+            book.is_once = self.desk.is_some();
             book.topic_id = ids.get(&topic).copied().unwrap_or_default();
             if !new {
                 book.committed(None, mark, note);
@@ -108,6 +110,9 @@ impl Membership {
             cells.push(Arc::clone(&cell));
             self.push(Ok(Assigned { cell, in_use, queue }));
         }
+        if self.desk.is_some() {
+            return self.commit_now(&cells);
+        }
         let _fence = lock(&self.committing);
         self.commit_fenced(consumer, &cells, CommitMode::Sync)
     }
@@ -121,7 +126,7 @@ impl Membership {
     ) -> Result<Vec<(String, i32, Option<(i64, String)>)>, BrokerError> {
         let mut tries = 1;
         let found = loop {
-            match consumer.committed_offsets(list.clone(), self.broker.patience()) {
+            match reading::committed(&self.broker, consumer, list, |_| false) {
                 Ok(found) => break found,
                 Err(error) if tries == TRIES => {
                     return Err(BrokerError::reconnect(trouble::told(&format!("offsets of group {:?}", self.group), &error).what));
@@ -156,7 +161,11 @@ impl Membership {
             gone.iter().for_each(|cell| cell.await_done(until.saturating_duration_since(Instant::now())));
         }
         let fence = lock(&self.committing);
-        if !lost && let Err(error) = self.commit_fenced(consumer, &gone, CommitMode::Sync) {
+        // What settles exactly once has committed what is settled.
+        if !lost
+            && self.desk.is_none()
+            && let Err(error) = self.commit_fenced(consumer, &gone, CommitMode::Sync)
+        {
             tracing::warn!("{error}: what was settled last may come again");
         }
         gone.iter().for_each(|cell| cell.book().ended = true);

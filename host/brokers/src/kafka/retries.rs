@@ -50,7 +50,11 @@ pub(super) fn begin(member: &Membership, cell: &Arc<Cell>) -> Result<Vec<Waiting
     for tier in tiers_there(&member.broker, &topic, &member.group, partition)? {
         let log = log_of(member, &topic, partition, tier)?;
         all.extend(waiting(&member.broker, (&topic, id), &member.group, partition, tier, &log)?);
-        add(member, cell, tier, log)?;
+        let _adding = lock(&member.adding);
+        // Whoever looks for retries that somebody else put there may have been faster.
+        if !cell.book().has_tier(tier) {
+            add(member, cell, tier, log)?;
+        }
     }
     cell.book().set_copied(all.iter().map(|waiting| waiting.position));
     all.sort_by_key(|waiting| waiting.position);
@@ -123,7 +127,7 @@ fn log_of(member: &Membership, topic: &str, partition: i32, tier: Tier) -> Resul
     let Some(consumer) = member.consumer() else { return Err(BrokerError::reconnect(format!("group {:?} was left", member.group))) };
     let mut list = TopicPartitionList::new();
     list.add_partition(&name, partition);
-    let found = consumer.committed_offsets(list, member.broker.patience());
+    let found = reading::committed(&member.broker, &consumer, &list, |_| false);
     let found = found.map_err(|error| trouble::told(&format!("offsets of group {:?}", member.group), &error))?;
     let (low, high) = member.broker.watermarks(&name, partition)?;
     let (mark, note) =

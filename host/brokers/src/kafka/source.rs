@@ -146,6 +146,9 @@ impl LaneSource {
         if let Some(head) = self.main.head.take() {
             return Ok(Some(head));
         }
+        if !book.has_room(None) {
+            return Ok(None);
+        }
         let (topic, partition) = (&self.topic, self.partition);
         while let Some(polled) = self.main.queue.poll(Duration::ZERO) {
             let message = polled.map_err(|error| self.of_read(&error))?;
@@ -167,7 +170,7 @@ impl LaneSource {
     fn retry(&mut self, book: &mut Book, now: u64) -> Result<Option<(Tier, Head)>, BrokerError> {
         let (group, id) = (&self.handle.0.group, book.topic_id);
         for (tier, reader) in &mut self.tiers {
-            while reader.head.is_none() {
+            while reader.head.is_none() && book.has_room(Some(*tier)) {
                 let Some(polled) = reader.queue.poll(Duration::ZERO) else { break };
                 let Ok(message) = polled else { continue };
                 let Seen::Fresh { unanswered } = book.see(Some(*tier), message.offset()) else { continue };

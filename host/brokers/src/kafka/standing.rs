@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::BrokerError;
-use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::book::progress_of;
-use super::broker::{Broker, blocking, persist};
+use super::broker::{Broker, blocking};
 use super::dead::REMOVED;
 use super::names::is_retries;
 use super::progress::Progress;
@@ -44,7 +43,7 @@ impl Broker {
 
     fn committed(&self, group: &str, list: &TopicPartitionList) -> Result<TopicPartitionList, BrokerError> {
         let reader = self.reader(group, false)?;
-        let found = persist((self.patience(), LOOK), trouble::is_moving, || reader.committed_offsets(list.clone(), self.patience()));
+        let found = reading::committed(self, &reader, list, trouble::is_moving);
         found.map_err(|error| trouble::told(&format!("offsets of group {group:?}"), &error))
     }
 

@@ -58,6 +58,9 @@ fn advice(code: Code) -> &'static str {
         Code::SSL => "; check `tls.ca`, and whether the brokers encrypt at all",
         Code::TopicAuthorizationFailed => "; give our user the right to the topic (Read, Write, Describe; Create and Alter to make it)",
         Code::GroupAuthorizationFailed => "; give our user the right Read to the group",
+        Code::TransactionalIdAuthorizationFailed => {
+            "; give our user the right Write to transactional ids that begin with longshore-once- (exactly-once) or longshore-removed- (dlq)"
+        }
         Code::ClusterAuthorizationFailed => "; give our user the right to the cluster (Create, Describe, IdempotentWrite)",
         Code::InvalidReplicationFactor => "; there are fewer brokers than `replication-factor` wants copies",
         Code::InvalidSessionTimeout => {

@@ -100,7 +100,7 @@ fn is_owed_messages(broker: &Broker, cell: &Arc<Cell>) -> Result<bool, BrokerErr
     let ((topic, partition), next) = {
         let book = cell.book();
         // Behind a slow message, or one that waits in its place, it is the lane itself that takes no more.
-        if book.is_full() || !book.blocked.is_empty() {
+        if book.is_full() || !book.has_room(None) || !book.blocked.is_empty() {
             return Ok(false);
         }
         (book.named(), book.progress().end())

@@ -9,7 +9,7 @@ use super::support::KafkaSubject;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kafka_does_what_it_declares() {
     let Some(kafka) = Kafka::start(&KafkaOptions::default()) else { return };
-    let matrix = conformance::run(&KafkaSubject { kafka }).await;
+    let matrix = conformance::run(&KafkaSubject { kafka, once: false }).await;
     println!("{matrix}");
     matrix.assert_passed();
     matrix.assert_kept_as("kafka");
@@ -34,4 +34,16 @@ async fn kafka_does_what_it_declares() {
             "a_broadcast_leaves_no_group",
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kafka_does_exactly_once_what_it_declares() {
+    let Some(kafka) = Kafka::start(&KafkaOptions::default()) else { return };
+    let matrix = conformance::run(&KafkaSubject { kafka, once: true }).await;
+    println!("{matrix}");
+    matrix.assert_passed();
+    matrix.assert_kept_as("kafka, exactly-once");
+    let unsupported = matrix.tests(&Verdict::Unsupported);
+    let of_transactions = conformance::tests().into_iter().filter(|test| test.flag == Flag::Transactions);
+    assert!(of_transactions.into_iter().all(|test| !unsupported.contains(&test.name)), "{unsupported:?}");
 }

@@ -206,6 +206,8 @@ const SETTINGS: &[(&str, &str)] = &[
     // A broker that comes back after a kill waits until its predecessor is gone: nine seconds by default.
     ("broker.session.timeout.ms", "1500"),
     ("broker.heartbeat.interval.ms", "300"),
+    // What a host that is gone has begun is looked for every ten seconds by default.
+    ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "500"),
     ("num.network.threads", "2"),
     ("num.io.threads", "2"),
     ("background.threads", "2"),
