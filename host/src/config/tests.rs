@@ -89,7 +89,8 @@ fn the_schema_refers_only_to_what_it_defines() {
 }
 
 /// Stand-ins for the adapters of a host: one that can all, one that can little.
-const ADAPTERS: &[Registration] = &[Registration::of::<Embedded>(), Registration::of::<Pubsub>(), Registration::of::<Queue>()];
+const ADAPTERS: &[Registration] =
+    &[Registration::of::<Embedded>(), Registration::of::<Pubsub>(), Registration::of::<Queue>(), Registration::of::<Log>()];
 
 struct Embedded;
 
@@ -212,6 +213,34 @@ impl Adapter for Queue {
     type Config = NoKeys;
     type Subscription = NoKeys;
     type Topic = NoKeys;
+
+    fn connect(_: NoKeys, _: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
+        Box::pin(std::future::ready(Err(BrokerError::give_up("a stand-in"))))
+    }
+}
+
+/// A broker whose subscriptions take effect exactly once where they ask for it.
+struct Log;
+
+/// Keys of a subscription that only it knows.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+struct LogSubscription {
+    /// Whether it settles in transactions.
+    exactly_once: bool,
+}
+
+impl Adapter for Log {
+    const NAME: &'static str = "log";
+    const CAPABILITIES: Capabilities = Embedded::CAPABILITIES;
+    const FENCES: bool = true;
+    type Config = NoKeys;
+    type Subscription = LogSubscription;
+    type Topic = NoKeys;
+
+    fn able_for(own: &LogSubscription, able: Capabilities) -> Capabilities {
+        if own.exactly_once { able } else { able.without(Flag::Transactions) }
+    }
 
     fn connect(_: NoKeys, _: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
         Box::pin(std::future::ready(Err(BrokerError::give_up("a stand-in"))))

@@ -464,3 +464,34 @@ subscribe = [
 "#
     ));
 }
+
+#[test]
+fn what_no_transaction_covers_is_not_asked_for_exactly_once() {
+    told!(file(
+        r#"
+[brokers.default]
+type = "log"
+[brokers.elsewhere]
+type = "log"
+[handlers.good]
+component = "a.wasm"
+subscribe = [{ topic = "good", exactly-once = true }]
+publish = ["out"]
+[handlers.unasked]
+component = "a.wasm"
+subscribe = [{ topic = "unasked" }, { topic = "no", exactly-once = false }]
+publish = [{ topic = "out", broker = "elsewhere" }]
+[handlers.bad]
+component = "a.wasm"
+subscribe = [{ topic = "plain" }, { topic = "once", exactly-once = true }]
+publish = ["out", { topic = "far-out", broker = "elsewhere" }]
+[handlers.far]
+component = "a.wasm"
+subscribe = [{ topic = "far", broker = "elsewhere", exactly-once = true }]
+publish = ["out"]
+[jobs.j]
+component = "a.wasm"
+subscribe = [{ topic = "work", exactly-once = true }, { topic = "plain" }]
+"#
+    ));
+}
