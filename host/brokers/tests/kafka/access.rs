@@ -8,7 +8,7 @@ use longshore_testkit::servers::{self, Kafka, KafkaOptions};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::support::{connect, hand, make, subscribe, wish};
+use super::support::{alone, connect, hand, make, subscribe};
 use crate::work::publish;
 
 /// Connecting fails soon, for good, and says these words.
@@ -75,7 +75,7 @@ async fn times_that_cannot_be_end_a_subscription_with_words() {
     let check = async |config: Value, words: &[&str]| {
         let roles = connect(config, Vec::new()).await.expect("there");
         let topic = servers::unique("t");
-        let error = match subscribe(&roles, wish(&topic, "g")).await {
+        let error = match subscribe(&roles, alone(&topic)).await {
             Err(error) => error,
             Ok(_) => panic!("it is let in"),
         };
@@ -99,11 +99,11 @@ async fn a_retry_whose_topic_only_a_human_makes_says_so_and_comes_once_it_is_the
         let config = json!({ "bootstrap-servers": kafka.address(), "declare": declare });
         let roles = connect(config, Vec::new()).await.expect("there");
         let partition = publish(&roles, &topic, &["a"]).await.expect("published")[0].split('/').nth(1).and_then(|p| p.parse::<u32>().ok());
-        let mut lanes = subscribe(&roles, wish(&topic, "g")).await.expect("subscribed");
+        let mut lanes = subscribe(&roles, alone(&topic)).await.expect("subscribed");
         let mut hand = hand_of(&mut lanes, partition).await;
         hand.fetch(1).await;
         let error = hand.again(0, Duration::ZERO, 2, 1).try_settle().await.expect_err("it cannot be kept").to_string();
-        let retries = format!("{topic}.g.retry.1s");
+        let retries = format!("{topic}.{topic}.retry.1s");
         assert!(error.contains(&format!("kafka-topics.sh --create --topic {retries} --partitions 2")), "{error}");
         make(&ours, &retries, 2).await;
         hand.settle().await;
@@ -128,7 +128,7 @@ async fn with_declare_none_the_brokers_make_what_is_published_to() {
     let config = json!({ "bootstrap-servers": kafka.address(), "declare": "none" });
     let (roles, topic) = (connect(config, Vec::new()).await.expect("there"), servers::unique("t"));
     publish(&roles, &topic, &["a"]).await.expect("published");
-    let mut hand = hand(&roles, wish(&topic, "g")).await;
+    let mut hand = hand(&roles, alone(&topic)).await;
     hand.fetch(1).await;
     assert_eq!(hand.payloads(), ["a"]);
 }

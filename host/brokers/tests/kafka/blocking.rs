@@ -7,12 +7,12 @@ use longshore_testkit::servers::{self, unique};
 use rdkafka::consumer::Consumer as _;
 use serde_json::{Value, json};
 
-use super::support::{connect_to, hand, wish};
+use super::support::{alone, connect_to, hand};
 use crate::work::publish;
 
 fn blocking(topic: &str) -> Subscribe {
     let Value::Object(own) = json!({ "retry-mode": "block" }) else { panic!("a table") };
-    Subscribe { own: OwnKeys::new(own), ..wish(topic, "g") }
+    Subscribe { own: OwnKeys::new(own), ..alone(topic) }
 }
 
 async fn lag(roles: &Roles, topic: &str) -> Option<u64> {

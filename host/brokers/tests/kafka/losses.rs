@@ -6,7 +6,7 @@ use longshore_core::{Clock, Page};
 use longshore_testkit::servers::{self, Kafka, KafkaOptions, unique};
 use tokio::time::{Instant, timeout};
 
-use super::support::{config, connect, connect_to, hand, lane, make, subscribe, wish};
+use super::support::{alone, config, connect, connect_to, hand, lane, make, subscribe, wish};
 use crate::work::publish;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -14,13 +14,13 @@ async fn a_success_after_a_failure_does_not_commit_past_it() {
     let Some(kafka) = servers::kafka() else { return };
     let (roles, topic) = (connect_to(kafka).await, unique("t"));
     publish(&roles, &topic, &["a", "b", "c"]).await.expect("published");
-    let mut first = hand(&roles, wish(&topic, "g")).await;
+    let mut first = hand(&roles, alone(&topic)).await;
     first.fetch(3).await;
     first.done(1).done(2).settle().await;
     // It dies: nothing is given back.
     drop((first, roles));
     let roles = connect_to(kafka).await;
-    let mut next = hand(&roles, wish(&topic, "g")).await;
+    let mut next = hand(&roles, alone(&topic)).await;
     next.fetch(1).await;
     assert_eq!((next.payloads(), next.got.facts(0).unanswered), (vec!["a".into()], 1));
     next.done(0).settle().await;
@@ -34,7 +34,7 @@ async fn a_late_ack_after_revocation_does_nothing() {
     let Some(kafka) = servers::kafka() else { return };
     let (roles, topic) = (connect_to(kafka).await, unique("t"));
     publish(&roles, &topic, &["a"]).await.expect("published");
-    let mut lanes = subscribe(&roles, wish(&topic, "g")).await.expect("subscribed");
+    let mut lanes = subscribe(&roles, alone(&topic)).await.expect("subscribed");
     let mut first = lane(&mut lanes).await;
     first.fetch(1).await;
     // Its retries are removed: the lane is taken away, and given anew.
@@ -50,7 +50,7 @@ async fn a_late_ack_after_revocation_does_nothing() {
     assert_eq!(next.payloads(), ["c"]);
     next.close().await;
     drop((first, lanes));
-    let mut last = hand(&roles, wish(&topic, "g")).await;
+    let mut last = hand(&roles, alone(&topic)).await;
     last.fetch(1).await;
     assert_eq!(last.payloads(), ["c"], "nobody has settled it");
 }
@@ -114,7 +114,7 @@ async fn a_topic_that_is_made_anew_loses_nothing_at_the_places_of_retries_that_w
     let Some(kafka) = servers::kafka() else { return };
     let (roles, topic) = (connect_to(kafka).await, unique("t"));
     publish(&roles, &topic, &["a", "b"]).await.expect("published");
-    let mut first = hand(&roles, wish(&topic, "g")).await;
+    let mut first = hand(&roles, alone(&topic)).await;
     first.fetch(2).await;
     first.again(0, Duration::from_secs(8), 2, 1).done(1).settle().await;
     first.close().await;
@@ -128,7 +128,7 @@ async fn a_topic_that_is_made_anew_loses_nothing_at_the_places_of_retries_that_w
     let groups = roles.groups.as_ref().expect("groups");
     until(async || groups.list().await.expect("told").iter().all(|group| group.topic != topic)).await;
     publish(&roles, &topic, &["x", "y"]).await.expect("published");
-    let mut next = hand(&roles, wish(&topic, "g")).await;
+    let mut next = hand(&roles, alone(&topic)).await;
     next.fetch(3).await;
     let mut payloads = next.payloads();
     payloads.sort();
@@ -136,7 +136,7 @@ async fn a_topic_that_is_made_anew_loses_nothing_at_the_places_of_retries_that_w
     next.all_done(0).settle().await;
     next.close().await;
     publish(&roles, &topic, &["fence"]).await.expect("published");
-    let mut last = hand(&roles, wish(&topic, "g")).await;
+    let mut last = hand(&roles, alone(&topic)).await;
     last.fetch(1).await;
     assert_eq!(last.payloads(), ["fence"]);
 }
@@ -220,7 +220,7 @@ async fn foreign_metadata_beside_the_offset_is_ignored() {
     let (roles, topic) = (connect_to(kafka).await, unique("t"));
     publish(&roles, &topic, &["a", "b"]).await.expect("published");
     let mut config = rdkafka::ClientConfig::new();
-    config.set("bootstrap.servers", kafka.address()).set("group.id", "g");
+    config.set("bootstrap.servers", kafka.address()).set("group.id", &topic);
     let foreign: BaseConsumer = config.create().expect("a consumer");
     let mut list = rdkafka::TopicPartitionList::new();
     let mut entry = list.add_partition(&topic, 0);
@@ -228,7 +228,7 @@ async fn foreign_metadata_beside_the_offset_is_ignored() {
     entry.set_metadata("L1.somebody else's");
     foreign.commit(&list, CommitMode::Sync).expect("committed");
     tokio::task::block_in_place(|| drop(foreign));
-    let mut next = hand(&roles, wish(&topic, "g")).await;
+    let mut next = hand(&roles, alone(&topic)).await;
     next.fetch(1).await;
     assert_eq!(next.payloads(), ["b"]);
 }

@@ -7,15 +7,14 @@ use longshore_testkit::conformance::Hand;
 use longshore_testkit::servers::{self, Kafka, KafkaOptions, Operation, Resource, unique};
 use tokio::time::{Instant, timeout};
 
-use super::support::{config, connect, connect_to, hand, make, once, subscribe, wish};
+use super::support::{alone, config, connect, connect_to, hand, make, once, subscribe, wish};
 use crate::work::{publish, push};
 
 /// Where the host that is stopped or killed is told what server, topic and way to end.
 const AT: &str = "LONGSHORE_TEST_KAFKA_ONCE";
 
-/// In a group of its own, as each test has it: a group of several is divided anew whenever one comes or goes.
 fn exactly(topic: &str) -> Subscribe {
-    Subscribe { own: once(), ..wish(topic, topic) }
+    Subscribe { own: once(), ..alone(topic) }
 }
 
 fn output(topic: &str, payload: &str) -> Outbox {
@@ -208,7 +207,7 @@ async fn nothing_waits_where_nothing_but_markers_of_transactions_is_left() {
     let (roles, topic) = (connect_to(kafka).await, unique("t"));
     publish(&roles, &topic, &["a"]).await.expect("published");
     let out = format!("{topic}.out");
-    let (mut first, mut reader) = (hand(&roles, exactly(&topic)).await, hand(&roles, wish(&out, "reads")).await);
+    let (mut first, mut reader) = (hand(&roles, exactly(&topic)).await, hand(&roles, alone(&out)).await);
     first.fetch(1).await;
     first.again(0, Duration::ZERO, 2, 7).outputs(output(&out, "x")).settle().await;
     let again = first.fetch(1).await;

@@ -8,7 +8,7 @@ use longshore_testkit::conformance::Hand;
 use longshore_testkit::servers::{self, unique};
 use tokio::time::Instant;
 
-use super::support::{connect_to, lane, make, publish_keyed, subscribe, wish};
+use super::support::{alone, connect_to, lane, make, publish_keyed, subscribe, wish};
 
 /// Partitions that Java's clients choose of 12: murmur2 of the key, positive, modulo.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,7 +38,7 @@ async fn a_partition_that_nobody_reads_stops_no_other_and_is_not_lost() {
     let Some(kafka) = servers::kafka() else { return };
     let (roles, topic) = (connect_to(kafka).await, unique("t"));
     make(&roles, &topic, 3).await;
-    let mut lanes = subscribe(&roles, Subscribe { max_in_flight: 10, ..wish(&topic, "g") }).await.expect("subscribed");
+    let mut lanes = subscribe(&roles, Subscribe { max_in_flight: 10, ..alone(&topic) }).await.expect("subscribed");
     let mut hands: BTreeMap<u32, Hand> = BTreeMap::new();
     while hands.len() < 3 {
         let hand = lane(&mut lanes).await;
@@ -79,14 +79,14 @@ async fn partitions_are_divided_among_hosts_and_only_those_that_move_are_taken()
     let Some(kafka) = servers::kafka() else { return };
     let (roles, topic) = (connect_to(kafka).await, unique("t"));
     make(&roles, &topic, 2).await;
-    let mut first = subscribe(&roles, wish(&topic, "g")).await.expect("subscribed");
+    let mut first = subscribe(&roles, alone(&topic)).await.expect("subscribed");
     let mut mine = [lane(&mut first).await, lane(&mut first).await];
     publish_keyed(&roles, &topic, &["a", "b", "c", "d", "e", "f", "g", "h"]).await;
     for hand in &mut mine {
         hand.fetch(1).await;
     }
     let other = connect_to(kafka).await;
-    let mut second = subscribe(&other, wish(&topic, "g")).await.expect("subscribed");
+    let mut second = subscribe(&other, alone(&topic)).await.expect("subscribed");
     let [one, two] = mine;
     let (mut one, mut two) = (one, two);
     let (kept, gone) = tokio::select! {
@@ -139,14 +139,15 @@ async fn a_group_begins_at_an_offset() {
     let Some(kafka) = servers::kafka() else { return };
     let (roles, topic) = (connect_to(kafka).await, unique("t"));
     crate::work::publish(&roles, &topic, &["a", "b", "c"]).await.expect("published");
-    let mut lanes = subscribe(&roles, Subscribe { start: Start::Position("2".into()), ..wish(&topic, "g") }).await.expect("subscribed");
+    let mut lanes = subscribe(&roles, Subscribe { start: Start::Position("2".into()), ..alone(&topic) }).await.expect("subscribed");
     let mut hand = lane(&mut lanes).await;
     hand.fetch(1).await;
     assert_eq!(hand.payloads(), ["c"]);
-    let refused = subscribe(&roles, Subscribe { start: Start::None, ..wish(&topic, "other") }).await;
+    let other = unique("other");
+    let refused = subscribe(&roles, Subscribe { start: Start::None, ..wish(&topic, &other) }).await;
     let error = match refused {
         Err(error) => error,
         Ok(mut lanes) => futures::StreamExt::next(&mut lanes).await.expect("an answer").err().expect("no lane"),
     };
-    assert!(error.what.contains("\"other\"") && error.what.contains("no position"), "{error}");
+    assert!(error.what.contains(&other) && error.what.contains("no position"), "{error}");
 }

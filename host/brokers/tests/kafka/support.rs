@@ -79,6 +79,11 @@ pub(crate) fn wish(topic: &str, group: &str) -> Subscribe {
     crate::work::wish(topic, group, Order::Key)
 }
 
+/// The same in a group that no other test is in: one that is shared is divided anew whenever somebody comes or goes.
+pub(crate) fn alone(topic: &str) -> Subscribe {
+    wish(topic, topic)
+}
+
 /// Subscribes.
 pub(crate) async fn subscribe(roles: &Roles, wish: Subscribe) -> Result<Lanes, BrokerError> {
     roles.consumer.as_ref().expect("it consumes").subscribe(wish).await
