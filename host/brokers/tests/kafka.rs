@@ -8,6 +8,7 @@ mod work;
 
 mod kafka {
     mod access;
+    mod another;
     mod blocking;
     mod conformance;
     mod losses;

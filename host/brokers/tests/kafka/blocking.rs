@@ -7,7 +7,8 @@ use longshore_testkit::servers::{self, unique};
 use rdkafka::consumer::Consumer as _;
 use serde_json::{Value, json};
 
-use super::support::{alone, connect_to, hand};
+use super::another::{self, Another};
+use super::support::{alone, config, connect, connect_to, hand};
 use crate::work::publish;
 
 fn blocking(topic: &str) -> Subscribe {
@@ -51,18 +52,30 @@ async fn a_retry_in_place_holds_its_partition_and_needs_no_topic() {
     assert!(!metadata.topics().iter().any(|found| found.name().starts_with(&retries)), "a topic was made for it");
 }
 
+/// The host that the test below kills.
+async fn be_killed(told: &str) {
+    let (address, topic) = told.split_once(' ').expect("address and topic");
+    let roles = connect(config(address), Vec::new()).await.expect("the server is there");
+    let mut hand = hand(&roles, blocking(topic)).await;
+    hand.fetch(1).await;
+    let before = Clock::system().now();
+    hand.again(0, Duration::from_secs(9), 4, 77).settle().await;
+    println!("\nsettled after {before}");
+    std::future::pending::<()>().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attempt_and_due_time_of_a_retry_in_place_outlive_its_host() {
+    if let Some(told) = another::told() {
+        return be_killed(&told).await;
+    }
     let Some(kafka) = servers::kafka() else { return };
     let (roles, topic) = (connect_to(kafka).await, unique("t"));
     publish(&roles, &topic, &["a", "b"]).await.expect("published");
-    let mut first = hand(&roles, blocking(&topic)).await;
-    first.fetch(1).await;
-    let before = Clock::system().now();
-    first.again(0, Duration::from_secs(9), 4, 77).settle().await;
-    // It dies: nothing is given back.
-    drop((first, roles));
-    let roles = connect_to(kafka).await;
+    let name = "kafka::blocking::attempt_and_due_time_of_a_retry_in_place_outlive_its_host";
+    let first = Another::start(name, &format!("{} {topic}", kafka.address()));
+    let before: u64 = first.says("settled after ").parse().expect("a time");
+    first.kill();
     let mut next = hand(&roles, blocking(&topic)).await;
     let at = next.fetch(1).await;
     let waited = Clock::system().now() - before;

@@ -6,6 +6,7 @@ use longshore_core::{Clock, Page};
 use longshore_testkit::servers::{self, Kafka, KafkaOptions, unique};
 use tokio::time::{Instant, timeout};
 
+use super::another::{self, Another};
 use super::support::{alone, config, connect, connect_to, hand, lane, make, subscribe, wish};
 use crate::work::publish;
 
@@ -55,13 +56,10 @@ async fn a_late_ack_after_revocation_does_nothing() {
     assert_eq!(last.payloads(), ["c"], "nobody has settled it");
 }
 
-/// Where the host that is killed is told what server to go to.
-const AT: &str = "LONGSHORE_TEST_KAFKA";
-
 /// How long the retry waits: longer than the server takes to come back and the group to give up the host.
 const DELAY: Duration = Duration::from_secs(25);
 
-/// The host that the test below kills: another process of it.
+/// The host that the test below kills.
 async fn be_killed(address: &str) {
     let roles = connect(config(address), Vec::new()).await.expect("the server is there");
     let mut hand = hand(&roles, wish("t", "g")).await;
@@ -75,25 +73,17 @@ async fn be_killed(address: &str) {
 /// Host and server: at once, so nothing of the settlement is committed, and the message stands before its copy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn retry_count_and_due_time_survive_kill_9() {
-    if let Some((_, address)) = std::env::vars().find(|(name, _)| name == AT) {
+    if let Some(address) = another::told() {
         return be_killed(&address).await;
     }
     let Some(kafka) = Kafka::start(&KafkaOptions::default()) else { return };
     let roles = connect_to(&kafka).await;
     publish(&roles, "t", &["a"]).await.expect("published");
-    let mut other = std::process::Command::new(std::env::current_exe().expect("a path"))
-        .args(["--exact", "--nocapture", "kafka::losses::retry_count_and_due_time_survive_kill_9"])
-        .env(AT, kafka.address())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let before = tokio::task::block_in_place(|| {
-        let lines = std::io::BufRead::lines(std::io::BufReader::new(other.stdout.take().expect("its output")));
-        let at = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("settled after ")?.parse::<u64>().ok());
-        other.kill().expect("it is there");
-        other.wait().expect("it is gone");
+    let first = Another::start("kafka::losses::retry_count_and_due_time_survive_kill_9", &kafka.address());
+    let before: u64 = first.says("settled after ").parse().expect("a time");
+    tokio::task::block_in_place(|| {
+        first.kill();
         kafka.server.restart();
-        at.expect("it settled")
     });
     let mut next = hand(&roles, wish("t", "g")).await;
     // A fetch waits for less than that.

@@ -7,11 +7,9 @@ use longshore_testkit::conformance::Hand;
 use longshore_testkit::servers::{self, Kafka, KafkaOptions, Operation, Resource, unique};
 use tokio::time::{Instant, timeout};
 
+use super::another::{self, Another};
 use super::support::{alone, config, connect, connect_to, hand, make, once, subscribe, wish};
 use crate::work::{publish, push};
-
-/// Where the host that is stopped or killed is told what server, topic and way to end.
-const AT: &str = "LONGSHORE_TEST_KAFKA_ONCE";
 
 fn exactly(topic: &str) -> Subscribe {
     Subscribe { own: once(), ..alone(topic) }
@@ -35,7 +33,7 @@ async fn all_of(roles: &Roles, topic: &str) -> Vec<String> {
     all
 }
 
-/// The host that the tests below stop: another process. It settles a message with its output, and another once it is told to.
+/// The host that the test below stops. It settles a message with its output, and another once it is told to.
 async fn be_stopped(told: &str) {
     let [address, topic] = told.split(' ').collect::<Vec<_>>()[..] else { panic!("{told}") };
     let mut short = config(address);
@@ -52,68 +50,17 @@ async fn be_stopped(told: &str) {
     println!("\nsettled two: {told:?}");
 }
 
-struct Stopped {
-    child: std::process::Child,
-    lines: std::sync::mpsc::Receiver<String>,
-}
-
-impl Stopped {
-    fn start(name: &str, told: &str) -> Self {
-        let mut child = std::process::Command::new(std::env::current_exe().expect("a path"))
-            .args(["--exact", "--nocapture", name])
-            .env(AT, told)
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let (out, (told, lines)) = (child.stdout.take().expect("its output"), std::sync::mpsc::channel());
-        std::thread::spawn(move || {
-            std::io::BufRead::lines(std::io::BufReader::new(out)).map_while(Result::ok).try_for_each(|line| told.send(line))
-        });
-        Stopped { child, lines }
-    }
-
-    /// Waits for a line that begins so.
-    fn line(&self, begins: &str) -> String {
-        let until = Instant::now() + Duration::from_secs(30);
-        tokio::task::block_in_place(|| {
-            loop {
-                let line = self.lines.recv_timeout(until - Instant::now()).expect("it says so in time");
-                if line.starts_with(begins) {
-                    return line;
-                }
-            }
-        })
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = std::process::Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
-        assert!(sent.expect("kill runs").success());
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn told() -> Option<String> {
-    std::env::vars().find(|(name, _)| name == AT).map(|(_, told)| told)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_host_settles_that_was_stopped_until_others_have_its_partitions_is_refused() {
-    if let Some(told) = told() {
+    if let Some(told) = another::told() {
         return be_stopped(&told).await;
     }
     let Some(kafka) = servers::kafka() else { return };
     let (roles, topic) = (connect_to(kafka).await, unique("t"));
     publish(&roles, &topic, &["a", "b"]).await.expect("published");
     let name = "kafka::once::what_a_host_settles_that_was_stopped_until_others_have_its_partitions_is_refused";
-    let mut first = Stopped::start(name, &format!("{} {topic}", kafka.address()));
-    first.line("settled one");
+    let mut first = Another::start(name, &format!("{} {topic}", kafka.address()));
+    first.says("settled one");
     first.signal("STOP");
     let mut lanes = subscribe(&roles, exactly(&topic)).await.expect("subscribed");
     let lane = timeout(Duration::from_secs(30), futures::StreamExt::next(&mut lanes)).await.expect("a lane once the first is given up");
@@ -121,10 +68,9 @@ async fn what_a_host_settles_that_was_stopped_until_others_have_its_partitions_i
     second.fetch(1).await;
     assert_eq!(second.payloads(), ["b"], "the first has settled the other");
     second.done(0).outputs(output(&format!("{topic}.out"), "b by the second")).settle().await;
-    std::io::Write::write_all(first.child.stdin.as_mut().expect("its input"), b"go on\n").expect("written");
+    first.say("go on");
     first.signal("CONT");
-    let said = first.line("settled two");
-    println!("{said}");
+    first.says("settled two");
     assert_eq!(all_of(&roles, &format!("{topic}.out")).await, ["a by the first", "b by the second"]);
 }
 
