@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::config::Config;
 use super::departures::Departures;
+use super::keep::Letters;
 use super::post::Post;
 use super::watch::{Quiet, Watch};
 use super::{properties, rights, trouble};
@@ -40,6 +41,8 @@ pub(super) struct Broker {
     let_in: Mutex<BTreeSet<String>>,
     /// Members of groups in this process, those that are leaving among them.
     pub(super) departures: Departures,
+    /// When it is time to keep which dead letters are gone.
+    pub(super) letters: Letters,
 }
 
 impl Broker {
@@ -57,6 +60,7 @@ impl Broker {
             known: Mutex::default(),
             let_in: Mutex::default(),
             departures: Departures::default(),
+            letters: Letters::default(),
             clock: connect.clock,
             config,
             common,

@@ -3,7 +3,7 @@
 //! a host lives they are committed again now and then, changed or not.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -26,17 +26,20 @@ pub(super) fn interval(settings: &BTreeMap<String, String>) -> Duration {
     (minutes.map_or(KEPT, |minutes| Duration::from_secs(minutes * 60)) / TIMES).clamp(Duration::from_secs(1), LONGEST)
 }
 
-/// When it is time again.
+/// When it is time again for the offsets of a member's lanes.
 #[derive(Debug)]
 pub(super) struct Keeping {
     interval: Duration,
     offsets: Instant,
-    letters: Instant,
 }
+
+/// The same for dead letters, which are of no group: one for a cluster, which all members look at.
+#[derive(Debug, Default)]
+pub(super) struct Letters(Mutex<Option<Instant>>);
 
 impl Keeping {
     pub(super) fn new(interval: Duration, now: Instant) -> Self {
-        Keeping { interval, offsets: now + interval, letters: now + interval.min(SETTLING_IN) }
+        Keeping { interval, offsets: now + interval }
     }
 
     /// Whether the offsets of lanes are to be committed again.
@@ -48,18 +51,29 @@ impl Keeping {
         is_time
     }
 
-    /// Commits again which dead letters are gone, on a thread of its own: it takes a transaction for each topic of them.
-    pub(super) fn letters(&mut self, broker: &Arc<Broker>, now: Instant) {
-        if now < self.letters {
+    /// Commits again which dead letters are gone, if it is time, on a thread of its own: it takes a transaction for each topic of them.
+    pub(super) fn letters(&self, broker: &Arc<Broker>, now: Instant) {
+        if !broker.letters.is_time(self.interval, now) {
             return;
         }
-        self.letters = now + self.interval;
         let broker = Arc::clone(broker);
         std::thread::spawn(move || {
             if let Err(error) = dead::commit_again(&broker) {
                 tracing::debug!("{error}: whether dead letters are gone is committed again later");
             }
         });
+    }
+}
+
+impl Letters {
+    /// Whether they are to be committed again, by whoever asks. Not by a host that has just begun.
+    fn is_time(&self, interval: Duration, now: Instant) -> bool {
+        let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = now >= *next.get_or_insert(now + interval.min(SETTLING_IN));
+        if is_time {
+            *next = Some(now + interval);
+        }
+        is_time
     }
 }
 
@@ -87,5 +101,15 @@ mod tests {
         assert!(!keeping.is_time(now));
         now += span;
         assert_eq!((keeping.is_time(now), keeping.is_time(now)), (true, false));
+    }
+
+    #[test]
+    fn letters_are_committed_again_by_one_of_all_members() {
+        let (letters, span, mut now) = (Letters::default(), Duration::from_secs(60), Instant::now());
+        assert!(!letters.is_time(span, now), "it has just begun");
+        for _ in 0..2 {
+            now += span;
+            assert_eq!([letters.is_time(span, now), letters.is_time(span, now)], [true, false]);
+        }
     }
 }
