@@ -128,3 +128,11 @@ simulate() {
     need_toolchain
     env LONGSHORE_SIM_SEEDS="$seeds" ${seed:+LONGSHORE_SIM_SEED="$seed"} cargo test -p longshore-engine --test simulate -- --nocapture
 }
+
+# The fault suite at full length, and hosts that are killed; with words, the scenarios alone that have one in their names.
+faults() {
+    need_toolchain
+    need_servers
+    LONGSHORE_FAULTS_FULL=1 cargo test -p longshore --test faults -- --nocapture --test-threads 2 "$@" || return
+    [ $# -gt 0 ] || cargo test -p longshore --test e2e -- kill
+}

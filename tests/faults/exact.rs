@@ -170,26 +170,27 @@ fn kafka_neither_loses_nor_doubles_when_a_host_is_stopped_for_longer_than_its_se
     end(world, "a host is stopped", &servers);
 }
 
+/// One comes and the oldest goes, in turn told to stop and killed, every few seconds.
 #[test]
-fn kafka_neither_loses_nor_doubles_when_hosts_join_and_leave() {
+fn kafka_neither_loses_nor_doubles_when_three_hosts_join_and_leave() {
     let Some(mut world) = World::<One>::new("none") else { return };
     let servers = world.vendor.0.address();
-    world.begin(1);
+    world.begin(3);
     let (began, mut turn) = (Instant::now(), 0);
     while turn < 2 || (is_full() && began.elapsed() < FULL) {
         world.host();
         world.wait_for_more(100);
         let (_folder, mut host) = world.hosts.remove(0);
-        if turn % 3 == 2 {
-            host.kill();
-        } else {
+        if turn % 2 == 0 {
             host.signal("TERM");
             assert_eq!(host.ended(), Some(0), "a host that is told to stop ends well:\n{}", host.log());
+        } else {
+            host.kill();
         }
         world.wait_for_more(100);
         turn += 1;
     }
-    end(world, "hosts join and leave", &servers);
+    end(world, &format!("three hosts join and leave, {turn} times"), &servers);
 }
 
 /// Each leads partitions, keeps the group or the transactions, in turn. At full length only: three brokers need a machine for themselves.
