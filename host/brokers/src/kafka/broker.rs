@@ -48,6 +48,8 @@ pub(super) struct Broker {
 impl Broker {
     /// Connects, within `connect-timeout`.
     pub(super) async fn open(config: Config, connect: Connect) -> Result<Arc<Self>, BrokerError> {
+        // Before a client does it: then OpenSSL would take itself apart when the process ends, under the threads of clients that still use it.
+        openssl_sys::init();
         let common = properties::common(&config, &connect)?;
         let watch = Watch::new(&connect.name, config.bootstrap_servers.text(), config.protocol().encrypts());
         let wrong = |error: KafkaError| BrokerError { fix: Fix::GiveUp, ..trouble::told("Kafka", &error) };
