@@ -1,5 +1,6 @@
 //! Reading parts of partitions, outside of any group.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -65,15 +66,25 @@ pub(super) fn committed<C: ConsumerContext>(
     list: &TopicPartitionList,
     passes: impl Fn(Code) -> bool,
 ) -> Result<TopicPartitionList, KafkaError> {
-    let most = broker.patience().max(properties::transaction_timeout(&broker.config) + UNTIL_ENDED);
+    let timeout = properties::transaction_timeout(&broker.config);
+    let most = broker.patience().max(timeout + UNTIL_ENDED);
+    let (began, told) = (Instant::now(), Cell::new(false));
     let passes = |code| code == Code::UnstableOffsetCommit || passes(code);
     persist((most, TURN), passes, || {
         let found = consumer.committed_offsets(list.clone(), broker.patience())?;
-        let unstable = found
-            .elements()
-            .iter()
-            .find_map(|entry| entry.error().err().filter(|error| error.rdkafka_error_code() == Some(Code::UnstableOffsetCommit)));
-        unstable.map_or(Ok(found), Err)
+        let unstable = found.elements().into_iter().find_map(|entry| {
+            let error = entry.error().err().filter(|error| error.rdkafka_error_code() == Some(Code::UnstableOffsetCommit))?;
+            Some((entry.topic().to_owned(), entry.partition(), error))
+        });
+        let Some((topic, partition, error)) = unstable else { return Ok(found) };
+        if began.elapsed() >= timeout && !told.replace(true) {
+            tracing::warn!(
+                topic,
+                partition,
+                "a transaction that has the group's offset is not over, and the brokers do not end it: it is waited for"
+            );
+        }
+        Err(error)
     })
 }
 

@@ -5,11 +5,17 @@ use std::time::Duration;
 use longshore_core::{Order, Outbox, PublishError, Roles, SettleError, Subscribe};
 use longshore_testkit::conformance::Hand;
 use longshore_testkit::servers::{self, Kafka, KafkaOptions, Operation, Resource, unique};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::producer::{BaseProducer, Producer as _};
+use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::{Instant, timeout};
 
 use super::another::{self, Another};
 use super::support::{alone, config, connect, connect_to, hand, make, once, subscribe, wish};
 use crate::work::{publish, push};
+
+/// How long an answer of the server may take.
+const SOON: Duration = Duration::from_secs(10);
 
 fn exactly(topic: &str) -> Subscribe {
     Subscribe { own: once(), ..alone(topic) }
@@ -107,6 +113,34 @@ async fn nothing_of_a_round_is_there_of_which_the_brokers_refuse_an_output() {
     assert!(matches!(error, SettleError::Output { index: 1, .. }), "{error:?}");
     first.outputs(output(&out, "without it")).settle().await;
     assert_eq!(all_of(&roles, &out).await, ["without it"]);
+}
+
+/// What was settled in it would be done again otherwise.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_begins_waits_for_a_transaction_that_has_its_offsets() {
+    let Some(kafka) = servers::kafka() else { return };
+    let (roles, topic) = (connect_to(kafka).await, unique("t"));
+    publish(&roles, &topic, &["a", "b"]).await.expect("published");
+    let mut client = rdkafka::ClientConfig::new();
+    client.set("bootstrap.servers", kafka.address()).set("group.id", &topic).set("transactional.id", &topic);
+    let producer: BaseProducer = client.create().expect("a producer");
+    client.remove("transactional.id");
+    let member: BaseConsumer = client.create().expect("a consumer");
+    let member = member.group_metadata().expect("a group");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&topic, 0, Offset::Offset(1)).expect("an offset");
+    tokio::task::block_in_place(|| {
+        producer.init_transactions(SOON).expect("a producer of transactions");
+        producer.begin_transaction().expect("begun");
+        producer.send_offsets_to_transaction(&list, &member, SOON).expect("sent");
+    });
+    let begins = hand(&roles, exactly(&topic));
+    tokio::pin!(begins);
+    assert!(timeout(Duration::from_secs(2), &mut begins).await.is_err(), "nobody knows yet whether the first message is settled");
+    tokio::task::block_in_place(|| producer.commit_transaction(SOON).expect("committed"));
+    let mut hand = begins.await;
+    hand.fetch(1).await;
+    assert_eq!(hand.payloads(), ["b"]);
 }
 
 /// The client tells of such a transaction that it may not be, and not for which topic.
