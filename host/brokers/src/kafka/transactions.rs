@@ -166,7 +166,10 @@ impl Transactions {
 
     /// Nothing is lost by it, so it is tried again as long as it takes, but for what only a human mends.
     fn told(&self, error: &KafkaError) -> BrokerError {
-        let told = trouble::told(&self.doing, error);
+        let told = match error {
+            KafkaError::Canceled => BrokerError::retry(format!("{}: the client does not answer", self.doing)),
+            error => trouble::told(&self.doing, error),
+        };
         let fix = if told.fix == Fix::GiveUp { Fix::GiveUp } else { Fix::Retry };
         let code = error.rdkafka_error_code();
         tracing::debug!(?code, "{}: {error}", self.doing);
