@@ -64,6 +64,15 @@ impl OpenedStore {
         Some(Arc::new(Guarded::new(buckets?.bucket(name), kind, &self.config)))
     }
 
+    /// Why it does not answer now, if it does not within its `timeout`.
+    pub(crate) async fn trouble(&self) -> Option<String> {
+        let timeout = self.config.timeout;
+        match tokio::time::timeout(timeout, self.roles.connection.ping()).await {
+            Ok(answer) => answer.err().map(|error| error.to_string()),
+            Err(_) => Some(format!("no answer within {timeout:?}")),
+        }
+    }
+
     /// Its locks within its bounds; none where the store has none.
     pub(crate) fn locks(&self) -> Option<Arc<dyn Locks>> {
         Some(Arc::new(GuardedLocks::new(self.roles.locks.clone()?, &self.config, host_name())))

@@ -1,6 +1,7 @@
 //! The dedup inbox, with the real binary: what was done is done once, over copies, restarts, two hosts and `kill -9`.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use longshore_testkit::servers;
 
@@ -88,4 +89,48 @@ fn two_hosts_make_each_charge_once(overlay: &str, address: (&str, &str)) {
     });
     let receipts = receipts(&cashier.messages("receipts"));
     assert_eq!((receipts.len(), receipts.values().max()), (CHARGES, Some(&1)), "{receipts:?}");
+}
+
+/// The broker stays; what remembers the duplicates, and what the guest keeps, is on a server that goes away in the middle.
+#[test]
+fn a_store_that_is_gone_for_a_while_costs_no_attempt_and_doubles_nothing() {
+    let Some(redis) = servers::Redis::start(&servers::RedisOptions::default().durable()) else { return };
+    let Some(nats) = servers::Nats::start(&servers::NatsOptions::default()) else { return };
+    let laid = format!(
+        "[brokers.default]\ntype = \"nats-jetstream\"\nurl = \"${{NATS_URL}}\"\n[stores.default]\ntype = \"redis\"\nurl = \"{}\"\n\
+         [handlers.cashier]\nretry = {{ max-attempts = 3, initial-delay = \"50ms\" }}\n",
+        redis.url()
+    );
+    let cashier = OnServer::laid_over(example("idempotent-charge", ""), "away", &laid, ("NATS_URL", &nats.url()));
+    let host = cashier.start("host.log");
+    let is_full = std::env::vars_os().any(|(name, _)| name == "LONGSHORE_FAULTS_FULL");
+    let (outages, gone) = if is_full { (6, Duration::from_secs(10)) } else { (1, Duration::ZERO) };
+    let mut charges = 0;
+    for _ in 0..outages {
+        cashier.publish((charges..charges + 60).flat_map(|n| [charge(n), charge(n)]));
+        charges += 60;
+        eventually("some are done", || receipts(&cashier.messages("receipts")).len() > charges - 60);
+        redis.server.kill();
+        let began = Instant::now();
+        cashier.publish((charges..charges + 60).flat_map(|n| [charge(n), charge(n)]));
+        charges += 60;
+        eventually("the host is not ready, and says why", || {
+            let (code, told) = host.get("/readyz").expect("an answer");
+            code == 503 && told.contains(r#"store \"default\": "#)
+        });
+        let (_, status) = host.get("/api/v1/status").expect("an answer");
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        assert_eq!((&status["stores"][0]["type"], &status["stores"][0]["status"]), (&"redis".into(), &"unhealthy".into()), "{status}");
+        eventually("the metrics say so", || {
+            let (_, metrics) = host.get("/metrics").expect("an answer");
+            metrics.contains("longshore_store_health{store=\"default\"} 0")
+        });
+        std::thread::sleep(gone.saturating_sub(began.elapsed()));
+        redis.server.launch();
+        eventually("the host is ready again", || host.get("/readyz").expect("an answer").0 == 200);
+        eventually("there is a receipt for each", || receipts(&cashier.messages("receipts")).len() == charges);
+    }
+    let receipts = receipts(&cashier.messages("receipts"));
+    assert_eq!(receipts.values().max(), Some(&1), "{receipts:?}");
+    assert_eq!(cashier.ok(&["dlq", "list", "--count"]).trim(), "0");
 }

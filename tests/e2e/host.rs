@@ -240,11 +240,15 @@ pub(crate) struct OnServer {
 
 impl OnServer {
     /// An example, with `more` at the end of what is laid over it.
-    pub(crate) fn example(name: &str, overlay: &str, (variable, url): (&str, &str), more: &str) -> Self {
+    pub(crate) fn example(name: &str, overlay: &str, address: (&str, &str), more: &str) -> Self {
         let project = example(name, overlay);
-        let file = format!("longshore.{overlay}.toml");
-        let laid = fs::read_to_string(project.path().join(&file)).unwrap();
-        project.write(&file, &format!("{laid}\n{more}"));
+        let laid = fs::read_to_string(project.path().join(format!("longshore.{overlay}.toml"))).unwrap();
+        OnServer::laid_over(project, overlay, &format!("{laid}\n{more}"), address)
+    }
+
+    /// A project with that text laid over it.
+    pub(crate) fn laid_over(project: Project, overlay: &str, laid: &str, (variable, url): (&str, &str)) -> Self {
+        project.write(&format!("longshore.{overlay}.toml"), laid);
         OnServer { project, overlay: overlay.into(), address: (variable.into(), url.into()) }
     }
 

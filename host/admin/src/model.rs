@@ -19,7 +19,7 @@ pub use handler::{HandlerStatus, Paused, SubscriptionState, SubscriptionStatus};
 pub use line::{Data, HeaderList, Line};
 pub use message::{Begin, Browse, Publish, Published, Received, Request, Take, ToPublish};
 pub use status::{Host, Status};
-pub use store::{BucketKind, InBucket, KeyList, Lock, LockList, SetValue, Value};
+pub use store::{BucketKind, InBucket, KeyList, Lock, LockList, SetValue, StoreStatus, Value};
 pub use topic::{NewTopic, Topic};
 
 use schemars::JsonSchema;

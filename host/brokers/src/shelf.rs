@@ -49,6 +49,10 @@ pub(crate) trait ShelfMut: Shelf {
     fn put(&mut self, bucket: &str, key: &str, held: Held, now: u64) -> Result<()>;
     /// Removes a row; says whether it was there.
     fn remove(&mut self, bucket: &str, key: &str, now: u64) -> Result<bool>;
+    /// How many rows went for want of room.
+    fn dropped(&self) -> u64 {
+        0
+    }
 }
 
 pub(crate) fn get(shelf: &impl Shelf, bucket: &str, keys: &[String], now: u64) -> Result<Vec<Option<Vec<u8>>>> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use longshore_brokers::embedded::EmbeddedStore;
 use longshore_brokers::memory::MemoryStore;
-use longshore_core::{BoxFuture, BrokerError, Bucket, Connect, Connection, StoreAdapter, StoreRoles};
+use longshore_core::{BoxFuture, BrokerError, Bucket, Buckets, Connect, Connection, StoreAdapter, StoreRoles};
 use longshore_testkit::stores::{self, StoreSubject, jumping_clock};
 use serde_json::{Value, json};
 use support::connect_in;
@@ -138,6 +138,8 @@ async fn a_full_cache_drops_and_nothing_else_does(roles: &StoreRoles) {
     }
     assert!((4..=10).contains(&cached), "{cached} of 10 KB fit into 100 KB");
     assert_eq!(kept_all, 50);
+    let dropped = |buckets: &Option<Arc<dyn Buckets>>| buckets.as_ref().map(|buckets| buckets.dropped());
+    assert_eq!((dropped(&roles.cache), dropped(&roles.key_value)), (Some(50 - cached as u64), Some(0)));
 
     // What is larger than all of a cache is not kept, and nothing goes for it but the value that it replaces.
     cache.set(&[("k49".to_owned(), vec![b'x'; 200_000])], None).await.expect("it is no error");

@@ -87,6 +87,11 @@ pub trait Bucket: Send + Sync {
 pub trait Buckets: Send + Sync {
     /// The bucket of that name, which need not be there yet. Asks nobody for anything.
     fn bucket(&self, name: &str) -> Arc<dyn Bucket>;
+
+    /// Values that were dropped from here for want of room since this was opened, as far as this process does that.
+    fn dropped(&self) -> u64 {
+        0
+    }
 }
 
 /// The roles of one connected store, each optional but the connection.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use longshore_core::{Acks, Again, BrokerError, Inbox, InboxClaim, InboxKey, Outbox, Outputs, PublishError, SettleError, Settled};
+use longshore_core::{Acks, Again, BrokerError, Inbox, InboxKey, Outbox, Outputs, PublishError, SettleError, Settled};
 
 use crate::dead_letter;
 use crate::lane::Claims;
@@ -266,7 +266,6 @@ impl Round {
                 if policy.transactional() {
                     self.remember().await?;
                 }
-                self.release_claims().await;
                 self.sent.push((Route::Home, self.settled.outputs.len() as u64));
                 Ok(())
             }
@@ -287,17 +286,6 @@ impl Round {
         match &self.inbox {
             Some(inbox) if !done.is_empty() => inbox.remember(&done).await.map_err(NotSettled::Publish),
             _ => Ok(()),
-        }
-    }
-
-    /// Gives back claims to what is not done. One that is not given back ends with its lease.
-    async fn release_claims(&self) {
-        let open: Vec<InboxClaim> = self.settled.inbox.iter().filter(|entry| !entry.done).map(|entry| entry.claim).collect();
-        if let Some(inbox) = &self.inbox
-            && !open.is_empty()
-            && let Err(error) = inbox.release(&open).await
-        {
-            tracing::debug!("claims were not given back: {error}");
         }
     }
 

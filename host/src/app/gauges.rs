@@ -1,28 +1,36 @@
-//! Gauges that have to be asked of brokers: health, lag, depth. Asked in the background, so that reading metrics never waits for a broker.
+//! Gauges that have to be asked of brokers and stores: health, lag, depth. Asked in the background, so that reading metrics never waits for a broker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
+use longshore_admin::Need;
 use longshore_core::headers::DEAD_REASON;
 use longshore_core::{Clock, GroupInfo, Page, TopicInfo, Topics};
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::{HostMetrics, Sample};
+use super::ready;
 use super::running::Running;
 use crate::opened::{Brokers, Opened};
+use crate::stores::OpenedStore;
 
-/// How often brokers are asked.
+/// How often they are asked.
 const ASK: Duration = Duration::from_secs(5);
 
+/// Who is asked, and for what runs.
+pub(super) struct Asked {
+    pub(super) brokers: Brokers,
+    /// Each with what readiness hears of it.
+    pub(super) stores: Vec<(OpenedStore, Need)>,
+    pub(super) running: Arc<Running>,
+}
+
 /// Asks until `stop`.
-pub(super) async fn run(
-    brokers: Brokers,
-    running: std::sync::Arc<Running>,
-    metrics: HostMetrics,
-    stop: CancellationToken,
-) -> Result<(), String> {
-    let clock = Clock::system();
+pub(super) async fn run(asked: Asked, metrics: HostMetrics, stop: CancellationToken) -> Result<(), String> {
+    let (clock, Asked { brokers, stores, running }) = (Clock::system(), asked);
     loop {
-        let mut samples = Vec::new();
+        let mut samples = join_all(stores.iter().map(|(store, need)| ask_store(store, need))).await;
         let now = clock.now();
         for opened in brokers.values() {
             opened.traffic.read(now, running.consumed(&opened.config.name));
@@ -36,6 +44,16 @@ pub(super) async fn run(
             () = tokio::time::sleep(ASK) => {}
         }
     }
+}
+
+/// One that does not answer leaves the host not ready: what its handlers do with it fails.
+async fn ask_store(store: &OpenedStore, need: &Need) -> Sample {
+    let (name, trouble) = (&store.config.name, store.trouble().await);
+    match &trouble {
+        None => need.met(),
+        Some(why) => need.unmet(ready::of_store(name, why)),
+    }
+    Sample::new("longshore_store_health", &[("store", name)], if trouble.is_none() { 1.0 } else { 0.0 })
 }
 
 async fn ask(opened: &Opened, running: &Running, samples: &mut Vec<Sample>) {

@@ -12,6 +12,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use super::running::{Running, RunningHandler};
+use crate::stores::Stores;
 use text::Text;
 
 /// One value of a gauge with its labels.
@@ -28,8 +29,9 @@ impl Sample {
 }
 
 /// Gauges that samples speak of, and what they mean. All are named from the start, with values or without.
-const SAMPLED: [(&str, &str); 5] = [
+const SAMPLED: [(&str, &str); 6] = [
     ("messaging_broker_health", "1 when the broker answered its last ping, else 0"),
+    ("longshore_store_health", "1 when the store answered its last ping, else 0"),
     ("longshore_broker_connections", "Connections to a broker"),
     ("longshore_lag", "Messages of a subscription that were never finished"),
     ("longshore_topic_depth", "Messages kept by topic"),
@@ -42,6 +44,7 @@ pub struct HostMetrics {
     engine: Metrics,
     registry: Arc<RwLock<Registry>>,
     running: Arc<OnceLock<Arc<Running>>>,
+    stores: Arc<OnceLock<Stores>>,
     samples: Arc<Mutex<Vec<Sample>>>,
     loaded: Arc<AtomicUsize>,
     clock: Clock,
@@ -55,6 +58,7 @@ impl Default for HostMetrics {
             engine,
             registry: Arc::new(RwLock::new(registry)),
             running: Arc::default(),
+            stores: Arc::default(),
             samples: Arc::default(),
             loaded: Arc::default(),
             clock: Clock::system(),
@@ -69,9 +73,10 @@ impl HostMetrics {
     }
 
     /// From now on the gauges speak of this.
-    pub fn watch(&self, running: Arc<Running>) {
+    pub fn watch(&self, running: Arc<Running>, stores: Stores) {
         // Only the first host of a process is watched; there is no second.
         drop(self.running.set(running));
+        drop(self.stores.set(stores));
     }
 
     /// So many components were loaded and run.
@@ -92,6 +97,7 @@ impl HostMetrics {
             handlers(running, &mut text);
             oldest_open(running, self.clock.now(), &mut text);
         }
+        dropped(self.stores.get(), &mut text);
         text.family("longshore_deploys", "counter", "Components that began to run");
         text.sample("longshore_deploys_total", r#"result="ok""#, self.loaded.load(Ordering::Relaxed) as f64);
         let mut counted = String::new();
@@ -149,6 +155,16 @@ fn queue_wait(handler: &str, s: &Snapshot, text: &mut Text) {
     let labels = text::labels(&[("handler", handler)]);
     text.sample("longshore_queue_wait_seconds_sum", &labels, s.wait.as_secs_f64());
     text.sample("longshore_queue_wait_seconds_count", &labels, count as f64);
+}
+
+/// What caches had no room for.
+fn dropped(stores: Option<&Stores>, text: &mut Text) {
+    text.family("longshore_cache_dropped", "counter", "Values that caches of a store dropped for want of room");
+    for (name, store) in stores.into_iter().flatten() {
+        if let Some(caches) = &store.roles.cache {
+            text.sample("longshore_cache_dropped_total", &text::labels(&[("store", name)]), caches.dropped() as f64);
+        }
+    }
 }
 
 /// How long the oldest message that is held has been held.

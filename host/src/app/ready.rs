@@ -1,4 +1,4 @@
-//! What `/readyz` says of a subscription.
+//! What `/readyz` says of a subscription, and of a store.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -7,6 +7,11 @@ use std::time::Duration;
 use longshore_admin::Need;
 use longshore_core::Clock;
 use longshore_engine::{Activity, Status};
+
+/// What readiness says of a store.
+pub(super) fn of_store(name: &str, why: &str) -> String {
+    format!("store {name:?}: {why}")
+}
 
 /// How often trouble is looked for that no change of activity tells.
 const LOOK: Duration = Duration::from_secs(1);

@@ -65,11 +65,14 @@ pub(super) async fn start(
     loaded.into_iter().for_each(|l| host.run_handler(l));
     jobs.into_iter().for_each(|j| host.run_job(j));
     metrics.loaded(host.running.handlers.len());
+    let needed =
+        stores.values().map(|store| (store.clone(), readiness.need(ready::of_store(&store.config.name, "not asked yet")))).collect();
     readiness.started();
     let Host { mut tasks, running, drain, abort, .. } = host;
     let running = Arc::new(running);
-    metrics.watch(Arc::clone(&running));
-    tasks.spawn("gauges", Kind::Served, gauges::run(brokers.clone(), Arc::clone(&running), metrics.clone(), drain.clone()));
+    metrics.watch(Arc::clone(&running), stores.clone());
+    let asked = gauges::Asked { brokers: brokers.clone(), stores: needed, running: Arc::clone(&running) };
+    tasks.spawn("gauges", Kind::Served, gauges::run(asked, metrics.clone(), drain.clone()));
     Ok(Started { running, tasks, drain, abort })
 }
 

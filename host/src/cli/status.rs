@@ -1,6 +1,6 @@
-//! `status`: the host, its brokers and its subscriptions.
+//! `status`: the host, its brokers, its stores and its subscriptions.
 
-use longshore_admin::model::{BrokerStatus, SubscriptionStatus};
+use longshore_admin::model::{BrokerStatus, StoreStatus, SubscriptionStatus};
 
 use super::App;
 use super::failure::Failure;
@@ -14,6 +14,15 @@ pub(super) struct Args {
     #[command(flatten)]
     output: Output,
 }
+
+const STORES: [Column<StoreStatus>; 6] = [
+    ("store", |s| s.name.clone()),
+    ("type", |s| s.kind.clone()),
+    ("status", |s| s.status.name().into()),
+    ("ping ms#", |s| s.ping_ms.map_or_else(|| "–".into(), |ms| format!("{ms:.1}"))),
+    ("dropped#", |s| number(s.dropped)),
+    ("error", |s| text(s.error.as_deref())),
+];
 
 const BROKERS: [Column<BrokerStatus>; 8] = [
     ("broker", |b| b.name.clone()),
@@ -50,6 +59,10 @@ pub(super) async fn run(app: &App<'_>, args: Args) -> Result<(), Failure> {
     line("")?;
     args.output.list(&status.brokers, &BROKERS)?;
     if is_host {
+        if !status.stores.is_empty() {
+            line("")?;
+            args.output.list(&status.stores, &STORES)?;
+        }
         line("")?;
         let subscriptions: Vec<SubscriptionStatus> = status.handlers.into_iter().flat_map(|h| h.subscriptions).collect();
         args.output.list(&subscriptions, &SUBSCRIPTIONS)?;

@@ -18,7 +18,7 @@ const BY_HOST: Capabilities = Capabilities::of(&[Flag::DeadLetterQueue]);
 impl BrokerControl for HostControl {
     fn status(&self) -> Answer<'_, Status> {
         Box::pin(async move {
-            let (brokers, handlers) = futures::join!(self.brokers(), self.handlers());
+            let (brokers, stores, handlers) = futures::join!(self.brokers(), self.stores(), self.handlers());
             Ok(Status {
                 version: env!("CARGO_PKG_VERSION").into(),
                 pid: std::process::id(),
@@ -27,6 +27,7 @@ impl BrokerControl for HostControl {
                 ready: self.readiness.is_ready(),
                 missing: self.readiness.missing(),
                 brokers: brokers?,
+                stores,
                 handlers: handlers?,
             })
         })

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use longshore_admin::control::{Answer, StoreControl};
-use longshore_admin::model::{BucketKind as Kind, Count, InBucket, KeyList, SetValue, Value};
+use longshore_admin::model::{BucketKind as Kind, Count, Health, InBucket, KeyList, SetValue, StoreStatus, Value};
 use longshore_admin::{ControlError, Kind as No};
 use longshore_core::{Bucket, KeyPattern, Left, StoreError};
+use tokio::time::Instant;
 
 use super::HostControl;
 use crate::config::refused_bucket;
@@ -29,6 +31,11 @@ impl HostControl {
         Ok((name, found))
     }
 
+    /// How the open stores fare.
+    pub(super) async fn stores(&self) -> Vec<StoreStatus> {
+        join_all(self.stores.values().map(look_at)).await
+    }
+
     fn bucket(&self, which: &InBucket) -> Result<Arc<dyn Bucket>, ControlError> {
         let (name, store) = self.store(which.store.as_deref())?;
         if let Some(why) = refused_bucket(&which.bucket) {
@@ -40,6 +47,19 @@ impl HostControl {
         };
         let none = || ControlError::unsupported(format!("store {name:?} has no {} buckets", which.kind.name()));
         store.bucket(kind, &which.bucket).ok_or_else(none)
+    }
+}
+
+async fn look_at(store: &OpenedStore) -> StoreStatus {
+    let start = Instant::now();
+    let error = store.trouble().await;
+    StoreStatus {
+        name: store.config.name.clone(),
+        kind: store.config.registration.name.into(),
+        status: if error.is_none() { Health::Healthy } else { Health::Unhealthy },
+        ping_ms: error.is_none().then(|| start.elapsed().as_secs_f64() * 1000.0),
+        dropped: store.roles.cache.as_ref().map(|caches| caches.dropped()),
+        error,
     }
 }
 

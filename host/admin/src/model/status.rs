@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BrokerStatus, HandlerStatus};
+use super::{BrokerStatus, HandlerStatus, StoreStatus};
 
 /// Which host it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +33,8 @@ pub struct Status {
     pub missing: Vec<String>,
     /// Its brokers, pinged.
     pub brokers: Vec<BrokerStatus>,
+    /// Its stores, pinged: those that a handler or job uses.
+    pub stores: Vec<StoreStatus>,
     /// Its handlers.
     pub handlers: Vec<HandlerStatus>,
 }

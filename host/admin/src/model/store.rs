@@ -3,7 +3,25 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Data;
+use super::{Data, Health};
+
+/// One store that a host has open.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StoreStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its `type`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// How it fares.
+    pub status: Health,
+    /// Milliseconds that its answer took, just now.
+    pub ping_ms: Option<f64>,
+    /// Values that its caches dropped for want of room since the host began; `null` where it has none.
+    pub dropped: Option<u64>,
+    /// What fails.
+    pub error: Option<String>,
+}
 
 /// A kind of bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

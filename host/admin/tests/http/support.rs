@@ -46,6 +46,7 @@ impl BrokerControl for Fake {
             ready: true,
             missing: vec![],
             brokers: vec![],
+            stores: vec![],
             handlers: vec![],
         };
         self.answer("status", status)

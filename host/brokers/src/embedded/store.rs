@@ -11,6 +11,7 @@ mod rows;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use longshore_core::{
     BoxFuture, BrokerError, Bucket, Buckets, Clock, Connect, Connection as Role, Holder, Size, StoreAdapter, StoreError, StoreRoles,
@@ -83,6 +84,8 @@ impl StoreAdapter for EmbeddedStore {
 struct Store {
     writer: Writer<Rows>,
     reader: Reader,
+    /// Values that caches dropped for want of room.
+    dropped: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -104,8 +107,8 @@ impl Store {
 fn open(path: &Path, max_size: u64, connect: &Connect) -> Result<Store> {
     let Opened { lock, connection } = open_as(&STORE, path, connect.admin.as_deref())?;
     let rows = Rows::new(connection, max_size)?;
-    let reader = Reader::start(path)?;
-    Ok(Store { writer: Writer::start(rows, lock)?, reader })
+    let (reader, dropped) = (Reader::start(path)?, rows.dropped.clone());
+    Ok(Store { writer: Writer::start(rows, lock)?, reader, dropped })
 }
 
 impl Role for Store {
@@ -131,5 +134,9 @@ struct OfKind {
 impl Buckets for OfKind {
     fn bucket(&self, name: &str) -> Arc<dyn Bucket> {
         Arc::new(InFile { file: self.file.clone(), kind: self.kind, name: name.into(), clock: self.clock.clone() })
+    }
+
+    fn dropped(&self) -> u64 {
+        if self.kind == Kind::Cache { self.file.dropped.load(Ordering::Relaxed) } else { 0 }
     }
 }

@@ -94,6 +94,10 @@ impl<S: ShelfMut + Send + 'static> Buckets for Shelves<S> {
     fn bucket(&self, name: &str) -> Arc<dyn Bucket> {
         Arc::new(OnShelf { shelf: self.shelf.clone(), name: name.into(), clock: self.clock.clone() })
     }
+
+    fn dropped(&self) -> u64 {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner).dropped()
+    }
 }
 
 /// One bucket.

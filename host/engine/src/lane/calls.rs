@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Batch, BrokerError, Call, Claimed, Crash, Delivery, Done, Facts, Handler, Outputs};
+use longshore_core::{Batch, Call, Claimed, Crash, Delivery, Done, Facts, Handler, Outputs};
 use tokio::time::Instant;
 
 use crate::breaker::{BreakerState, Permit as Pass};
@@ -12,6 +12,7 @@ use crate::outputs;
 use crate::round::Record;
 use crate::verdict::{DeadReason, Fault, Judge, Verdict, Verdicts};
 
+use super::claims::NotAsked;
 use super::trouble::Doing;
 use super::{LaneTask, Permit, Phase, after};
 
@@ -33,7 +34,7 @@ pub(super) struct Finished {
 
 enum Part {
     /// The dedup inbox answered.
-    Claimed(Result<Vec<Claimed>, BrokerError>, Permit),
+    Claimed(Result<Vec<Claimed>, NotAsked>, Permit),
     /// The handler did.
     Answered(Result<Done, Crash>),
 }
@@ -124,7 +125,12 @@ impl<H: Handler> LaneTask<H> {
         match finished.part {
             Part::Answered(result) => self.answered(finished.id, result),
             Part::Claimed(Ok(answers), permit) => self.claimed(finished.id, &answers, permit),
-            Part::Claimed(Err(error), _) => self.answered(finished.id, Err(Crash::Host(error.to_string()))),
+            Part::Claimed(Err(NotAsked { error, over }), _) => {
+                if let Some(claims) = &mut self.claims {
+                    claims.still_over(over);
+                }
+                self.answered(finished.id, Err(Crash::Host(error.to_string())));
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{BoxFuture, BrokerError, Claimant, Claimed, Handler, Inbox, InboxClaim, InboxEntry, InboxKey, Receipts};
+use longshore_core::{BoxFuture, BrokerError, Claimant, Claimed, Fix, Handler, Inbox, InboxClaim, InboxEntry, InboxKey, Receipts};
 use tokio::time::Instant;
 
 use crate::order::Picked;
@@ -44,6 +44,13 @@ pub(crate) struct Claims {
     next_extension: Instant,
 }
 
+/// The inbox could not be asked.
+pub(super) struct NotAsked {
+    pub(super) error: BrokerError,
+    /// What is to be given back yet.
+    pub(super) over: Vec<InboxClaim>,
+}
+
 struct Held {
     claim: InboxClaim,
     /// Whether it is ours; not known while the inbox has not answered.
@@ -66,7 +73,7 @@ impl Claims {
     }
 
     /// Asks for the messages of a call, after what is over was given back; none where none of them has a key.
-    pub(super) fn ask(&mut self, picked: &Picked) -> Option<BoxFuture<'static, Result<Vec<Claimed>, BrokerError>>> {
+    pub(super) fn ask(&mut self, picked: &Picked) -> Option<BoxFuture<'static, Result<Vec<Claimed>, NotAsked>>> {
         let mut claims = Vec::new();
         for i in 0..picked.len() {
             if let Some(key) = self.dedup.key.of(picked.batch.row(picked.from + i)) {
@@ -80,11 +87,19 @@ impl Claims {
         }
         let (inbox, over) = (Arc::clone(&self.inbox), std::mem::take(&mut self.over));
         Some(Box::pin(async move {
-            if !over.is_empty() {
-                inbox.release(&over).await?;
-            }
-            inbox.claim(&claims).await
+            let asked = async {
+                if !over.is_empty() {
+                    inbox.release(&over).await?;
+                }
+                inbox.claim(&claims).await
+            };
+            asked.await.map_err(|error| NotAsked { error, over })
         }))
+    }
+
+    /// What was to be given back before a call was asked for may still stand.
+    pub(super) fn still_over(&mut self, over: Vec<InboxClaim>) {
+        self.over.extend(over);
     }
 
     /// Notes what was answered, and says it for each message of the call; one without a key is called as it is.
@@ -153,11 +168,13 @@ impl Claims {
         (!self.with_acks).then(|| Arc::clone(&self.inbox))
     }
 
-    /// A record is settled: its claims are over.
+    /// A record is settled: its claims are over. Those of what is not done are to be given back, where the settlement did not do that.
     pub(super) fn settled(&mut self, record: &Record) {
         for i in 0..record.picked.len() {
-            if !matches!(record.verdict(i), Verdict::Requeue { .. }) {
-                self.held.remove(&record.picked.seq(i));
+            match record.verdict(i) {
+                Verdict::Requeue { .. } => {}
+                verdict if self.with_acks || *verdict == Verdict::Done => drop(self.held.remove(&record.picked.seq(i))),
+                _ => self.let_go(&record.picked, i),
             }
         }
     }
@@ -166,6 +183,17 @@ impl Claims {
     async fn release(mut self) -> Result<(), BrokerError> {
         self.over.extend(self.held.values().map(|held| held.claim));
         if self.over.is_empty() { Ok(()) } else { self.inbox.release(&self.over).await }
+    }
+}
+
+/// Gives claims back, however long that takes: until their lease is over they would stand in their own messages' way.
+async fn give_back(inbox: Arc<dyn Inbox>, over: Vec<InboxClaim>, lease: Duration) -> Result<usize, BrokerError> {
+    let end = after(lease);
+    loop {
+        match inbox.release(&over).await {
+            Err(error) if error.fix != Fix::GiveUp && after(ASK_AGAIN) < end => tokio::time::sleep(ASK_AGAIN).await,
+            answer => return answer.map(|()| 0),
+        }
     }
 }
 
@@ -229,7 +257,7 @@ impl<H: Handler> LaneTask<H> {
         let inbox = Arc::clone(&claims.inbox);
         if !claims.over.is_empty() {
             let over = std::mem::take(&mut claims.over);
-            claims.keeping = Some(Box::pin(async move { inbox.release(&over).await.map(|()| 0) }));
+            claims.keeping = Some(Box::pin(give_back(inbox, over, claims.dedup.times.lease)));
         } else if now >= claims.next_extension {
             claims.next_extension = after(claims.dedup.times.lease / 3);
             let granted: Vec<InboxClaim> = claims.held.values().filter(|held| held.granted == Some(true)).map(|held| held.claim).collect();

@@ -32,6 +32,13 @@ pub(super) struct Trouble {
 impl<H: Handler> LaneTask<H> {
     /// The host is in trouble: the lane rests. Answers for how long.
     pub(super) fn trouble(&mut self, doing: Doing, what: &str) -> Duration {
+        let rests = self.resting_until.map(|until| until.saturating_duration_since(Instant::now())).filter(|rests| !rests.is_zero());
+        if let (Some(rests), Some(trouble)) = (rests, self.trouble)
+            && trouble.doing == doing
+        {
+            // Calls that were under way together meet one trouble, not as many as they are.
+            return rests;
+        }
         let times = self.trouble.map_or(0, |t| t.times) + 1;
         self.trouble = Some(Trouble { doing, times });
         let wait = TROUBLE.delay(times);

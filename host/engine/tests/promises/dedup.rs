@@ -176,6 +176,28 @@ async fn an_inbox_that_cannot_be_asked_uses_no_attempt_and_nothing_is_called() {
     assert_eq!(called(&broker).len(), 5);
 }
 
+/// A claim that could not be given back while the store was away is given back once it is there, and not only when its lease is over.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_comes_back_delays_nothing_by_claims_of_before() {
+    for lasts in [1, 10] {
+        let (broker, store) = (broker(Settling::Mark), Arc::<Store>::default());
+        append(&broker, 5, |i| message("", ["a", "b", "c", "d", "e"][i]));
+        let fails_as_the_store_goes = {
+            let (store, stays) = (store.clone(), AtomicBool::new(true));
+            at_once(move |call, time| {
+                if stays.swap(false, Ordering::Relaxed) {
+                    store.down.store(true, Ordering::Relaxed);
+                }
+                answer(call, |n| if time(n) == 1 { retry() } else { None })
+            })
+        };
+        let _host = Host::start(0, &broker, with(&store, &broker, Order::None, 0), fails_as_the_store_goes);
+        tokio::time::sleep(Duration::from_secs(lasts)).await;
+        store.down.store(false, Ordering::Relaxed);
+        assert!(broker.finished_within(lasts + 2).await, "after {lasts} s: {}", broker.history().render());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_done_and_cannot_be_remembered_is_not_acknowledged() {
     let (broker, store) = (broker(Settling::Mark), Arc::<Store>::default());

@@ -1,5 +1,8 @@
 //! The rows of buckets in SQL. Every statement is prepared once and kept.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use longshore_core::{BrokerError, StoreError};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
@@ -28,17 +31,24 @@ pub(super) struct Rows {
     max_size: u64,
     /// Bytes of all caches.
     size: u64,
+    /// Values that caches dropped for want of room.
+    pub(super) dropped: Arc<AtomicU64>,
 }
 
 impl Rows {
     pub(super) fn new(connection: Connection, max_size: u64) -> std::result::Result<Self, BrokerError> {
         let size = weigh(&connection)?;
-        Ok(Rows { connection, max_size, size })
+        Ok(Rows { connection, max_size, size, dropped: Arc::default() })
     }
 
     /// One table of it, for writing.
     pub(super) fn writing(&mut self, kind: Kind) -> Writing<'_> {
-        Writing { reading: Reading { connection: &self.connection, kind }, max_size: self.max_size, size: &mut self.size }
+        Writing {
+            reading: Reading { connection: &self.connection, kind },
+            max_size: self.max_size,
+            size: &mut self.size,
+            dropped: &self.dropped,
+        }
     }
 }
 
@@ -74,6 +84,7 @@ pub(super) struct Writing<'a> {
     reading: Reading<'a>,
     max_size: u64,
     size: &'a mut u64,
+    dropped: &'a AtomicU64,
 }
 
 impl Reading<'_> {
@@ -187,6 +198,7 @@ impl Writing<'_> {
         let weight = OVERHEAD + (bucket.len() + key.len() + held.value.len()) as u64;
         if weight > self.max_size {
             // It would have to go at once, and all others with it.
+            self.dropped.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
         let mut insert = self.reading.prepare("INSERT INTO cache(bucket, key, value, expires, weight) VALUES (?1, ?2, ?3, ?4, ?5)")?;
@@ -194,7 +206,9 @@ impl Writing<'_> {
         drop(insert);
         *self.size += weight;
         while *self.size > self.max_size {
-            if self.forget("DELETE FROM cache WHERE id = (SELECT min(id) FROM cache) RETURNING weight", [])? == 0 {
+            let gone = self.forget("DELETE FROM cache WHERE id = (SELECT min(id) FROM cache) RETURNING weight", [])?;
+            self.dropped.fetch_add(gone as u64, Ordering::Relaxed);
+            if gone == 0 {
                 // The table is empty, whatever was counted.
                 *self.size = 0;
             }

@@ -26,6 +26,7 @@ pub(super) struct Cache {
     names: BTreeSet<Key>,
     /// Those that expire, by when.
     times: BTreeSet<(u64, Key)>,
+    dropped: u64,
 }
 
 type Hasher = foldhash::fast::RandomState;
@@ -82,6 +83,7 @@ impl Cache {
             entries: unsync::Cache::with_options(options, Bytes, Hasher::default(), Gone),
             names: BTreeSet::new(),
             times: BTreeSet::new(),
+            dropped: 0,
         }
     }
 
@@ -135,6 +137,7 @@ impl ShelfMut for Cache {
         self.entries.insert_with_lifecycle(key, held, &mut gone);
         // Also the old value of this key is told.
         for (key, expires) in gone.into_iter().filter(|(key, _)| !self.entries.contains_key(key)) {
+            self.dropped += 1;
             self.names.remove(&key);
             if let Some(expires) = expires {
                 self.times.remove(&(expires, key));
@@ -145,6 +148,10 @@ impl ShelfMut for Cache {
 
     fn remove(&mut self, bucket: &str, key: &str, now: u64) -> Result<bool> {
         Ok(self.forget(bucket, key).is_some_and(|held| lives(&held, now)))
+    }
+
+    fn dropped(&self) -> u64 {
+        self.dropped
     }
 }
 
@@ -173,6 +180,7 @@ mod tests {
         assert!((50..=100).contains(&names.len()), "{}", names.len());
         assert!(names.iter().all(|key| cache.get("b", key, 0).expect("it reads").is_some()), "names and values agree");
         assert_eq!(cache.names.len(), cache.entries.len());
+        assert_eq!(cache.dropped, 1001 - names.len() as u64);
     }
 
     #[test]
