@@ -8,11 +8,16 @@ use super::host::{Guest, OnServer, Project, eventually, example, guest, text};
 
 /// The guest that touches a bucket, with what it may open.
 fn project(stores: &str, more: &str) -> Project {
+    at_once(16, stores, more)
+}
+
+/// The same with so many calls at once.
+fn at_once(calls: usize, stores: &str, more: &str) -> Project {
     Project::new(&format!(
         r#"
 [handlers.stores]
 component = "{}"
-subscribe = [{{ topic = "in" }}]
+subscribe = [{{ topic = "in", concurrency = {calls} }}]
 publish = ["out"]
 output = "out"
 stores = {{ {stores} }}
@@ -120,6 +125,35 @@ fn values_beyond_the_limits_of_a_store_are_told_with_the_limit() {
     assert!(told["key-value"].contains("a value of 3 bytes is more than the 2 that store \"default\" takes"), "{told:?}");
     let error = project.fails(1, &["kv", "set", "carts", "k", "long"]);
     assert!(error.contains("max-value-size"), "{error}");
+}
+
+/// A hundred calls at once miss a value that takes half a second to make; on one host, and on two that share a server.
+#[test]
+fn of_many_who_miss_a_value_at_once_one_computes_it() {
+    let grants = r#"cache = ["pages"], locks = ["cache:*"]"#;
+    let alone = at_once(100, grants, "");
+    touch(&alone, &["compute pages"; 100]);
+    alone.ok(&["run", "--until-idle"]);
+    all_went_well_and_one_computed(&alone.messages("out"), &alone.ok(&["cache", "get", "pages", "computed"]));
+
+    let Some(redis) = servers::Redis::start(&servers::RedisOptions::default()) else { return };
+    let laid = ["brokers.default]\ntype = \"redis-streams", "stores.default]\ntype = \"redis"];
+    let laid = laid.map(|table| format!("[{table}\"\nurl = \"${{REDIS_URL}}\"\n")).concat();
+    let shared = OnServer::laid_over(at_once(50, grants, ""), "redis", &laid, ("REDIS_URL", &redis.url()));
+    let _hosts = ["first.log", "second.log"].map(|log| shared.start(log));
+    shared.publish((0..100).map(|n| serde_json::json!({ "topic": "in", "key": n.to_string(), "payload": "compute pages" })));
+    let mut messages = Vec::new();
+    eventually("all have it", || {
+        messages = shared.messages("out");
+        messages.len() >= 100
+    });
+    all_went_well_and_one_computed(&messages, &shared.ok(&["cache", "get", "pages", "computed"]));
+}
+
+fn all_went_well_and_one_computed(messages: &[serde_json::Value], computed: &str) {
+    let bad: Vec<_> = messages.iter().filter(|message| message["payload"] != "ok").collect();
+    assert!(messages.len() == 100 && bad.is_empty(), "{bad:?} of {}", messages.len());
+    assert_eq!(computed, "1\n");
 }
 
 /// Of 25 requests of one customer never more than ten pass in one window, and all pass in the end.

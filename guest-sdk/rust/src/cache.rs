@@ -5,11 +5,19 @@
 
 use std::time::Duration;
 
-use crate::{Error, host, time};
+use crate::{Error, host, lock, time};
+
+/// For how long others wait on after the host of whoever computes has died.
+const LEASE: Duration = Duration::from_secs(10);
+/// How long they wait for a value in all.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A named space of keys.
 #[derive(Debug)]
-pub struct Bucket(host::CacheBucket);
+pub struct Bucket {
+    inner: host::CacheBucket,
+    name: String,
+}
 
 /// Some of the keys that were asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,13 +33,13 @@ pub struct Page {
 /// # Errors
 /// [`Error::Denied`] unless the configuration grants this name.
 pub fn open(name: &str) -> Result<Bucket, Error> {
-    Ok(Bucket(host::CacheBucket::open(name)?))
+    Ok(Bucket { inner: host::CacheBucket::open(name)?, name: name.to_owned() })
 }
 
 impl Bucket {
     /// The value, if there is one (still).
     pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.0.get(key)?)
+        Ok(self.inner.get(key)?)
     }
 
     /// The value as JSON, if there is one (still). [`Error::Invalid`] where it is no such JSON.
@@ -40,14 +48,54 @@ impl Bucket {
         crate::json::read(key, self.get(key)?)
     }
 
-    /// The same for many, in one round trip: one answer each, in the order of the keys.
+    /// The value, or else what `compute` makes, which is then set for `ttl`. Of all who miss it at once, on whatever hosts, one computes it and
+    /// the others wait for that; when it fails, the next one tries.
+    ///
+    /// Who computes has the lock `cache:<bucket>:<key>`, which the configuration has to grant: `stores = { locks = ["cache:*"] }`.
+    ///
+    /// # Errors
+    /// That of `compute`; besides those of [`get`](Self::get) and [`set`](Self::set) [`Error::Denied`] without the lock's grant, and
+    /// [`Error::Timeout`] when nobody was done with it within a minute.
+    pub fn get_or_compute<E: From<Error>>(
+        &self,
+        key: &str,
+        ttl: Option<Duration>,
+        compute: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<u8>, E> {
+        if let Some(value) = self.get(key)? {
+            return Ok(value);
+        }
+        let alone = lock::acquire(&format!("cache:{}:{key}", self.name), LEASE, PATIENCE)?;
+        alone.keep()?;
+        // Who had it before us computed it.
+        if let Some(value) = self.get(key)? {
+            return Ok(value);
+        }
+        let value = compute()?;
+        self.set(key, &value, ttl)?;
+        Ok(value)
+    }
+
+    /// The same with a value as JSON.
+    #[cfg(feature = "json")]
+    pub fn json_or_compute<T: serde::Serialize + serde::de::DeserializeOwned, E: From<Error>>(
+        &self,
+        key: &str,
+        ttl: Option<Duration>,
+        compute: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let value = self.get_or_compute(key, ttl, || Ok::<_, E>(crate::json::write(key, &compute()?)?))?;
+        Ok(crate::json::parse(key, &value)?)
+    }
+
+    /// The same as [`get`](Self::get) for many, in one round trip: one answer each, in the order of the keys.
     pub fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        Ok(self.0.get_many(keys)?)
+        Ok(self.inner.get_many(keys)?)
     }
 
     /// Sets or replaces. It vanishes `ttl` from now; without, when the store needs the room.
     pub fn set(&self, key: &str, value: impl AsRef<[u8]>, ttl: Option<Duration>) -> Result<(), Error> {
-        Ok(self.0.set(key, value.as_ref(), ttl.map(time::millis))?)
+        Ok(self.inner.set(key, value.as_ref(), ttl.map(time::millis))?)
     }
 
     /// Sets or replaces by a value's JSON. [`Error::Invalid`] where it has none.
@@ -58,27 +106,27 @@ impl Bucket {
 
     /// The same for many, in one round trip. On an error some may be set.
     pub fn set_many(&self, entries: &[(&str, &[u8])], ttl: Option<Duration>) -> Result<(), Error> {
-        Ok(self.0.set_many(entries, ttl.map(time::millis))?)
+        Ok(self.inner.set_many(entries, ttl.map(time::millis))?)
     }
 
     /// Sets only if there is none; says whether it did.
     pub fn add(&self, key: &str, value: impl AsRef<[u8]>, ttl: Option<Duration>) -> Result<bool, Error> {
-        Ok(self.0.add(key, value.as_ref(), ttl.map(time::millis))?)
+        Ok(self.inner.add(key, value.as_ref(), ttl.map(time::millis))?)
     }
 
     /// Says whether there was one.
     pub fn delete(&self, key: &str) -> Result<bool, Error> {
-        Ok(self.0.delete(key)?)
+        Ok(self.inner.delete(key)?)
     }
 
     /// Deletes what matches, `*` standing for any characters. Says how many went.
     pub fn delete_matching(&self, pattern: &str) -> Result<u64, Error> {
-        Ok(self.0.delete_matching(pattern)?)
+        Ok(self.inner.delete_matching(pattern)?)
     }
 
     /// Adds `by` and answers the sum. Missing counts as 0, and then `ttl` applies. [`Error::Invalid`] where the value is no number.
     pub fn increment(&self, key: &str, by: i64, ttl: Option<Duration>) -> Result<i64, Error> {
-        Ok(self.0.increment(key, by, ttl.map(time::millis))?)
+        Ok(self.inner.increment(key, by, ttl.map(time::millis))?)
     }
 
     /// Sets `value` if the key still holds `expected` (none: still has no value); says whether it did.
@@ -89,17 +137,17 @@ impl Bucket {
         value: impl AsRef<[u8]>,
         ttl: Option<Duration>,
     ) -> Result<bool, Error> {
-        Ok(self.0.compare_and_set(key, expected, value.as_ref(), ttl.map(time::millis))?)
+        Ok(self.inner.compare_and_set(key, expected, value.as_ref(), ttl.map(time::millis))?)
     }
 
     /// What is left of the key's time; none when it never expires. [`Error::Invalid`] when it is not there.
     pub fn ttl(&self, key: &str) -> Result<Option<Duration>, Error> {
-        Ok(self.0.ttl(key)?.map(Duration::from_millis))
+        Ok(self.inner.ttl(key)?.map(Duration::from_millis))
     }
 
     /// The keys that match, `*` standing for any characters, a page at a time.
     pub fn keys(&self, pattern: &str, cursor: Option<&str>) -> Result<Page, Error> {
-        let page = self.0.keys(pattern, cursor)?;
+        let page = self.inner.keys(pattern, cursor)?;
         Ok(Page { keys: page.keys, next: page.next })
     }
 }

@@ -67,6 +67,27 @@ fn values_are_json_where_that_is_asked_for() -> Result<(), Error> {
 }
 
 #[test]
+fn a_missing_value_is_computed_once_and_only_where_nobody_else_does_it() -> Result<(), Error> {
+    let host = Host::new();
+    host.enter(|| {
+        let pages = cache::open("pages")?;
+        let failed = pages.get_or_compute("p", Some(SECOND), || Err(Error::Other("no".to_owned())));
+        assert_eq!(failed, Err(Error::Other("no".to_owned())));
+        assert!(!lock::held("cache:pages:p")?, "the next one may try");
+        for made in ["first", "second"] {
+            assert_eq!(pages.get_or_compute("p", Some(SECOND), || Ok::<_, Error>(made.into()))?, b"first");
+        }
+        host.advance(SECOND);
+        let elsewhere = lock::acquire("cache:pages:p", SECOND, Duration::ZERO)?;
+        let waited = pages.get_or_compute("p", None, || -> Result<Vec<u8>, Error> { unreachable!("somebody else does") });
+        assert_eq!(waited, Err(Error::Timeout));
+        drop(elsewhere);
+        assert_eq!(pages.get_or_compute("p", None, || Ok::<_, Error>(b"anew".to_vec()))?, b"anew");
+        Ok(())
+    })
+}
+
+#[test]
 fn a_lock_is_held_until_it_is_dropped_or_its_time_is_over() -> Result<(), Error> {
     let host = Host::new();
     host.enter(|| {
