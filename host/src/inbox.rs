@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use longshore_core::{BoxFuture, BrokerError, Bucket, Claimed, DedupTimes, Inbox, InboxClaim, InboxKey, StoreError};
+use longshore_core::{BoxFuture, BrokerError, Bucket, Claimant, Claimed, DedupTimes, Inbox, InboxClaim, InboxKey, StoreError};
 
 /// What stands at the key of a message that is done. A claimant's has hexadecimal digits alone.
 const DONE: &[u8] = b"done";
@@ -20,6 +20,11 @@ pub(crate) struct InStore {
 }
 
 impl InStore {
+    /// Bytes of its keys, in hexadecimal digits.
+    pub(crate) const KEY: usize = 2 * size_of::<InboxKey>();
+    /// The most bytes of its values.
+    pub(crate) const VALUE: usize = 2 * size_of::<Claimant>();
+
     pub(crate) fn new(bucket: Arc<dyn Bucket>, times: DedupTimes) -> Self {
         InStore { bucket, times }
     }

@@ -7,6 +7,7 @@ use longshore_core::{Delivery, Flag};
 use super::Checking;
 use crate::config::trusted::SubscriptionConfig;
 use crate::config::unknown::did_you_mean;
+use crate::inbox::InStore;
 
 /// The longest window, and the longest lease.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -48,7 +49,16 @@ fn mistake(checking: &Checking<'_>, subscription: &SubscriptionConfig) -> Option
     // One that the file names: that which is there all the same is this host's alone, and another host would remember other things.
     let table = config.origins.tree.get("stores").and_then(|node| node.table());
     if table.is_some_and(|table| table.contains_key(name)) {
-        return None;
+        let store = config.stores.get(name)?;
+        let (key, value) = (store.max_key_size, store.max_value_size);
+        return (key < InStore::KEY || value < InStore::VALUE).then(|| {
+            let (least_key, least_value) = (InStore::KEY, InStore::VALUE);
+            let problem = format!(
+                "what is remembered has keys of {least_key} bytes and values of {least_value}, and the store {name:?} takes {key} (max-key-size) \
+                 and {value} (max-value-size)"
+            );
+            (problem, "raise them in the store, or name another store".to_owned())
+        });
     }
     let names: Vec<&str> = table.into_iter().flat_map(|table| table.keys()).map(String::as_str).collect();
     let help = match (names.is_empty(), &dedup.store) {

@@ -444,6 +444,9 @@ type = "pubsub"
 url = "x"
 [stores.shared]
 type = "memory"
+[stores.narrow]
+type = "memory"
+max-key-size = "31B"
 [defaults]
 dedup = true
 [handlers.good]
@@ -460,6 +463,7 @@ subscribe = [
   { topic = "away", broker = "away" },
   { topic = "elsewhere", broker = "away", dedup = { store = "share" } },
   { topic = "there", broker = "away", dedup = { store = "shared", key = "header:k" } },
+  { topic = "tight", broker = "away", dedup = { store = "narrow" } },
 ]
 "#
     ));
