@@ -54,6 +54,11 @@ fn a_duplicate_is_counted() {
         let (_, metrics) = host.get("/metrics").expect("an answer");
         metrics.contains("longshore_duplicates_total{subscription=\"cashier/charges\"} 3")
     });
+    let (_, handlers) = host.get("/api/v1/handlers").expect("an answer");
+    let handlers: serde_json::Value = serde_json::from_str(&handlers).unwrap();
+    assert_eq!(handlers[0]["subscriptions"][0]["duplicates"], 3, "{handlers}");
+    host.signal("INT");
+    eventually("it says so at the end", || host.log().contains("2 done, 0 retries, 0 dead letters, 0 discarded, 3 duplicates"));
 }
 
 #[test]

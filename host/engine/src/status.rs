@@ -36,6 +36,7 @@ pub struct Status {
     retried: AtomicU64,
     dead: AtomicU64,
     discarded: AtomicU64,
+    duplicates: AtomicU64,
     /// What each lane tells of itself, as long as it lives.
     by_lane: Mutex<Vec<Arc<lane::Told>>>,
     breaker: Mutex<BreakerState>,
@@ -51,6 +52,7 @@ impl Default for Status {
             retried: AtomicU64::default(),
             dead: AtomicU64::default(),
             discarded: AtomicU64::default(),
+            duplicates: AtomicU64::default(),
             by_lane: Mutex::default(),
             breaker: Mutex::new(BreakerState::Closed),
         }
@@ -93,9 +95,14 @@ impl Status {
         self.discarded.load(Ordering::Relaxed)
     }
 
+    /// Messages since the start that were not handled because they were done before.
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates.load(Ordering::Relaxed)
+    }
+
     /// Outcomes of messages since the start, whatever they were.
     pub fn ended(&self) -> u64 {
-        self.done() + self.retried() + self.dead() + self.discarded()
+        self.done() + self.retried() + self.dead() + self.discarded() + self.duplicates()
     }
 
     /// The oldest trouble that a lane is in: since when, in milliseconds since the Unix epoch, and what it is. `None` = all is well.
@@ -149,13 +156,26 @@ impl Status {
         self.lanes.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn count(&self, done: u64, retried: u64, dead: u64, discarded: u64) {
-        for (counter, n) in [(&self.done, done), (&self.retried, retried), (&self.dead, dead), (&self.discarded, discarded)] {
-            if n > 0 {
-                counter.fetch_add(n, Ordering::Relaxed);
-            }
-        }
+    pub(crate) fn count(&self, ended: Ended, messages: u64) {
+        let counter = match ended {
+            Ended::Done => &self.done,
+            Ended::Retried => &self.retried,
+            Ended::Dead => &self.dead,
+            Ended::Discarded => &self.discarded,
+            Ended::Duplicate => &self.duplicates,
+        };
+        counter.fetch_add(messages, Ordering::Relaxed);
     }
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ended {
+    Done,
+    Retried,
+    Dead,
+    Discarded,
+    Duplicate,
 }
 
 /// The switch that pauses a subscription: no fetch, no new call; what runs ends and is settled.

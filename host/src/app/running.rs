@@ -119,6 +119,7 @@ impl RunningSubscription {
     /// What became of its messages, for a person.
     pub fn summary(&self) -> String {
         let s = &self.status;
-        format!("{} done, {} retries, {} dead letters, {} discarded", s.done(), s.retried(), s.dead(), s.discarded())
+        let told = format!("{} done, {} retries, {} dead letters, {} discarded", s.done(), s.retried(), s.dead(), s.discarded());
+        if s.duplicates() == 0 { told } else { format!("{told}, {} duplicates", s.duplicates()) }
     }
 }

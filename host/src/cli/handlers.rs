@@ -118,6 +118,7 @@ fn configured(config: &Config) -> Vec<HandlerStatus> {
                 ok: 0,
                 failed: 0,
                 dead: 0,
+                duplicates: 0,
                 error: None,
             })
             .collect(),

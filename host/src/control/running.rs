@@ -67,6 +67,7 @@ fn told(s: &RunningSubscription) -> SubscriptionStatus {
         ok: s.status.done(),
         failed: s.status.retried() + s.status.dead(),
         dead: s.status.dead(),
+        duplicates: s.status.duplicates(),
         error,
     }
 }

@@ -67,6 +67,8 @@ pub struct SubscriptionStatus {
     pub failed: u64,
     /// Dead letters written since the start.
     pub dead: u64,
+    /// Messages since the start that were not handled because they were done before.
+    pub duplicates: u64,
     /// What is wrong, if anything.
     pub error: Option<String>,
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::order::Picked;
 use crate::round::{NotSettled, Record, Refusal, Round};
+use crate::status::Ended;
 use crate::verdict::{Verdict, Verdicts};
 
 use super::trouble::Doing;
@@ -219,26 +220,29 @@ impl<H: Handler> LaneTask<H> {
         let (metrics, status) = (&self.shared.metrics, &self.shared.status);
         let Verdicts::Each(each) = &record.verdicts else {
             metrics.done(record.picked.len() as u64);
-            return status.count(record.picked.len() as u64, 0, 0, 0);
+            return status.count(Ended::Done, record.picked.len() as u64);
         };
         for verdict in each {
             match verdict {
                 Verdict::Done => {
                     metrics.done(1);
-                    status.count(1, 0, 0, 0);
+                    status.count(Ended::Done, 1);
                 }
                 Verdict::Again { fault, .. } => {
                     metrics.retried(fault.class);
-                    status.count(0, 1, 0, 0);
+                    status.count(Ended::Retried, 1);
                 }
                 Verdict::Dead(reason, fault) => {
                     metrics.dead(reason.name(), fault.class);
-                    status.count(0, 0, 1, 0);
+                    status.count(Ended::Dead, 1);
                 }
-                Verdict::Duplicate => metrics.duplicate(),
+                Verdict::Duplicate => {
+                    metrics.duplicate();
+                    status.count(Ended::Duplicate, 1);
+                }
                 Verdict::Discard(_) => {
                     metrics.discarded();
-                    status.count(0, 0, 0, 1);
+                    status.count(Ended::Discarded, 1);
                 }
                 Verdict::Requeue { .. } => {}
             }
