@@ -69,6 +69,33 @@ fn the_rights_of_the_page_are_enough_for_redis_lists() {
     works_on_redis("redis-list", &rules().replace("+@stream", "+@list +@set"));
 }
 
+/// A right that is missing for an output fails its message, and says for which topic.
+fn a_topic_without_rights_fails_its_message(kind: &str, rules: &str) {
+    let rules = rules.replace("~*", "~orders* ~longshore:*");
+    let Some(redis) = Redis::start(&RedisOptions::default().durable().user("host", "secret", &rules)) else { return };
+    let broker = format!("type = \"{kind}\"\nurl = \"{}\"\nusername = \"host\"\npassword = \"secret\"", redis.url());
+    let handler =
+        "component = \"longshore:pass-through\"\noutput = \"payments\"\npublish = [\"payments\"]\nsubscribe = [{ topic = \"orders\" }]";
+    let retry = "retry = { max-attempts = 2, initial-delay = \"50ms\" }";
+    let project = Project::new(&format!("[brokers.default]\n{broker}\n[handlers.billing]\n{handler}\n{retry}\n"));
+    project.ok(&["publish", "orders", "payload"]);
+    project.ok(&["run", "--until-idle"]);
+    let dead = project.ok(&["dlq", "list", "--output", "json"]);
+    for word in ["\"class\":\"output\"", "\"attempts\":2", "no right on Redis to TYPE", "payments"] {
+        assert!(dead.contains(word), "{kind}: {word}: {dead}");
+    }
+}
+
+#[test]
+fn a_topic_without_rights_fails_its_message_on_redis_streams() {
+    a_topic_without_rights_fails_its_message("redis-streams", rules());
+}
+
+#[test]
+fn a_topic_without_rights_fails_its_message_on_redis_lists() {
+    a_topic_without_rights_fails_its_message("redis-list", &rules().replace("+@stream", "+@list +@set"));
+}
+
 #[test]
 fn the_rights_of_the_page_are_enough_for_rabbitmq() {
     let Some((rabbit, _)) = secured() else { return };

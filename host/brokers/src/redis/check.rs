@@ -2,9 +2,13 @@
 //! what the user may do by `redis.acl_check_cmd` (Redis 7.0), in a script that does nothing else.
 
 use std::collections::BTreeMap;
+#[cfg(any(feature = "redis-list", feature = "redis-streams"))]
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use longshore_core::{BrokerError, Finding};
+#[cfg(any(feature = "redis-list", feature = "redis-streams"))]
+use longshore_core::{Outbox, PublishError, SettleError};
 use redis::Script;
 
 use super::server::Server;
@@ -70,6 +74,23 @@ impl Commands {
     }
 }
 
+/// The first output whose topic the user may not write to, told as a refusal of that output. The server refuses a script for one of its keys, and does
+/// not say which. `None`: it is not the outputs.
+#[cfg(any(feature = "redis-list", feature = "redis-streams"))]
+pub(super) async fn refused_output(server: &Server, outputs: &Outbox, writing: fn(&str) -> Commands) -> Option<SettleError> {
+    let mut asked = BTreeSet::new();
+    for index in 0..outputs.len() {
+        let topic = outputs.row(index).topic();
+        if asked.insert(topic)
+            && let Ok(Some(Some(finding))) = writing(topic).ask(server).await
+        {
+            let error = PublishError::Denied(format!("topic {topic:?}: {}; {}", finding.problem, finding.help));
+            return Some(SettleError::Output { index, error });
+        }
+    }
+    None
+}
+
 /// A key that is there and is something else.
 pub(super) async fn kind(server: &Server, key: &str, wanted: &str) -> Result<Option<Finding>> {
     let there: String = match server.try_run(key, redis::cmd("TYPE").arg(key)).await {
@@ -82,7 +103,11 @@ pub(super) async fn kind(server: &Server, key: &str, wanted: &str) -> Result<Opt
         return Ok(None);
     }
     let problem = format!("the key {key:?} on Redis is a {there}, and this broker keeps a topic in a {wanted}");
-    Ok(Some(Finding::mistake("topic", problem, format!("name another topic, or remove the key: redis-cli DEL {key}"))))
+    Ok(Some(Finding::mistake(
+        "topic",
+        problem,
+        format!("name another topic, or give the key another name: redis-cli RENAME {key} {key}.old"),
+    )))
 }
 
 /// What of the server itself is in the way, or may lose messages. What several nodes of a cluster have in common is said once.

@@ -103,6 +103,15 @@ impl Config {
         if self.cluster.is_empty() { all } else { all.without(Flag::Transactions) }
     }
 
+    /// Who we are to the server; empty where sentinels know others of us.
+    pub(super) fn user(&self) -> String {
+        if self.sentinel_master.is_some() {
+            return String::new();
+        }
+        let of_url = || self.url.as_ref()?.as_str().into_connection_info().ok()?.redis_settings().username().map(str::to_owned);
+        self.username.clone().or_else(of_url).unwrap_or_else(|| DEFAULT_USER.into())
+    }
+
     /// Where the server is, or who knows.
     pub(super) fn named(&self, connect: &Connect) -> Result<Named> {
         // Two providers in one process would leave the choice open; whoever was first is as good.
@@ -201,6 +210,9 @@ impl Config {
         info.set_tcp_settings(if self.tcp_keepalive { tcp.set_keepalive(TcpKeepalive::new().with_time(KEEPALIVE)) } else { tcp })
     }
 }
+
+/// Who one is to a server without saying so.
+const DEFAULT_USER: &str = "default";
 
 fn bad(what: &str) -> BrokerError {
     BrokerError::give_up(what.to_owned())

@@ -4,19 +4,20 @@
 use longshore_core::{BrokerError, Fix, PublishError};
 use redis::{ErrorKind, RedisError};
 
-/// A broker's error for what Redis said while it was asked for something.
-pub(super) fn translate(at: &str, error: &RedisError) -> BrokerError {
+/// A broker's error for what Redis said while `user` asked it for something.
+pub(super) fn translate(at: &str, user: &str, error: &RedisError) -> BrokerError {
     let words = words(error);
     let tell = |what: String| format!("Redis at {at}: {what}");
+    let user = if user.is_empty() { String::new() } else { format!(" of user {user:?}") };
     match error.kind() {
-        ErrorKind::AuthenticationFailed => return BrokerError::give_up(tell(format!("{words}; check username and password"))),
+        ErrorKind::AuthenticationFailed => return BrokerError::give_up(tell(format!("{words}; check username and password{user}"))),
         ErrorKind::InvalidClientConfig => return BrokerError::give_up(tell(words)),
         ErrorKind::Io if is_distrust(&words) => return BrokerError::give_up(tell(format!("{words}; check tls.ca and the host's name"))),
         ErrorKind::Io => return BrokerError::reconnect(tell(words)),
         _ => {}
     }
     match code(error, &words) {
-        "WRONGPASS" | "NOAUTH" => BrokerError::give_up(tell(format!("{words}; check username and password"))),
+        "WRONGPASS" | "NOAUTH" => BrokerError::give_up(tell(format!("{words}; check username and password{user}"))),
         "NOPERM" => BrokerError::give_up(tell(format!("{words}; give the user the rights that the page of this broker lists"))),
         "WRONGTYPE" => BrokerError::give_up(tell(format!("{words}; the key is of another type: name another topic"))),
         "CROSSSLOT" => {
@@ -55,10 +56,21 @@ pub(super) fn foreign_answer() -> BrokerError {
     BrokerError::give_up("the server answers a script as none of ours does")
 }
 
+/// Whether somebody lacks a right; a transaction with such a command is refused as a whole, and nothing of it is done.
+#[cfg(any(feature = "redis-list", feature = "redis-streams"))]
+pub(super) fn lacks_right(error: &RedisError) -> bool {
+    matches!(code(error, &words(error)), "NOPERM" | "EXECABORT")
+}
+
 /// The error's code; a script's error may hide it in its text.
 pub(super) fn code<'a>(error: &'a RedisError, words: &'a str) -> &'a str {
     const HIDDEN: [&str; 4] = ["WRONGTYPE", "NOPERM", "NOGROUP", "OOM"];
+    // What Redis 7.0 says where a script may not do something: `scriptCall` in the server's `src/script.c`.
+    const DENIED: &str = "The user executing the script can't";
     let code = error.code().unwrap_or("");
+    if code == "ERR" && words.contains(DENIED) {
+        return "NOPERM";
+    }
     HIDDEN.into_iter().find(|hidden| code == "ERR" && words.contains(hidden)).unwrap_or(code)
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Server {
     pub(super) name: String,
     /// Where it is, for people.
     shown: String,
+    /// Who we are, where one server is to know us; else empty.
+    user: String,
     #[cfg_attr(not(feature = "redis-pubsub"), expect(dead_code, reason = "only a lane of channels asks for signs of life"))]
     pub(super) response_timeout: Duration,
     /// What the answer to a read that waits may take beyond its wait.
@@ -62,7 +64,8 @@ impl Server {
             }
         };
         let on_its_way = patience.connect + response_timeout;
-        let server = Server { nodes, name: connect.name.clone(), shown, response_timeout, io_timeout, on_its_way };
+        let (name, user) = (connect.name.clone(), config.user());
+        let server = Server { nodes, name, shown, user, response_timeout, io_timeout, on_its_way };
         server.ping().await?;
         Ok(server)
     }
@@ -172,7 +175,7 @@ impl Server {
 
     /// A broker's error for what the server said.
     pub(super) fn error(&self, error: &RedisError) -> BrokerError {
-        translate(&self.shown, error)
+        translate(&self.shown, &self.user, error)
     }
 
     /// The same when a connection is lost: the others probably are too.

@@ -4,16 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Acks, BoxFuture, BrokerError, PublishError, Receipts, SettleError, Settled};
+use longshore_core::{Acks, BoxFuture, BrokerError, Outbox, PublishError, Receipts, SettleError, Settled};
 use redis::{RedisError, ScriptInvocation, Value};
 
 use super::decode::{is_fresh, named};
 use super::keys::{LATER, LaneKeys};
 use super::roles::Shared;
-use super::{publisher, scripts};
+use super::{check, publisher, scripts};
+use crate::redis::check::refused_output;
 use crate::redis::entry::{int, list};
 use crate::redis::envelope;
-use crate::redis::errors::{foreign_answer, stands};
+use crate::redis::errors::{foreign_answer, lacks_right, stands};
 use crate::redis::names::{QUEUE, beside};
 use crate::redis::publishing;
 use crate::redis::server::Server;
@@ -40,7 +41,11 @@ impl ListAcks {
         publishing::check(&round.outputs, publisher::admit)?;
         let topics = publisher::by_topic(&round.outputs, 0..round.outputs.len());
         let script = settlement(&self.keys, round, &topics, self.shared.clock.now());
-        let answer: Value = self.shared.server.call(&self.keys.topic, &script).await.map_err(|e| self.error(&e))?;
+        let answered = self.shared.server.call(&self.keys.topic, &script).await;
+        let answer: Value = match answered {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.refused(&error, &round.outputs).await),
+        };
         match list(&answer) {
             [Value::Int(-1), topic] => Err(wrong_type(&topics, int(topic))),
             [stale, soonest, lost] => {
@@ -69,6 +74,12 @@ impl ListAcks {
 
     fn error(&self, error: &RedisError) -> BrokerError {
         lane_error(&self.shared.server, &self.keys, error)
+    }
+
+    /// What an error of a round with those outputs means: a missing right may be one of theirs.
+    async fn refused(&self, error: &RedisError, outputs: &Outbox) -> SettleError {
+        let of_output = if lacks_right(error) { refused_output(&self.shared.server, outputs, check::writing).await } else { None };
+        of_output.unwrap_or_else(|| self.error(error).into())
     }
 }
 

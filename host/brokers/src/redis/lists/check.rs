@@ -2,7 +2,7 @@
 
 use longshore_core::{BrokerError, Finding, Intent};
 
-use super::keys::LaneKeys;
+use super::keys::{LATER, LaneKeys};
 use super::roles::Shared;
 use crate::redis::check::{Commands, WAITING, kind};
 use crate::redis::names::{QUEUE, beside};
@@ -40,11 +40,24 @@ pub(super) async fn subscription(shared: &Shared, intent: &Intent) -> Result<Vec
     Ok(findings)
 }
 
-/// What is in the way of publishing.
-pub(super) async fn topic(shared: &Shared, topic: &str) -> Result<Vec<Finding>> {
-    let (mut commands, server) = (Commands::default(), &shared.server);
+/// What is done with a topic that is published to.
+fn publishing(topic: &str) -> Commands {
+    let mut commands = Commands::default();
     commands.on(topic, &["TYPE KEY", "LPUSH KEY v"]);
     commands.on(&beside(topic, QUEUE), &["HINCRBY KEY f 1", "HSET KEY f v", "EXISTS KEY"]);
+    commands
+}
+
+/// The same with a round, whose script has the key of delayed messages too.
+pub(super) fn writing(topic: &str) -> Commands {
+    let mut commands = publishing(topic);
+    commands.on(&beside(topic, LATER), &["ZADD KEY 0 m"]);
+    commands
+}
+
+/// What is in the way of publishing.
+pub(super) async fn topic(shared: &Shared, topic: &str) -> Result<Vec<Finding>> {
+    let (commands, server) = (publishing(topic), &shared.server);
     let wrong = kind(server, topic, "list").await?;
     Ok(wrong.into_iter().chain(commands.denied(server).await?).collect())
 }

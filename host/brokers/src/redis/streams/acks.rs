@@ -13,10 +13,11 @@ use tokio::time::Instant;
 use super::decode::{Named, named};
 use super::dedup::StreamInbox;
 use super::keys::{LATER, LATER_KEPT, LaneKeys, Presence};
-use super::{publisher, scripts, source};
+use super::{check, publisher, scripts, source};
 use crate::redis::alarms::Alarms;
+use crate::redis::check::refused_output;
 use crate::redis::entry::{Fields, count, int, list};
-use crate::redis::errors::{foreign_answer, stands};
+use crate::redis::errors::{foreign_answer, lacks_right, stands};
 use crate::redis::names::beside;
 use crate::redis::position::EntryId;
 use crate::redis::publishing;
@@ -89,7 +90,11 @@ impl StreamAcks {
         let keys = self.keys();
         let topics = topics_of(&round.outputs);
         let script = settlement(keys, round, &topics, self.inbox.as_deref());
-        let answer: Value = self.server.call(&keys.topic, &script).await.map_err(|e| self.error(&e))?;
+        let answered = self.server.call(&keys.topic, &script).await;
+        let answer: Value = match answered {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.refused(&error, &round.outputs).await),
+        };
         match list(&answer) {
             [Value::Int(-1), topic] => Err(wrong_type(&round.outputs, &topics, int(topic))),
             [stale, trimmed, soonest, lost] => {
@@ -104,6 +109,12 @@ impl StreamAcks {
 
     pub(super) fn error(&self, error: &RedisError) -> BrokerError {
         lane_error(&self.server, self.keys(), error)
+    }
+
+    /// What an error of a round with those outputs means: a missing right may be one of theirs.
+    pub(super) async fn refused(&self, error: &RedisError, outputs: &Outbox) -> SettleError {
+        let of_output = if lacks_right(error) { refused_output(&self.server, outputs, check::writing).await } else { None };
+        of_output.unwrap_or_else(|| self.error(error).into())
     }
 }
 

@@ -71,7 +71,7 @@ impl StreamAcks {
             }
             Ok(_) => Err(foreign_answer().into()),
             Err(error) if error.code() == Some("WRONGTYPE") => Err(wrong_type(outputs, &[outputs.row(last).topic()], Some(0))),
-            Err(error) => Err(self.error(&error).into()),
+            Err(error) => Err(self.refused(&error, outputs).await),
         }
     }
 

@@ -3,10 +3,11 @@
 use longshore_core::{BrokerError, Finding, Intent, Start};
 use redis::Value;
 
-use super::keys::{LaneKeys, RETURNED};
+use super::keys::{LATER, LATER_KEPT, LaneKeys, RETURNED};
 use super::topics::field;
 use crate::redis::check::{Commands, WAITING, kind};
 use crate::redis::entry::{list, text};
+use crate::redis::names::beside;
 use crate::redis::server::Server;
 
 type Result<T> = std::result::Result<T, BrokerError>;
@@ -76,6 +77,15 @@ async fn start(server: &Server, intent: &Intent, topic: &str) -> Result<Option<F
     }
     let problem = format!("group {group:?} has no position on the stream {topic:?}, and start = \"none\" makes none");
     Ok(Some(Finding::mistake("start", problem, "begin once with \"earliest\" or \"latest\", or make it: redis-cli XGROUP CREATE")))
+}
+
+/// What is done with a topic that a round publishes to: its script has the keys of delayed messages too.
+pub(super) fn writing(topic: &str) -> Commands {
+    let mut commands = Commands::default();
+    commands.on(topic, &["TYPE KEY", "XADD KEY * f v"]);
+    commands.on(&beside(topic, LATER), &["ZADD KEY 0 m"]);
+    commands.on(&beside(topic, LATER_KEPT), &["HSET KEY f v"]);
+    commands
 }
 
 /// What is in the way of publishing.
