@@ -83,6 +83,9 @@ pub enum RunError {
         /// What there is.
         known: String,
     },
+    /// A broker was not reached as often as it may be tried.
+    #[error("{0}")]
+    Unreachable(String),
     /// A subscription or job ended for good.
     #[error("{0}")]
     Failed(String),
@@ -173,7 +176,7 @@ async fn live(
     }
     audience.stopped();
     running.subscriptions().for_each(|s| audience.line(format!("{}: {}", s.name, s.summary())));
-    tasks.first_failure().map_or(Ok(()), |failure| Err(RunError::Failed(failure)))
+    tasks.first_failure().map_or(Ok(()), |failure| Err(failure.into()))
 }
 
 /// Opens all brokers and stores at once, however long that takes.

@@ -20,6 +20,7 @@ mod interpolate;
 mod layers;
 mod mask;
 mod mistake;
+mod named;
 mod node;
 mod own_keys;
 mod path;

@@ -48,6 +48,8 @@ pub struct HostControl {
     subscriptions: Vec<SubscriptionConfig>,
     /// Topics that are kept in a way of their own.
     topics: Vec<TopicConfig>,
+    /// Brokers, and topics that are published to on them.
+    published: Vec<(String, String)>,
     /// What is promised, by subscription.
     guarantees: HashMap<String, String>,
     brokers: Vec<Asked>,
@@ -66,6 +68,11 @@ impl HostControl {
             file: config.place(),
             subscriptions: config.subscriptions().cloned().collect(),
             topics: config.topics.clone(),
+            published: config
+                .brokers
+                .keys()
+                .flat_map(|on| config.published_on(on).into_iter().map(|(_, topic)| (on.clone(), topic)))
+                .collect(),
             guarantees: explain(config).into_iter().map(|e| (e.subscription, e.guarantee.promise.to_string())).collect(),
             brokers: brokers.into_values().map(Asked::opened).collect(),
             running: None,

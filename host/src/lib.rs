@@ -14,6 +14,7 @@ pub mod app;
 mod cli;
 pub mod config;
 pub mod control;
+mod findings;
 mod guarded;
 mod guarded_locks;
 mod inbox;

@@ -112,8 +112,11 @@ pub async fn open_patiently(config: &Config, broker: &BrokerConfig, admin: Optio
     let mut failures = 0;
     loop {
         match open(config, broker, admin.clone(), clock.clone()).await {
-            Err(error) if error.error.fix != Fix::GiveUp => {
+            Err(error) if !error.error.fix.is_human() => {
                 failures += 1;
+                if broker.reconnect.is_over(failures) {
+                    return Err(error);
+                }
                 let wait = broker.reconnect.delay(failures);
                 tracing::warn!(?wait, "{error}; trying again");
                 tokio::time::sleep(wait).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use longshore_core::{Batch, BoxFuture, BrokerError, Fix, Outbox, PublishError, Publisher, RetryPolicy};
+use longshore_core::{Batch, BoxFuture, BrokerError, Outbox, PublishError, Publisher, RetryPolicy};
 use longshore_engine::retry_delay;
 use tokio::time::{sleep, timeout};
 
@@ -93,7 +93,7 @@ fn open(answer: &Answers, len: usize) -> Vec<usize> {
             let passing = |a: &Result<String, PublishError>| matches!(a, Err(PublishError::Unavailable(_)));
             answers.iter().enumerate().filter(|(_, a)| passing(a)).map(|(i, _)| i).collect()
         }
-        Err(error) if error.fix == Fix::GiveUp => Vec::new(),
+        Err(error) if error.fix.is_human() => Vec::new(),
         Err(_) => (0..len).collect(),
     }
 }

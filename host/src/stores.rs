@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{
-    BrokerError, Bucket, Clock, Connect, DedupTimes, Fix, GrantedBucket, GrantedBuckets, GrantedLocks, GrantedStores, Inbox, Locks,
+    BrokerError, Bucket, Clock, Connect, DedupTimes, GrantedBucket, GrantedBuckets, GrantedLocks, GrantedStores, Inbox, Locks,
     StoreRegistration, StoreRoles,
 };
 use longshore_engine::Reconnect;
@@ -19,7 +19,7 @@ use crate::inbox::InStore;
 use crate::opened::refusal;
 
 /// Waits before a store that could not be opened is tried again.
-const WAITS: Reconnect = Reconnect { initial: Duration::from_secs(1), max: Duration::from_secs(30) };
+const WAITS: Reconnect = Reconnect::without_end(Duration::from_secs(1), Duration::from_secs(30));
 
 /// One open store.
 #[derive(Clone)]
@@ -108,7 +108,7 @@ pub async fn open_all(config: &Config, admin: &str) -> Result<Stores, StoreOpenE
         let mut failures = 0;
         loop {
             match open(config, store, Some(admin.to_owned())).await {
-                Err(error) if error.error.fix != Fix::GiveUp => {
+                Err(error) if !error.error.fix.is_human() => {
                     failures += 1;
                     let wait = WAITS.delay(failures);
                     tracing::warn!(?wait, "{error}; trying again");

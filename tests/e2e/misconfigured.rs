@@ -1,5 +1,5 @@
 //! Every way in which a configuration and a server do not fit: `check --connect` says in one sentence what, where and what to do, soon, with the
-//! exit code that is documented, and changes nothing on the server.
+//! exit code that is documented, and changes nothing on the server. `run` ends over what is in the way of its subscription, and says the same.
 
 mod kafka;
 mod nats;
@@ -27,6 +27,8 @@ struct Row<'a> {
     more: &'a str,
     /// What is said, whole sentences.
     says: Vec<String>,
+    /// Whether `run` is to say it too.
+    ends_run: bool,
 }
 
 /// A mistake in the broker's table.
@@ -36,7 +38,14 @@ fn broker<'a>(name: &'a str, code: i32, broker: impl Into<String>, says: &[&str]
 
 fn row<'a>(name: &'a str, code: i32, broker: impl Into<String>, subscribe: &'a str, more: &'a str, says: &[&str]) -> Row<'a> {
     let says = says.iter().map(|said| (*said).to_owned()).collect();
-    Row { name, code, broker: broker.into(), subscribe, more, says }
+    Row { name, code, broker: broker.into(), subscribe, more, says, ends_run: false }
+}
+
+impl Row<'_> {
+    /// A mistake in the subscription, over which `run` ends.
+    fn ends_run(self) -> Self {
+        Row { ends_run: true, ..self }
+    }
 }
 
 /// A handler that sends `orders` on to `payments`.
@@ -53,16 +62,20 @@ fn check(rows: &[Row<'_>]) {
     let mut wrong = Vec::new();
     for row in rows {
         let project = project(row);
-        let began = Instant::now();
-        let output = project.run(&["check", "--connect"]);
-        let told = text(&output.stdout) + &text(&output.stderr);
-        let squeezed = squeeze(&told);
-        let lacks: Vec<&String> = row.says.iter().filter(|said| !squeezed.contains(&squeeze(said))).collect();
-        let is_placed = row.code == 0 || told.contains("longshore.toml:");
-        if output.status.code() != Some(row.code) || !lacks.is_empty() || !is_placed || began.elapsed() > SOON {
-            wrong.push(format!("== {}: exit {:?} after {:?}, lacks {lacks:#?}\n{told}", row.name, output.status.code(), began.elapsed()));
+        for command in [&["check", "--connect"][..], &["run"]].iter().take(if row.ends_run { 2 } else { 1 }) {
+            let began = Instant::now();
+            let output = project.run(command);
+            let told = text(&output.stdout) + &text(&output.stderr);
+            let squeezed = squeeze(&told);
+            let lacks: Vec<&String> = row.says.iter().filter(|said| !squeezed.contains(&squeeze(said))).collect();
+            let twice = *command == ["run"] && row.says.iter().any(|said| squeezed.matches(&squeeze(said)).count() > 1);
+            let is_placed = row.code == 0 || told.contains("longshore.toml:");
+            if output.status.code() != Some(row.code) || !lacks.is_empty() || twice || !is_placed || began.elapsed() > SOON {
+                let ended = format!("exit {:?} after {:?}", output.status.code(), began.elapsed());
+                wrong.push(format!("== {} ({command:?}): {ended}, lacks {lacks:#?}, twice: {twice}\n{told}", row.name));
+            }
+            assert!(!told.contains("secret"), "{}: a password is shown:\n{told}", row.name);
         }
-        assert!(!told.contains("secret"), "{}: a password is shown:\n{told}", row.name);
     }
     assert!(wrong.is_empty(), "{} of {} are not told as they should be:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
 }

@@ -65,3 +65,29 @@ fn a_request_is_refused_with_where_to_look_for_a_broker_that_has_replies() {
     let error = project.fails(2, &["request", &unique("ask"), "x"]);
     assert!(error.contains("no request and reply") && error.contains("longshore brokers capabilities"), "{error}");
 }
+
+/// RabbitMQ lists no queues over AMQP, so what a configuration names is looked for.
+#[test]
+fn without_a_host_commands_find_the_queues_that_the_configuration_names() {
+    let Some(rabbit) = servers::rabbitmq() else { return };
+    let (orders, payments, other) = (unique("orders"), unique("payments"), unique("other"));
+    let broker = format!("[brokers.default]\ntype = \"rabbitmq\"\nurl = \"{}\"\n", rabbit.url());
+    let handler = "component = \"longshore:pass-through\"\noutput = \"out\"";
+    let project = Project::new(&format!(
+        "{broker}[handlers.billing]\n{handler}\nsubscribe = [{{ topic = \"{orders}\" }}]\npublish = [{{ topic = \"{payments}\", as = \"out\" }}]\n"
+    ));
+    assert_eq!(project.ok(&["topics", "list", "--output", "json"]), "", "nothing is there yet");
+    [&orders, &payments, &other].iter().for_each(|topic| drop(project.ok(&["publish", topic, "payload"])));
+    let listed = project.ok(&["topics", "list", "--output", "json"]);
+    let names: Vec<serde_json::Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(names.iter().map(|topic| topic["name"].as_str().unwrap()).collect::<Vec<_>>(), [&orders, &payments], "{listed}");
+    assert_eq!((&names[0]["messages"], &names[0]["groups"]), (&1.into(), &1.into()), "{listed}");
+    assert!(project.ok(&["groups", "list"]).contains("billing"));
+    // One that it does not name is found by its name.
+    [&orders, &other].iter().for_each(|topic| assert!(project.ok(&["topics", "describe", topic]).contains(topic.as_str())));
+    for topic in [&orders, &other] {
+        let told = project.fails(1, &["consume", topic]);
+        assert!(told.contains("cannot be browsed") && told.contains("consume them with a group"), "{told}");
+    }
+    project.fails(4, &["topics", "describe", &unique("nothing")]);
+}

@@ -60,3 +60,20 @@ fn a_wrong_password_for_kafka_ends_the_host_at_once() {
     let Some((kafka, _)) = guarded() else { return };
     is_refused(&guarded::user(kafka, "host", "not the password"), "check `security`");
 }
+
+/// What no other configuration mends is no mistake in it.
+#[test]
+fn a_damaged_database_is_a_failure_and_no_wrong_use() {
+    let project = Project::new(
+        "[handlers.h]\ncomponent = \"longshore:pass-through\"\nsubscribe = [{ topic = \"in\" }]\noutput = \"out\"\npublish = [\"out\"]\n",
+    );
+    project.ok(&["publish", "in", "payload"]);
+    let path = project.path().join("longshore.db");
+    let mut bytes = std::fs::read(&path).expect("the database is there");
+    bytes[100..4096].fill(0xa5);
+    std::fs::write(&path, bytes).expect("it can be written");
+    for command in [&["run"][..], &["publish", "in", "payload"], &["check", "--connect"]] {
+        let told = project.fails(1, command);
+        assert!(squeeze(&told).contains(&squeeze("the database is damaged")) && told.contains("longshore.db"), "{command:?}: {told}");
+    }
+}

@@ -105,7 +105,7 @@ impl From<BrokerError> for ControlError {
     fn from(error: BrokerError) -> Self {
         let kind = match error.fix {
             Fix::Retry | Fix::Reconnect => Kind::Unreachable,
-            Fix::GiveUp => Kind::Failed,
+            Fix::GiveUp | Fix::Repair => Kind::Failed,
         };
         ControlError::new(kind, error.what)
     }

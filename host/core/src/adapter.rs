@@ -75,6 +75,8 @@ pub trait Adapter: 'static {
     /// Whether a round that is settled in a transaction takes effect once and for all: whoever lost its messages meanwhile settles nothing, and
     /// whoever gets them next begins behind it.
     const FENCES: bool = false;
+    /// Whether its client connects again by itself, for as long as that takes, so that nobody counts how often.
+    const CONNECTS_AGAIN: bool = false;
     /// How long a fetch waits at the broker where `fetch.max-wait` says nothing. `None`: the broker wakes its readers by itself, or the wait is
     /// nothing that a user should set.
     const MAX_WAIT: Option<Duration> = None;
@@ -144,6 +146,8 @@ pub struct Registration {
     pub fences: bool,
     /// [`Adapter::able_for`]; all of it where the keys cannot be read.
     able_for: fn(&OwnKeys, Capabilities) -> Capabilities,
+    /// [`Adapter::CONNECTS_AGAIN`].
+    pub connects_again: bool,
     /// [`Adapter::MAX_WAIT`].
     pub max_wait: Option<Duration>,
     /// JSON schema of [`Adapter::Config`].
@@ -190,6 +194,7 @@ impl Registration {
             acks_blindly: A::ACKS_BLINDLY,
             fences: A::FENCES,
             able_for: |own, able| own.read::<A::Subscription>().map_or(able, |own| A::able_for(&own, able)),
+            connects_again: A::CONNECTS_AGAIN,
             max_wait: A::MAX_WAIT,
             schema: || schemars::schema_for!(A::Config),
             subscription: Table::of::<A::Subscription>(),

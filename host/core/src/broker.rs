@@ -164,8 +164,13 @@ pub struct TopicSettings {
 
 /// Administration of topics.
 pub trait Topics: Send + Sync {
-    /// All topics, by name.
+    /// All topics, by name; on a broker that does not tell, those that this process has met.
     fn list(&self) -> BoxFuture<'_, Result<Vec<TopicInfo>, BrokerError>>;
+    /// The topic of that name, on a broker that does not list all. Not asked often: it may leave its mark in the server's log.
+    fn look<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<TopicInfo>, BrokerError>> {
+        let _ = topic;
+        Box::pin(std::future::ready(Ok(None)))
+    }
     /// Makes a topic, or changes how an existing one is kept. Says whether it is new.
     fn create<'a>(&'a self, topic: &'a str, settings: &'a TopicSettings) -> BoxFuture<'a, Result<bool, BrokerError>>;
     /// Removes a topic with its messages and positions. Says whether it was there.
@@ -202,6 +207,8 @@ pub struct GroupInfo {
     pub retries: u64,
     /// Hosts that read with it now.
     pub members: u64,
+    /// What the broker calls them, where it has names for them.
+    pub consumers: Vec<String>,
     /// When it was made, milliseconds since the Unix epoch; `None` where the broker does not tell.
     pub created_at: Option<u64>,
 }
@@ -221,8 +228,13 @@ pub enum SeekTo {
 
 /// Administration of groups.
 pub trait Groups: Send + Sync {
-    /// All groups, by topic and name.
+    /// All groups, by topic and name; on a broker that does not tell, those that this process has met.
     fn list(&self) -> BoxFuture<'_, Result<Vec<GroupInfo>, BrokerError>>;
+    /// The groups of a subscription, on a broker that does not list all. Not asked often: it may leave its mark in the server's log.
+    fn look<'a>(&'a self, subscribe: &'a Subscribe) -> BoxFuture<'a, Result<Vec<GroupInfo>, BrokerError>> {
+        let _ = subscribe;
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
     /// Moves a group that nobody uses now; its retries go. Says where it stands then, or `None` where there is no such group.
     fn seek<'a>(&'a self, group: &'a str, topic: &'a str, to: SeekTo) -> BoxFuture<'a, Result<Option<u64>, BrokerError>>;
 }

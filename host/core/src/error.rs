@@ -7,8 +7,17 @@ pub enum Fix {
     Retry,
     /// The connection or lane is gone: subscribe again.
     Reconnect,
-    /// Nothing but a human: wrong password, wrong type, no such topic.
+    /// Nothing but a human who asks for something else: wrong password, wrong type, no such topic.
     GiveUp,
+    /// Nothing but a human who mends what is broken: a damaged database.
+    Repair,
+}
+
+impl Fix {
+    /// Whether trying again cannot help.
+    pub fn is_human(self) -> bool {
+        matches!(self, Fix::GiveUp | Fix::Repair)
+    }
 }
 
 /// A broker could not do what was asked.
@@ -32,9 +41,14 @@ impl BrokerError {
         BrokerError { what: what.into(), fix: Fix::Reconnect }
     }
 
-    /// An error that only a human mends.
+    /// An error that only a human mends, by asking for something else.
     pub fn give_up(what: impl Into<String>) -> Self {
         BrokerError { what: what.into(), fix: Fix::GiveUp }
+    }
+
+    /// Something broken that only a human mends.
+    pub fn repair(what: impl Into<String>) -> Self {
+        BrokerError { what: what.into(), fix: Fix::Repair }
     }
 }
 
@@ -104,7 +118,7 @@ impl From<BrokerError> for StoreError {
     fn from(error: BrokerError) -> Self {
         match error.fix {
             Fix::Retry | Fix::Reconnect => StoreError::Unavailable(error.what),
-            Fix::GiveUp => StoreError::Other(error.what),
+            Fix::GiveUp | Fix::Repair => StoreError::Other(error.what),
         }
     }
 }

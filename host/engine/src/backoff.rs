@@ -19,22 +19,34 @@ pub fn retry_delay(policy: &RetryPolicy, failures: u32, jitter: f64) -> Duration
     Duration::from_millis((total * 1000.0).ceil().max(0.0) as u64)
 }
 
-/// Waits of a host in trouble: `initial`, doubling up to `max`, from the start again after a success.
+/// Waits of a host in trouble: `initial`, doubling up to `max`, from the start again after a success, and when it gives up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reconnect {
     /// The first wait.
     pub initial: Duration,
     /// The longest wait.
     pub max: Duration,
+    /// How often in a row it tries again; `None`: without end.
+    pub attempts: Option<u32>,
 }
 
 impl Default for Reconnect {
     fn default() -> Self {
-        Reconnect { initial: Duration::from_secs(1), max: Duration::from_secs(30) }
+        Reconnect::without_end(Duration::from_secs(1), Duration::from_secs(30))
     }
 }
 
 impl Reconnect {
+    /// Waits of somebody who never gives up.
+    pub const fn without_end(initial: Duration, max: Duration) -> Self {
+        Reconnect { initial, max, attempts: None }
+    }
+
+    /// Whether that many failures in a row, the first included, are enough.
+    pub fn is_over(self, failures: u32) -> bool {
+        self.attempts.is_some_and(|attempts| failures > attempts)
+    }
+
     /// The wait after that many failures in a row, from 1.
     pub fn delay(self, failures: u32) -> Duration {
         self.initial.saturating_mul(1 << (failures.max(1) - 1).min(20)).min(self.max)

@@ -32,6 +32,7 @@ pub struct Status {
     /// Messages received and not settled.
     in_flight: AtomicUsize,
     lanes: AtomicUsize,
+    had_lane: AtomicBool,
     done: AtomicU64,
     retried: AtomicU64,
     dead: AtomicU64,
@@ -48,6 +49,7 @@ impl Default for Status {
             activity: watch::Sender::new(Activity::Connecting),
             in_flight: AtomicUsize::default(),
             lanes: AtomicUsize::default(),
+            had_lane: AtomicBool::default(),
             done: AtomicU64::default(),
             retried: AtomicU64::default(),
             dead: AtomicU64::default(),
@@ -73,6 +75,11 @@ impl Status {
     /// Lanes that it owns.
     pub fn lanes(&self) -> usize {
         self.lanes.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has ever owned one: what its broker refuses from then on has changed there.
+    pub fn has_had_lane(&self) -> bool {
+        self.had_lane.load(Ordering::Relaxed)
     }
 
     /// Messages done since the start.
@@ -150,6 +157,7 @@ impl Status {
 
     pub(crate) fn lane_started(&self) {
         self.lanes.fetch_add(1, Ordering::Relaxed);
+        self.had_lane.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn lane_ended(&self) {

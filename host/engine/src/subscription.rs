@@ -44,7 +44,8 @@ enum Ended {
 }
 
 impl<H: Handler> Subscription<H> {
-    /// Runs until `drain`, and then until what runs is settled, or `abort`. An error only when a human has to mend something.
+    /// Runs until `drain`, and then until what runs is settled, or `abort`. An error only when a human has to mend something, or the policy
+    /// has enough of trying again.
     pub async fn run(self, drain: CancellationToken, abort: CancellationToken) -> Result<(), BrokerError> {
         let shared = self.shared(drain.clone(), abort);
         let mut failures = 0;
@@ -63,11 +64,11 @@ impl<H: Handler> Subscription<H> {
                 }
                 Err(error) => error,
             };
-            if lost.fix == Fix::GiveUp {
+            failures += 1;
+            if lost.fix.is_human() || self.policy.reconnect.is_over(failures) {
                 self.status.set_activity(Activity::Stopped(Some(lost.what.clone())));
                 return Err(lost);
             }
-            failures += 1;
             shared.metrics.error("reconnect");
             let wait = self.policy.reconnect.delay(failures);
             tracing::warn!(subscription = %self.policy.info.name, broker = %self.policy.info.broker, ?wait, "{lost}; connecting again");

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::metrics::{HostMetrics, Sample};
 use super::ready;
 use super::running::Running;
+use super::tasks::Failure;
 use crate::opened::{Brokers, Opened};
 use crate::stores::OpenedStore;
 
@@ -27,7 +28,7 @@ pub(super) struct Asked {
 }
 
 /// Asks until `stop`.
-pub(super) async fn run(asked: Asked, metrics: HostMetrics, stop: CancellationToken) -> Result<(), String> {
+pub(super) async fn run(asked: Asked, metrics: HostMetrics, stop: CancellationToken) -> Result<(), Failure> {
     let (clock, Asked { brokers, stores, running }) = (Clock::system(), asked);
     loop {
         let mut samples = join_all(stores.iter().map(|(store, need)| ask_store(store, need))).await;

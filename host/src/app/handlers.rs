@@ -17,17 +17,18 @@ use crate::opened::{Brokers, Opened};
 use crate::stores::{self, Stores};
 
 /// The copy of a broker's messages into the log, by the engine as everything else.
-pub(super) fn copies(config: &Config, brokers: &Brokers, chosen: &dyn Fn(&str) -> bool) -> Vec<Policy> {
-    let mut made: Vec<(&Copied, Policy)> = Vec::new();
+pub(super) fn copies(config: &Config, brokers: &Brokers, chosen: &dyn Fn(&str) -> bool) -> Vec<Planned> {
+    let mut made: Vec<(&Copied, Planned)> = Vec::new();
     for subscription in config.subscriptions().filter(|s| chosen(&s.handler)) {
         let Some(copied) = &subscription.copied else { continue };
-        if made.iter().any(|(other, policy)| *other == copied && policy.subscribe.topics == subscription.topics) {
+        if made.iter().any(|(other, made)| *other == copied && made.policy.subscribe.topics == subscription.topics) {
             continue;
         }
         let grants: Vec<PublishConfig> = subscription.topics.iter().map(|topic| to_log(topic, subscription)).collect();
         let outlets = outlets(brokers, &grants, None, Opened::outlet);
         let open = Open { brokers, stores: &Stores::new() };
-        let mut policy = policy(subscription, &open, &outlets, longshore_core::Limits::default(), PASS_THROUGH);
+        let mut planned = planned(subscription, &open, &outlets, longshore_core::Limits::default(), PASS_THROUGH);
+        let policy = &mut planned.policy;
         policy.dedup = None;
         policy.subscribe = subscription.subscribe_to_copy(copied);
         policy.info = Arc::new(SubscriptionInfo {
@@ -43,20 +44,27 @@ pub(super) fn copies(config: &Config, brokers: &Brokers, chosen: &dyn Fn(&str) -
         policy.breaker = None;
         policy.dead_letter = DeadLetterPolicy { topic: None, ..DeadLetterPolicy::default() };
         policy.concurrency = 1;
-        made.push((copied, policy));
+        made.push((copied, planned));
     }
-    made.into_iter().map(|(_, policy)| policy).collect()
+    made.into_iter().map(|(_, planned)| planned).collect()
 }
 
 fn to_log(topic: &Pattern, subscription: &SubscriptionConfig) -> PublishConfig {
     PublishConfig { topics: topic.clone(), broker: subscription.broker.clone(), alias: None, path: subscription.path.clone() }
 }
 
+/// A subscription before it runs.
+pub(super) struct Planned {
+    pub(super) policy: Policy,
+    /// Where it stands in the file.
+    pub(super) path: KeyPath,
+}
+
 /// A handler, loaded.
 pub(super) struct Loaded {
     pub(super) config: HandlerConfig,
     pub(super) runs: Runs,
-    pub(super) policies: Vec<Policy>,
+    pub(super) subscriptions: Vec<Planned>,
 }
 
 /// What its messages are given to.
@@ -72,7 +80,7 @@ pub(super) struct LoadedJob {
     pub(super) config: JobConfig,
     pub(super) job: Job,
     /// What it pulls from.
-    pub(super) inboxes: Vec<(Policy, Arc<Inbox>)>,
+    pub(super) inboxes: Vec<(Planned, Arc<Inbox>)>,
 }
 
 /// What is open when components are loaded.
@@ -107,23 +115,23 @@ pub(super) async fn load(
 async fn load_handler(config: &Config, runtime: &Runtime, open: &Open<'_>, handler: &HandlerConfig) -> Result<Loaded, Box<Mistake>> {
     let brokers = open.brokers;
     let outlets_by = |way| outlets(brokers, &handler.publish, handler.output.clone(), way);
-    let policies = |component: &str| -> Vec<Policy> {
+    let plans = |component: &str| -> Vec<Planned> {
         let lanes = outlets_by(Opened::outlet);
-        handler.subscriptions.iter().map(|s| policy(s, open, &lanes, handler.limits, component)).collect()
+        handler.subscriptions.iter().map(|s| planned(s, open, &lanes, handler.limits, component)).collect()
     };
     let Component::File(file) = &handler.component else {
-        return Ok(Loaded { config: handler.clone(), runs: Runs::PassThrough, policies: policies(PASS_THROUGH) });
+        return Ok(Loaded { config: handler.clone(), runs: Runs::PassThrough, subscriptions: plans(PASS_THROUGH) });
     };
     let path = ["handlers", &handler.name, "component"];
     let module = component(config, runtime, &path, file, handler.build.is_some())?;
-    let policies = policies(&describe(&handler.name, &module));
+    let subscriptions = plans(&describe(&handler.name, &module));
     let settings = HandlerSettings {
         limits: handler.limits,
         reuse: match handler.reuse {
             Reuse::After(calls) => Instances::Calls(calls),
             Reuse::Fresh => Instances::Fresh,
         },
-        concurrency: policies.iter().map(|p| p.concurrency).sum(),
+        concurrency: subscriptions.iter().map(|s| s.policy.concurrency).sum(),
         outlets: outlets_by(Opened::patient_outlet),
         stores: stores::granted(open.stores, &handler.stores),
         config: values(&handler.config),
@@ -132,7 +140,7 @@ async fn load_handler(config: &Config, runtime: &Runtime, open: &Open<'_>, handl
     };
     let handler_made = WasmHandler::new(runtime, &module, settings).map_err(|e| mistake(config, &path, e.to_string(), ""))?;
     handler_made.smoke().await.map_err(|e| mistake(config, &path, e.to_string(), "the component traps while it starts; run its tests"))?;
-    Ok(Loaded { config: handler.clone(), runs: Runs::Component(module, Arc::new(handler_made)), policies })
+    Ok(Loaded { config: handler.clone(), runs: Runs::Component(module, Arc::new(handler_made)), subscriptions })
 }
 
 fn load_job(config: &Config, runtime: &Runtime, open: &Open<'_>, job: &JobConfig) -> Result<LoadedJob, Box<Mistake>> {
@@ -145,7 +153,7 @@ fn load_job(config: &Config, runtime: &Runtime, open: &Open<'_>, job: &JobConfig
     for subscription in &job.subscriptions {
         let (offer, outlook) = inbox(subscription.short_name());
         subscriptions.insert(subscription.short_name().to_owned(), outlook);
-        inboxes.push((policy(subscription, open, &lanes, job.limits, &component), Arc::new(offer)));
+        inboxes.push((planned(subscription, open, &lanes, job.limits, &component), Arc::new(offer)));
     }
     let settings = JobSettings {
         memory: job.limits.memory,
@@ -221,10 +229,10 @@ fn dedup(s: &SubscriptionConfig, open: &Open<'_>) -> Option<Dedup> {
     Some(Dedup { key: config.key.clone(), times: config.times, inbox, process })
 }
 
-fn policy(s: &SubscriptionConfig, open: &Open<'_>, outlets: &Outlets, limits: longshore_core::Limits, component: &str) -> Policy {
+fn planned(s: &SubscriptionConfig, open: &Open<'_>, outlets: &Outlets, limits: longshore_core::Limits, component: &str) -> Planned {
     let opened = open.brokers.get(&s.broker);
     let reconnect = opened.map(|o| o.config.reconnect);
-    Policy {
+    let policy = Policy {
         info: Arc::new(SubscriptionInfo {
             name: s.name.clone(),
             handler: s.handler.clone(),
@@ -249,5 +257,6 @@ fn policy(s: &SubscriptionConfig, open: &Open<'_>, outlets: &Outlets, limits: lo
         component: component.to_owned(),
         reconnect: reconnect.unwrap_or_default(),
         seed: Clock::system().now(),
-    }
+    };
+    Planned { policy, path: s.path.clone() }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Restart;
 
 /// Waits before a job that ended is run again.
-const WAITS: Reconnect = Reconnect { initial: Duration::from_secs(1), max: Duration::from_secs(60) };
+const WAITS: Reconnect = Reconnect::without_end(Duration::from_secs(1), Duration::from_secs(60));
 
 /// Runs the job until its policy says that it is over, or until `stop`, after which it has until `abort`. An error is the last failure.
 pub(super) async fn run(name: &str, job: &Job, restart: Restart, stop: CancellationToken, abort: CancellationToken) -> Result<(), String> {

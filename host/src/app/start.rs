@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use longshore_admin::Readiness;
-use longshore_core::{BrokerError, Clock, Handler};
-use longshore_engine::{Gate, Policy, Status, Subscription};
+use longshore_core::{BrokerError, Clock, Consumer, Fix, Handler, Intent};
+use longshore_engine::{Gate, Status, Subscription};
 use longshore_runtime::{Runtime, Settings};
 use tokio_util::sync::CancellationToken;
 
-use super::handlers::{self, Loaded, LoadedJob, Open, Runs};
+use super::handlers::{self, Loaded, LoadedJob, Open, Planned, Runs};
 use super::metrics::HostMetrics;
 use super::pass_through::PassThrough;
 use super::running::{Instances, Running, RunningHandler, RunningJob, RunningSubscription};
-use super::tasks::{Kind, Tasks};
+use super::tasks::{Failure, Kind, Tasks};
 use super::{Options, RunError, cache_folder, gauges, jobs, ready};
-use crate::config::{Config, Restart};
+use crate::config::{Config, KeyPath, Restart};
+use crate::findings;
 use crate::opened::Brokers;
 use crate::stores::Stores;
 
@@ -33,7 +34,7 @@ pub(super) struct Started {
 
 /// Starts what the options name.
 pub(super) async fn start(
-    config: &Config,
+    config: &Arc<Config>,
     options: &Options,
     brokers: &Brokers,
     stores: &Stores,
@@ -50,6 +51,7 @@ pub(super) async fn start(
         return Err(RunError::Mistakes(config.mistakes(mistakes)));
     }
     let mut host = Host {
+        config,
         brokers,
         readiness,
         metrics,
@@ -58,8 +60,8 @@ pub(super) async fn start(
         drain: CancellationToken::new(),
         abort: CancellationToken::new(),
     };
-    for policy in handlers::copies(config, brokers, &chosen) {
-        let copying = host.subscribe(policy, Arc::new(PassThrough::ToItsTopic), Kind::Served);
+    for planned in handlers::copies(config, brokers, &chosen) {
+        let copying = host.subscribe(planned, Arc::new(PassThrough::ToItsTopic), Kind::Served);
         host.running.copied.push(copying);
     }
     loaded.into_iter().for_each(|l| host.run_handler(l));
@@ -78,6 +80,7 @@ pub(super) async fn start(
 
 /// A host on its way up.
 struct Host<'a> {
+    config: &'a Arc<Config>,
     brokers: &'a Brokers,
     readiness: &'a Readiness,
     metrics: &'a HostMetrics,
@@ -89,7 +92,7 @@ struct Host<'a> {
 
 impl Host<'_> {
     fn run_handler(&mut self, loaded: Loaded) {
-        let Loaded { config, runs, policies } = loaded;
+        let Loaded { config, runs, subscriptions: planned } = loaded;
         let (subscriptions, instances) = match runs {
             Runs::Component(module, handler) => {
                 let instances = Instances {
@@ -97,19 +100,19 @@ impl Host<'_> {
                     digest: module.digest().to_string(),
                     pool: (*handler).clone(),
                 };
-                (policies.into_iter().map(|p| self.subscribe(p, Arc::clone(&handler), Kind::Main)).collect(), Some(instances))
+                (planned.into_iter().map(|p| self.subscribe(p, Arc::clone(&handler), Kind::Main)).collect(), Some(instances))
             }
             Runs::PassThrough => {
                 let handler = Arc::new(PassThrough::ToOutput);
-                (policies.into_iter().map(|p| self.subscribe(p, Arc::clone(&handler), Kind::Main)).collect(), None)
+                (planned.into_iter().map(|p| self.subscribe(p, Arc::clone(&handler), Kind::Main)).collect(), None)
             }
         };
         self.running.handlers.push(RunningHandler { name: config.name, component: config.component, instances, subscriptions });
     }
 
     fn run_job(&mut self, loaded: LoadedJob) {
-        for (policy, inbox) in loaded.inboxes {
-            let pulled = self.subscribe(policy, inbox, Kind::Served);
+        for (planned, inbox) in loaded.inboxes {
+            let pulled = self.subscribe(planned, inbox, Kind::Served);
             self.running.pulled.push(pulled);
         }
         let (drain, abort, config, job) = (self.drain.clone(), self.abort.clone(), loaded.config, loaded.job);
@@ -119,12 +122,13 @@ impl Host<'_> {
         self.tasks.spawn(name, Kind::Main, async move {
             let ended = jobs::run(&config.name, &job, config.restart, drain, abort).await;
             running.end();
-            ended
+            ended.map_err(Failure::Failed)
         });
     }
 
     /// Starts a subscription, and a watch over it for readiness.
-    fn subscribe<H: Handler>(&mut self, policy: Policy, handler: Arc<H>, kind: Kind) -> RunningSubscription {
+    fn subscribe<H: Handler>(&mut self, planned: Planned, handler: Arc<H>, kind: Kind) -> RunningSubscription {
+        let Planned { policy, path } = planned;
         let (status, gate) = (Arc::new(Status::default()), Arc::new(Gate::default()));
         let running = RunningSubscription {
             name: policy.info.name.clone(),
@@ -138,17 +142,48 @@ impl Host<'_> {
         let name = policy.info.name.clone();
         let need = self.readiness.need(format!("subscription {name}: not confirmed yet"));
         let consumer = self.brokers.get(&policy.info.broker).and_then(|o| o.roles.consumer.clone());
-        let (metrics, drain, abort) = (self.metrics.engine(), self.drain.clone(), self.abort.clone());
+        let (config, metrics, drain, abort) = (Arc::clone(self.config), self.metrics.engine(), self.drain.clone(), self.abort.clone());
         self.tasks.spawn(format!("subscription {name}"), kind, async move {
             let no_consumer = || BrokerError::give_up(format!("broker {:?} cannot consume", policy.info.broker));
-            let consumer = consumer.ok_or_else(no_consumer).map_err(|e| e.to_string())?;
+            let consumer = consumer.ok_or_else(no_consumer).map_err(|e| Failure::Failed(e.to_string()))?;
+            let asked = Asked {
+                config,
+                path,
+                consumer: Arc::clone(&consumer),
+                intent: Intent { subscribe: policy.subscribe.clone(), deadline: policy.limits.deadline },
+                status: Arc::clone(&status),
+            };
             let watch = ready::follow(Arc::clone(&status), need, name);
             let subscription = Subscription { policy, handler, consumer, clock: Clock::system(), metrics, status, gate };
             tokio::select! {
-                ended = subscription.run(drain, abort) => ended.map_err(|e| e.to_string()),
+                outcome = async { asked.outcome(subscription.run(drain, abort).await).await } => outcome,
                 never = watch => match never {},
             }
         });
         running
+    }
+}
+
+/// What was asked of a broker, where and how it went, for the day on which the answer is no.
+struct Asked {
+    config: Arc<Config>,
+    path: KeyPath,
+    consumer: Arc<dyn Consumer>,
+    intent: Intent,
+    status: Arc<Status>,
+}
+
+impl Asked {
+    /// What a broker refuses before it ever gave a lane is wrong in the file; later, something has changed on the broker.
+    async fn outcome(self, ended: Result<(), BrokerError>) -> Result<(), Failure> {
+        match ended {
+            Ok(()) => Ok(()),
+            Err(error) if error.fix == Fix::GiveUp && !self.status.has_had_lane() => {
+                let mistakes = findings::refusal(&self.config, &self.path, &*self.consumer, &self.intent, error).await;
+                Err(Failure::Refused(self.config.mistakes(mistakes)))
+            }
+            Err(error) if error.fix.is_human() => Err(Failure::Failed(error.what)),
+            Err(error) => Err(Failure::Unreachable(error.what)),
+        }
     }
 }

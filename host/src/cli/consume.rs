@@ -73,12 +73,12 @@ async fn browse(session: &Session, args: &Args) -> Result<(), Failure> {
         limit: Some(if args.from_start { left.page() } else { left.page().min(args.count.map_or(TAIL, |_| MAX_PAGE)) }),
         wait_ms: 0,
     };
-    if ask.newest && !args.follow {
-        // A topic that is not there is told as such; asking for its newest messages would find none.
-        session.control.topic(args.broker.as_deref(), &args.topic).await?;
-    }
     loop {
         let messages = session.control.browse(ask.clone()).await?;
+        if ask.newest && !args.follow && messages.is_empty() {
+            // A topic that is not there is told as such.
+            session.control.topic(args.broker.as_deref(), &args.topic).await?;
+        }
         ask.after = messages.last().map_or(ask.after, |m| m.position);
         let more = left.print(&messages)?;
         let at_end = ask.newest || messages.is_empty();

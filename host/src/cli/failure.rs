@@ -62,7 +62,7 @@ impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         let code = match error.error.fix {
             Fix::Retry | Fix::Reconnect => 3,
-            Fix::GiveUp => 1,
+            Fix::GiveUp | Fix::Repair => 1,
         };
         Failure { code, text: error.to_string() }
     }
@@ -72,7 +72,7 @@ impl From<StoreOpenError> for Failure {
     fn from(error: StoreOpenError) -> Self {
         let code = match error.error.fix {
             Fix::Retry | Fix::Reconnect => 3,
-            Fix::GiveUp => 1,
+            Fix::GiveUp | Fix::Repair => 1,
         };
         Failure { code, text: error.to_string() }
     }
@@ -86,6 +86,7 @@ impl From<RunError> for Failure {
             RunError::Open(error) => error.into(),
             RunError::OpenStore(error) => error.into(),
             RunError::Listen(_) | RunError::Unknown { .. } => Failure::usage(error.to_string()),
+            RunError::Unreachable(_) => Failure::unreachable(error.to_string()),
             RunError::Failed(_) | RunError::System(_) => Failure::failed(error.to_string()),
         }
     }

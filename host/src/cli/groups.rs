@@ -61,6 +61,12 @@ const COLUMNS: [Column<Group>; 8] = [
     ("created", |g| time(g.created_at)),
 ];
 
+/// The same with what is too long for a list of many.
+const DETAILS: [Column<Group>; 9] = {
+    let [group, topic, position, lag, retries, dead, members, created] = COLUMNS;
+    [group, topic, position, lag, retries, dead, members, created, ("consumers", |g| g.consumers.join(", "))]
+};
+
 pub(super) async fn run(app: &App<'_>, command: Command) -> Result<(), Failure> {
     match command {
         Command::List(On { broker, output }) => {
@@ -71,7 +77,7 @@ pub(super) async fn run(app: &App<'_>, command: Command) -> Result<(), Failure> 
         Command::Describe(Named { group, on }) => {
             let broker = on.broker.as_deref();
             let groups = Session::with(app, Need::One(broker), async |s| Ok(s.control.group(broker, &group).await?)).await?;
-            on.output.list(&groups, &COLUMNS)
+            on.output.list(&groups, &DETAILS)
         }
         Command::Seek(Seek { group, topic, to, broker }) => {
             let seek = SeekGroup { broker: broker.clone(), group, topic, to };

@@ -133,6 +133,17 @@ async fn create_topic(app: &App<'_>, create: Create) -> Result<(), Failure> {
         max_size: max_size.map(Size::bytes),
         until_finished,
     };
-    let made = Session::with(app, Need::One(broker.as_deref()), async |s| Ok(s.control.create_topic(new).await?)).await?;
-    line(&if made.created { format!("made {name}") } else { format!("{name} was there; it is kept as said from now on") })
+    let said = retention.is_some() || max_size.is_some() || until_finished;
+    let (made, configured) = Session::with(app, Need::One(broker.as_deref()), async |s| {
+        let on = broker.as_deref().unwrap_or("default");
+        let configured = s.config.topics.iter().any(|topic| topic.broker == on && topic.name == name);
+        Ok((s.control.create_topic(new).await?, configured))
+    })
+    .await?;
+    line(&match made.created {
+        true => format!("made {name}"),
+        false if said => format!("{name} was there; it is kept as said from now on"),
+        false if configured => format!("{name} was there; it is kept as the configuration says from now on"),
+        false => format!("{name} was there"),
+    })
 }

@@ -56,6 +56,7 @@ fn broker(assembly: &mut Assembly<'_>, name: &str, node: &Node, path: &KeyPath, 
     let common = node.part(|key| every.contains(key)).json();
     let raw: elements::Broker = assembly.read(common, node, path)?;
     waits(assembly, node, path, &raw);
+    counted(assembly, node, path, &registration);
     Some(trusted(name, registration, &raw, settings, node.shown_json()))
 }
 
@@ -72,6 +73,15 @@ fn waits(assembly: &mut Assembly<'_>, node: &Node, path: &KeyPath, raw: &element
     }
 }
 
+/// What nobody counts has no bound.
+fn counted(assembly: &mut Assembly<'_>, node: &Node, path: &KeyPath, registration: &Registration) {
+    let key = "max-attempts";
+    if let Some(said) = node.get("reconnect").and_then(|node| node.get(key)).filter(|_| registration.connects_again) {
+        let problem = format!("the client of {} connects again by itself, and does not count how often", registration.name);
+        assembly.tell(Mistake::new(&path.key("reconnect").key(key), &said.place, problem).help("take it out"));
+    }
+}
+
 fn trusted(name: &str, registration: Registration, raw: &elements::Broker, settings: Json, shown: Json) -> BrokerConfig {
     BrokerConfig {
         name: name.into(),
@@ -80,7 +90,11 @@ fn trusted(name: &str, registration: Registration, raw: &elements::Broker, setti
         shown,
         publish_timeout: raw.publish_timeout.get(),
         publish_retry: raw.publish_retry.policy(),
-        reconnect: Reconnect { initial: raw.reconnect.initial_delay.get(), max: raw.reconnect.max_delay.get() },
+        reconnect: Reconnect {
+            initial: raw.reconnect.initial_delay.get(),
+            max: raw.reconnect.max_delay.get(),
+            attempts: raw.reconnect.max_attempts,
+        },
         ping_timeout: raw.ping_timeout.get(),
         max_message_size: raw.max_message_size.length(),
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use longshore_core::{Flag, Span};
+use longshore_core::{Delivery, Flag, Span};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -87,6 +87,9 @@ fn explained(config: &Config, subscription: &SubscriptionConfig) -> Explained {
         settings.retain(|setting| !KEPT.contains(&setting.key.split('.').next().unwrap_or_default()));
         let delivery = settings.iter_mut().filter(|setting| setting.key == "delivery" && setting.origin == Origin::Default);
         delivery.for_each(|setting| setting.value = "at-most-once".into());
+    }
+    if subscription.delivery == Delivery::AtMostOnce {
+        settings.retain(|setting| !setting.key.starts_with("retry."));
     }
     settings.sort_by(|a, b| a.key.cmp(&b.key));
     let kind = registration.map_or("", |registration| registration.name);

@@ -39,6 +39,8 @@ pub struct Guarantee {
     pub outputs: Outputs,
     /// Whether messages, retries and attempts outlive the host's process.
     pub durable: bool,
+    /// Whether what is given up is kept as a dead letter.
+    pub dead_letters: bool,
     /// Whether it holds from the copy of a message on, which came from a broker that forgets.
     pub copied: bool,
 }
@@ -79,6 +81,7 @@ fn given(capabilities: Capabilities, others: Others, delivery: Delivery, outputs
         },
         outputs: if atomic { Outputs::Atomic } else { Outputs::ConfirmedFirst },
         durable: capabilities.has(Flag::Durable),
+        dead_letters: true,
         copied: false,
     }
 }
@@ -112,6 +115,9 @@ impl fmt::Display for Guarantee {
             f.write_str("from its copy in the log on (before that, at most once): ")?;
         }
         match self.promise {
+            Promise::AtMostOnce if self.dead_letters => {
+                write!(f, "{}; what fails is a dead letter at once, what is under way when the host ends is lost", self.promise)
+            }
             Promise::AtMostOnce => write!(f, "{}; what fails, or is under way when the host ends, is lost", self.promise),
             Promise::ExactlyOnce => {
                 let beyond = "what a handler does by itself (`send`, stores, locks, HTTP) is not in it and may be done again after a crash";
@@ -141,6 +147,14 @@ mod tests {
         check(&ALL, Delivery::AtMostOnce, true, Promise::AtMostOnce, Outputs::ConfirmedFirst);
         check(&KEPT, Delivery::AtLeastOnce, true, Promise::AtLeastOnce, Outputs::ConfirmedFirst);
         check(&[Flag::Subscribe], Delivery::AtLeastOnce, true, Promise::AtMostOnce, Outputs::ConfirmedFirst);
+    }
+
+    #[test]
+    fn what_fails_at_most_once_is_lost_only_where_there_are_no_dead_letters() {
+        let given = given(Capabilities::of(&KEPT), Others::Nobody, Delivery::AtMostOnce, true);
+        let lost = Guarantee { dead_letters: false, ..given };
+        assert_eq!(given.to_string(), "at most once; what fails is a dead letter at once, what is under way when the host ends is lost");
+        assert_eq!(lost.to_string(), "at most once; what fails, or is under way when the host ends, is lost");
     }
 
     #[test]

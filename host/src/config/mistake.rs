@@ -112,6 +112,11 @@ impl Mistakes {
         self.list.push(mistake);
     }
 
+    /// Adds those of the same configuration that were found elsewhere.
+    pub(crate) fn extend(&mut self, more: Mistakes) {
+        self.list.extend(more.list);
+    }
+
     /// By source and line, arguments last.
     pub(crate) fn sort(&mut self) {
         let key = |m: &Mistake| {

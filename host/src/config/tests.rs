@@ -209,6 +209,7 @@ impl Adapter for Queue {
     ]);
     const IS_QUEUE: bool = true;
     const ACKS_BLINDLY: bool = true;
+    const CONNECTS_AGAIN: bool = true;
     const MAX_WAIT: Option<std::time::Duration> = Some(std::time::Duration::from_secs(10));
     type Config = NoKeys;
     type Subscription = NoKeys;

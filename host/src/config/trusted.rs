@@ -441,6 +441,7 @@ impl Config {
         let grants = of_handler.or_else(|| Some(&self.jobs.get(&subscription.handler)?.publish));
         let stay = grants.into_iter().flatten().all(|grant| grant.broker == subscription.broker);
         Guarantee {
+            dead_letters: subscription.dead_letter.topic.is_some(),
             copied: subscription.copied.is_some(),
             ..guarantee(&broker.registration, &subscription.own, subscription.delivery, stay)
         }

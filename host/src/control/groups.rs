@@ -44,7 +44,15 @@ impl HostControl {
     /// All groups; their dead letters are counted where not more than `most` messages have to be read for it.
     async fn list_groups(&self, broker: Option<&str>, most: u64) -> Result<Vec<Group>, ControlError> {
         let broker = self.broker(broker)?;
-        let list = broker.groups()?.list().await.map_err(|e| broker.told(e))?;
+        let groups = broker.groups()?;
+        let mut list = groups.list().await.map_err(|e| broker.told(e))?;
+        for asked in self.subscriptions.iter().filter_map(|s| s.asked_of(&broker.config.name)) {
+            let found = groups.look(&asked).await.map_err(|e| broker.told(e))?;
+            let is_new = |info: &GroupInfo| !list.iter().any(|known| known.topic == info.topic && known.group == info.group);
+            let new: Vec<GroupInfo> = found.into_iter().filter(is_new).collect();
+            list.extend(new);
+        }
+        list.sort_by(|a, b| (&a.topic, &a.group).cmp(&(&b.topic, &b.group)));
         let dead = self.dead_by_group(broker, most).await.ok().flatten();
         Ok(list.into_iter().map(|info| group(broker, info, dead.as_ref())).collect())
     }
@@ -70,6 +78,7 @@ fn group(broker: &Asked, info: GroupInfo, dead: Option<&DeadByGroup>) -> Group {
         lag: info.lag,
         retries: info.retries,
         members: info.members,
+        consumers: info.consumers,
         dead_letters,
         created_at: info.created_at,
     }

@@ -117,7 +117,7 @@ async fn publish(broker: &Asked, messages: &[ToPublish], now: u64) -> Result<Vec
 fn told_to_each(error: BrokerError) -> PublishError {
     match error.fix {
         Fix::Retry | Fix::Reconnect => PublishError::Unavailable(error.what),
-        Fix::GiveUp => PublishError::Invalid(error.what),
+        Fix::GiveUp | Fix::Repair => PublishError::Invalid(error.what),
     }
 }
 

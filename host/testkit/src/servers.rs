@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use disk::Disk;
 pub use kafka::{Kafka, KafkaCluster, KafkaOptions, Operation, Resource};
-pub use nats::{Nats, NatsOptions};
+pub use nats::{Nats, NatsCluster, NatsOptions};
 pub use ports::free as free_port;
 pub use rabbitmq::{Alarm, RabbitMq, RabbitMqOptions};
 pub use redis::{Redis, RedisCluster, RedisOptions, RedisSentinel};

@@ -124,7 +124,8 @@ fn what_is_missing(nats: &Nats) -> Vec<Row<'static>> {
                 "handlers.billing.subscribe[0].stream: there is no stream \"ORDERS\" on NATS",
                 "nats stream add ORDERS --subjects 'orders', or write declare = \"create\"",
             ],
-        ),
+        )
+        .ends_run(),
         row(
             "a group that no consumer can be called",
             2,
@@ -191,10 +192,10 @@ fn consumers(nats: &Nats) -> Vec<Row<'static>> {
         ),
         row("an ack wait below the deadline", 2, &*passive, "group = \"short\"", "", &[short, edit]),
         row("the same, taken as it is", 0, &*none, "group = \"short\"", "dead-letter = false", &[short, taken]),
-        row("a consumer that gives up", 2, &*passive, "group = \"gives-up\"", "", &[gives_up]),
+        row("a consumer that gives up", 2, &*passive, "group = \"gives-up\"", "", &[gives_up]).ends_run(),
         row("a consumer of other topics", 2, &*good, "group = \"bills\"", "", &[bills]),
         row("a consumer that acknowledges nothing", 2, &*good, "group = \"acks-nothing\"", "", &[careless]),
-        row("a consumer that is not there", 2, &*none, "", "", &[missing, make]),
+        row("a consumer that is not there", 2, &*none, "", "", &[missing, make]).ends_run(),
         row("a consumer that must be there", 2, &*good, "start = \"none\"", "", &[must]),
         row(
             "a stream that takes other topics",

@@ -54,7 +54,8 @@ fn who_we_are(rabbit: &RabbitMq) -> Vec<Row<'static>> {
             2,
             user(rabbit, "reads-nothing"),
             &["handlers.billing.subscribe[0]: the user of RabbitMQ has no right to read queue \"orders\"", GRANT],
-        ),
+        )
+        .ends_run(),
         broker(
             "a user who may write nothing",
             2,
@@ -113,7 +114,7 @@ fn what_does_not_fit(rabbit: &RabbitMq) -> Vec<Row<'static>> {
     let advice = "write the same `max-priority` under [topics.<topic>], or delete it if it may go, or write `declare = \"passive\"`";
     let order = "write `single-active-consumer = true`, or `order = \"none\"`";
     vec![
-        row("a priority that the queue has not", 2, &*good, "", "[topics.orders]\nmax-priority = 5", &[priority, advice]),
+        row("a priority that the queue has not", 2, &*good, "", "[topics.orders]\nmax-priority = 5", &[priority, advice]).ends_run(),
         row(
             "a queue of another type",
             2,
@@ -126,10 +127,11 @@ fn what_does_not_fit(rabbit: &RabbitMq) -> Vec<Row<'static>> {
             "an exchange of another type",
             2,
             &*good,
-            "exchange = \"fan\", exchange-type = \"direct\"",
+            "exchange = \"fan\", exchange-type = \"direct\", group = \"other\"",
             "",
             &["exchange \"fan\" is there already with another `exchange-type`"],
-        ),
+        )
+        .ends_run(),
         row(
             "a broadcast of a queue",
             2,
@@ -170,8 +172,9 @@ fn what_is_missing(rabbit: &RabbitMq) -> Vec<Row<'static>> {
             "exchange = \"gone\"",
             "",
             &["handlers.billing.subscribe[0].exchange: there is no exchange \"gone\" on RabbitMQ"],
-        ),
-        row("a group that must be there", 2, at(rabbit, ""), START_NONE, "", &[must]),
+        )
+        .ends_run(),
+        row("a group that must be there", 2, at(rabbit, ""), START_NONE, "", &[must]).ends_run(),
     ]
 }
 

@@ -39,15 +39,17 @@ fn every_misconfiguration_of_redis_is_told() {
 
 fn who_we_are(redis: &Redis) -> Vec<Row<'static>> {
     let failed = format!(
-        "brokers.default: Redis at 127.0.0.1:{}: Password authentication failed - AuthenticationFailed; check username and password",
+        "brokers.default: Redis at 127.0.0.1:{}: Password authentication failed - AuthenticationFailed; check username and password of user",
         redis.port()
     );
+    let unknown = format!("{failed} \"nobody\"");
+    let failed = format!("{failed} \"default\"");
     let lacks = "handlers.billing.subscribe[0]: the user has no right on Redis to XADD, XLEN, XDEL, XRANGE, XTRIM, XINFO, XGROUP, XREADGROUP, \
                  XACK, XCLAIM, XPENDING, XREAD on \"orders\"";
     vec![
         broker("a wrong password", 2, at(redis, "password = \"wrong\""), &[&failed]),
         broker("no password", 2, at(redis, ""), &["NOAUTH Authentication required.; check username and password"]),
-        broker("an unknown user", 2, user(redis, "nobody"), &[&failed]),
+        broker("an unknown user", 2, user(redis, "nobody"), &[&unknown]),
         broker(
             "a user without a right to the other topics",
             2,
@@ -58,7 +60,7 @@ fn who_we_are(redis: &Redis) -> Vec<Row<'static>> {
                 GRANT,
             ],
         ),
-        broker("a user without streams", 2, user(redis, "no-stream"), &[lacks, GRANT]),
+        broker("a user without streams", 2, user(redis, "no-stream"), &[lacks, GRANT]).ends_run(),
         broker(
             "a user without scripts",
             2,
@@ -143,7 +145,7 @@ fn what_is_there(redis: &Redis) -> Vec<Row<'static>> {
         "handlers.billing.subscribe[0].start: group \"billing\" has no position on the stream \"orders\", and start = \"none\" makes none";
     vec![
         broker("everything is right", 0, &*good, &["broker default (redis-streams): healthy", "no mistakes found"]),
-        row("a group that must be there", 2, &*good, "start = \"none\"", "", &[no_group]),
+        row("a group that must be there", 2, &*good, "start = \"none\"", "", &[no_group]).ends_run(),
         row("a lease of nothing", 2, &*good, "lease = \"0s\"", "", &["a lease of nothing lends nothing"]),
         row("a position that is none", 2, &*good, "start = \"soon\"", "", &["is no id of a stream entry"]),
     ]
@@ -163,7 +165,7 @@ fn keys_that_are_something_else_and_servers_that_forget_are_told() {
             at("redis-streams"),
             &[
                 "handlers.billing.subscribe[0].topic: the key \"orders\" on Redis is a string, and this broker keeps a topic in a stream",
-                "name another topic, or remove the key: redis-cli DEL orders",
+                "name another topic, or give the key another name: redis-cli RENAME orders orders.old",
                 "the key \"payments\" on Redis is a list, and this broker keeps a topic in a stream",
             ],
         ),

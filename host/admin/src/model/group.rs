@@ -20,6 +20,8 @@ pub struct Group {
     pub retries: u64,
     /// Hosts that read with it now.
     pub members: u64,
+    /// What the broker calls them, where it has names for them.
+    pub consumers: Vec<String>,
     /// Dead letters of it that are kept; `null` where the broker keeps none, or there are too many to count them in a list.
     pub dead_letters: Option<u64>,
     /// When it was made; `null` where the broker does not tell.

@@ -105,7 +105,7 @@ fn is_no_such_table(error: &rusqlite::Error) -> bool {
 }
 
 fn damaged(topic: &str, position: u64) -> BrokerError {
-    BrokerError::give_up(format!("the database is damaged: message {topic}/{position} cannot be read"))
+    BrokerError::repair(format!("the database is damaged: message {topic}/{position} cannot be read"))
 }
 
 fn closed() -> BrokerError {

@@ -14,12 +14,12 @@ pub(super) fn trouble(error: Error) -> BrokerError {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             BrokerError::retry(format!("another program holds the database ({error})"))
         }
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => BrokerError::give_up(format!(
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => BrokerError::repair(format!(
             "the database is damaged ({error}); nothing was changed: restore a backup, or save what can be read with `sqlite3 <file> .recover`"
         )),
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             BrokerError::give_up(format!("the database cannot be written ({error}); check the rights on the file and its folder"))
         }
-        _ => BrokerError::give_up(format!("the database refused a statement ({error})")),
+        _ => BrokerError::repair(format!("the database refused a statement ({error})")),
     }
 }

@@ -50,13 +50,15 @@ fn list(broker: &Broker) -> Result<Vec<GroupInfo>, BrokerError> {
                     retries += broker.left(name, partition, stands.get(name).and_then(|stands| stands.get(&partition)))?;
                 }
             }
+            let consumers = members(found, topic);
             infos.push(GroupInfo {
                 group: group.clone(),
                 topic: topic.clone(),
                 position: of_topic.values().map(|progress| progress.mark().cast_unsigned()).sum(),
                 lag: Some(lag),
                 retries,
-                members: members(found, topic),
+                members: consumers.len() as u64,
+                consumers,
                 created_at: None,
             });
         }
@@ -66,10 +68,10 @@ fn list(broker: &Broker) -> Result<Vec<GroupInfo>, BrokerError> {
 }
 
 /// Members that subscribe to a topic.
-fn members(group: &Found, topic: &str) -> u64 {
+fn members(group: &Found, topic: &str) -> Vec<String> {
     let reads =
         |member: &&GroupMemberInfo| member.metadata().and_then(assigned::topics).is_none_or(|topics| topics.iter().any(|t| t == topic));
-    group.members().iter().filter(reads).count() as u64
+    group.members().iter().filter(reads).map(|member| member.id().to_owned()).collect()
 }
 
 fn seek(broker: &Broker, group: &str, topic: &str, to: SeekTo) -> Result<Option<u64>, BrokerError> {

@@ -81,6 +81,7 @@ impl Adapter for Kafka {
     const ACKS_BLINDLY: bool = true;
     /// The brokers refuse the offsets of a member that the group has no more, and with them all that is in their transaction.
     const FENCES: bool = true;
+    const CONNECTS_AGAIN: bool = true;
     type Config = Config;
     type Subscription = Subscription;
     type Topic = Topic;

@@ -24,6 +24,7 @@ impl<T: Tables> Broker<T> {
             lag: Some(self.lag(lane)?),
             retries: self.tables.count_retries(lane.id)?,
             members: 0,
+            consumers: Vec::new(),
             created_at: Some(lane.created_at),
         })
     }

@@ -1,6 +1,6 @@
 //! The connection of one broker or store: opened once and fast, mended by the client, and told apart from what only a human mends.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -26,8 +26,8 @@ pub(super) struct Link {
     pub(super) client: Client,
     /// The broker's or store's name in the configuration.
     pub(super) name: String,
-    /// What it is of, for errors: `broker "default"`.
-    whose: String,
+    /// Where it leads, for errors: `NATS at nats://localhost:4222`.
+    at: String,
     /// How long the server may take for anything.
     pub(super) patience: Duration,
     /// What it hears besides messages.
@@ -35,11 +35,12 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Connects, within `connect-timeout`, for what is of that kind: a `broker` or a `store`.
-    pub(super) async fn open(config: &Config, connect: &Connect, kind: &str) -> Result<Arc<Self>, BrokerError> {
-        let (urls, name) = (config.url.list(), connect.name.clone());
+    /// Connects, within `connect-timeout`.
+    pub(super) async fn open(config: &Config, connect: &Connect) -> Result<Arc<Self>, BrokerError> {
+        let urls = config.url.list();
+        let shown = shown(&urls);
         let heard = Arc::new(Heard::default());
-        let hears = Arc::clone(&heard);
+        let (hears, teller) = (Arc::clone(&heard), Teller::new(&connect.name, &shown));
         let options = config
             .options(connect)
             .await?
@@ -48,11 +49,10 @@ impl Link {
             .subscription_capacity(SUBSCRIPTION)
             .reconnect_delay_callback(|attempts| RECONNECT.min(Duration::from_millis(20 << attempts.min(6))))
             .event_callback(move |event| {
-                tell(&name, &event);
+                teller.tell(&event);
                 hears.hear(&event);
                 std::future::ready(())
             });
-        let shown = shown(&urls);
         let bound = config.connect_timeout.get();
         let client = match timeout(bound, options.connect(urls)).await {
             Ok(connected) => connected.map_err(|error| refused(&shown, &error))?,
@@ -61,7 +61,7 @@ impl Link {
         Ok(Arc::new(Link {
             client,
             name: connect.name.clone(),
-            whose: format!("{kind} {:?}", connect.name),
+            at: format!("NATS at {shown}"),
             patience: config.request_timeout.get(),
             heard,
         }))
@@ -85,7 +85,7 @@ impl Link {
         if self.is_up() {
             return Ok(());
         }
-        Err(BrokerError::retry(format!("{}: not connected to NATS; trying to connect", self.whose)))
+        Err(BrokerError::retry(format!("{}: not connected; trying to connect", self.at)))
     }
 }
 
@@ -102,8 +102,8 @@ impl Connection for Link {
             };
             match answer {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(words)) => Err(BrokerError::retry(format!("{}: {words}", self.whose))),
-                Err(_) => Err(BrokerError::retry(format!("{}: no answer within {:?}", self.whose, self.patience))),
+                Ok(Err(words)) => Err(BrokerError::retry(format!("{}: {words}", self.at))),
+                Err(_) => Err(BrokerError::retry(format!("{}: no answer within {:?}", self.at, self.patience))),
             }
         })
     }
@@ -118,8 +118,8 @@ impl Connection for Link {
             let _ = timeout(self.patience, self.client.drain()).await;
             match flushed {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(BrokerError::retry(format!("{}: {error}", self.whose))),
-                Err(_) => Err(BrokerError::retry(format!("{}: flushing took longer than {:?}", self.whose, self.patience))),
+                Ok(Err(error)) => Err(BrokerError::retry(format!("{}: {error}", self.at))),
+                Err(_) => Err(BrokerError::retry(format!("{}: flushing took longer than {:?}", self.at, self.patience))),
             }
         })
     }
@@ -141,14 +141,45 @@ impl Connection for Link {
 }
 
 /// Tells of the connection.
-fn tell(name: &str, event: &Event) {
-    match event {
-        Event::Connected => tracing::info!(broker = name, "connected to NATS"),
-        Event::Disconnected => tracing::warn!(broker = name, "the connection to NATS is lost; connecting again"),
-        Event::SlowConsumer(_) => tracing::error!(broker = name, "a subscription of core NATS was too slow, and messages of it are lost"),
-        Event::ServerError(error) => tracing::error!(broker = name, "NATS says: {error}"),
-        Event::ClientError(error) => tracing::warn!(broker = name, "{error}"),
-        other => tracing::debug!(broker = name, "{other}"),
+struct Teller {
+    /// The broker's or store's name in the configuration.
+    name: String,
+    /// Where it leads.
+    at: String,
+    /// What a lost connection was told about last: trying again fails the same way every second.
+    told: Mutex<String>,
+}
+
+impl Teller {
+    fn new(name: &str, at: &str) -> Self {
+        Teller { name: name.into(), at: at.into(), told: Mutex::default() }
+    }
+
+    fn tell(&self, event: &Event) {
+        let (name, at) = (self.name.as_str(), self.at.as_str());
+        match event {
+            Event::Connected => {
+                self.is_new("");
+                tracing::info!(broker = name, "connected to NATS at {at}");
+            }
+            Event::Disconnected => tracing::warn!(broker = name, "the connection to NATS at {at} is lost; connecting again"),
+            Event::SlowConsumer(_) => {
+                tracing::error!(broker = name, "a subscription of core NATS was too slow, and messages of it are lost")
+            }
+            Event::ServerError(error) => tracing::error!(broker = name, "NATS at {at} says: {error}"),
+            Event::ClientError(error) if self.is_new(&error.to_string()) => tracing::warn!(broker = name, "NATS at {at}: {error}"),
+            other => tracing::debug!(broker = name, "NATS at {at}: {other}"),
+        }
+    }
+
+    /// Whether the words are others than the last ones, which they are from now on.
+    fn is_new(&self, words: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = *told != words;
+        if is_new {
+            words.clone_into(&mut told);
+        }
+        is_new
     }
 }
 
@@ -202,6 +233,13 @@ fn shown(urls: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn what_fails_the_same_way_again_and_again_is_told_once() {
+        let teller = super::Teller::new("default", "nats://a");
+        let told = ["refused", "refused", "timed out", "refused", "", "refused"].map(|words| teller.is_new(words));
+        assert_eq!(told, [true, false, true, true, true, true]);
+    }
+
     #[test]
     fn a_url_is_told_without_its_password() {
         let urls = ["nats://me:secret@host:4222", "token@other", "nats://plain"].map(String::from);

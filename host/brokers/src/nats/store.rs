@@ -55,7 +55,7 @@ impl StoreAdapter for NatsStore {
     fn connect(config: StoreConfig, connect: Connect) -> BoxFuture<'static, Result<StoreRoles, BrokerError>> {
         Box::pin(async move {
             let StoreConfig { connection, prefix } = config;
-            let link = Link::open(&connection, &connect, "store").await?;
+            let link = Link::open(&connection, &connect).await?;
             let js = Api::reach(&link, &connection, OLDEST, "").await?;
             let place = connection.domain.as_ref().map_or_else(String::new, |_| format!("{}.", js.prefix));
             let (declare, replicas) = (connection.declare, connection.replicas);

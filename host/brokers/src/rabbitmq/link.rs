@@ -2,6 +2,7 @@
 //! messages a lost connection took with it.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -22,6 +23,12 @@ const SPARE_CHANNELS: usize = 256;
 /// transaction is in a log that Erlang writes up to two seconds later; the names of quorum queues are in a file, up to three seconds later.
 /// Seen on 3.10.8. <https://www.erlang.org/doc/apps/kernel/disk_log.html> <https://www.erlang.org/doc/apps/stdlib/dets.html>
 const UNSURE: Duration = Duration::from_millis(3_100);
+
+/// The user that every server is installed with.
+const GUEST: &str = "guest";
+/// What is better than to be that one.
+pub(super) const MAKE_A_USER: &str =
+    "make a user with `rabbitmqctl add_user` and `set_permissions`, and name it under `username` and `password`";
 
 /// Where a connection leads, and as whom. No `Debug`: there is a password in it.
 pub(super) struct Address {
@@ -74,6 +81,23 @@ impl Address {
         lock(&self.opened).iter().filter_map(Weak::upgrade).filter(|open| open.is_usable()).count()
     }
 
+    /// Whether it is the user that everybody knows, away from the server's machine, where RabbitMQ does not let it in unless it was told to.
+    /// <https://www.rabbitmq.com/docs/access-control#loopback-users>
+    pub(super) fn is_guest_from_afar(&self) -> bool {
+        let authority = &self.uri.authority;
+        let host = authority.host.trim_matches(['[', ']']);
+        let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        authority.userinfo.username == GUEST && !here
+    }
+
+    /// An error while connecting, with what helps where it may be that.
+    fn as_guest(&self, error: BrokerError, code: Option<u16>) -> BrokerError {
+        if code != Some(trouble::code::ACCESS_REFUSED) || !self.is_guest_from_afar() {
+            return error;
+        }
+        BrokerError { what: format!("{}; RabbitMQ lets {GUEST:?} in from its own machine alone: {MAKE_A_USER}", error.what), ..error }
+    }
+
     /// Connects, within the connect timeout.
     pub(super) async fn open(&self, purpose: &str) -> Result<Arc<Open>, BrokerError> {
         let doing = format!("RabbitMQ at {}, vhost {:?}, user {:?}", self.server(), self.uri.vhost, self.uri.authority.userinfo.username);
@@ -104,7 +128,7 @@ impl Address {
                 opened.push(Arc::downgrade(&open));
                 Ok(open)
             }
-            Ok(Err(error)) => Err(trouble::told(&doing, &error)),
+            Ok(Err(error)) => Err(self.as_guest(trouble::told(&doing, &error), trouble::code(&error))),
             Err(_) => Err(BrokerError::reconnect(format!("{doing}: no answer within {:?}", self.connect_timeout))),
         }
     }
@@ -239,4 +263,33 @@ impl Open {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rabbitmq::config::Config;
+
+    fn address(url: &str) -> Address {
+        let uri = Config { url: Some(url.into()), ..Config::default() }.uri().expect("a url");
+        let (connect_timeout, patience) = (Duration::from_secs(1), Duration::from_secs(1));
+        Address { uri, tls: None, connect_timeout, patience, name: "default".into(), made: Made::default(), opened: Mutex::default() }
+    }
+
+    #[test]
+    fn a_guest_from_afar_is_told_why_it_is_not_let_in() {
+        let told = |url: &str, code| address(url).as_guest(BrokerError::give_up("wrong username or password"), code).what;
+        let refused = Some(trouble::code::ACCESS_REFUSED);
+        let why = "wrong username or password; RabbitMQ lets \"guest\" in from its own machine alone: make a user";
+        assert!(told("amqp://guest:guest@mq.example.com", refused).starts_with(why));
+        for (url, code) in [
+            ("amqp://guest:guest@localhost", refused),
+            ("amqp://guest:guest@127.0.0.1", refused),
+            ("amqp://guest:guest@[::1]", refused),
+            ("amqp://billing:secret@mq.example.com", refused),
+            ("amqp://guest:guest@mq.example.com", Some(trouble::code::NOT_ALLOWED)),
+        ] {
+            assert_eq!(told(url, code), "wrong username or password", "{url}");
+        }
+    }
 }

@@ -153,7 +153,7 @@ impl From<BrokerError> for Refusal {
     /// What only a human mends is that message's trouble; others may leave.
     fn from(error: BrokerError) -> Self {
         match error.fix {
-            Fix::GiveUp => Refusal::Message(PublishError::Invalid(error.what)),
+            Fix::GiveUp | Fix::Repair => Refusal::Message(PublishError::Invalid(error.what)),
             Fix::Retry | Fix::Reconnect => Refusal::Broker(error),
         }
     }

@@ -59,7 +59,7 @@ async fn listen(channel: &Channel) -> Result<lapin::Consumer, lapin::Error> {
 
 fn broker(error: BrokerError) -> PublishError {
     match error.fix {
-        Fix::GiveUp => PublishError::Invalid(error.what),
+        Fix::GiveUp | Fix::Repair => PublishError::Invalid(error.what),
         Fix::Retry | Fix::Reconnect => PublishError::Unavailable(error.what),
     }
 }

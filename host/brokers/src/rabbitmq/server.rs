@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use longshore_core::{BoxFuture, BrokerError, Clock, Connection, Pattern};
+use longshore_core::{BoxFuture, BrokerError, Clock, Connection, Finding, Pattern};
 use tokio::sync::watch;
 
 use super::config::Topic;
-use super::link::{Address, Link, Open};
+use super::link::{Address, Link, MAKE_A_USER, Open};
 use super::topology::Queue;
 use crate::declare::Declare;
 
@@ -146,6 +146,14 @@ impl Connection for Server {
             let late = |_| BrokerError::retry(format!("RabbitMQ at {} does not answer", self.address.server()));
             tokio::time::timeout(self.confirm_timeout, both).await.map_err(late)?
         })
+    }
+
+    fn check_server(&self) -> BoxFuture<'_, Result<Vec<Finding>, BrokerError>> {
+        let guest = self.address.is_guest_from_afar().then(|| {
+            let problem = "the user is \"guest\", whose password everybody knows, and the server is on another machine";
+            Finding::advice("", problem, MAKE_A_USER)
+        });
+        Box::pin(std::future::ready(Ok(guest.into_iter().collect())))
     }
 
     fn connections(&self) -> Option<u64> {

@@ -1,4 +1,4 @@
-//! Topics, as far as AMQP shows them: those that are configured, and queues by their name. A list of all queues needs the management plugin,
+//! Topics, as far as AMQP shows them: those that have a table, those that were met, and queues by their name. A list of all queues needs the management plugin,
 //! which is not to be needed.
 
 use std::sync::Arc;
@@ -23,9 +23,16 @@ impl Topics for Catalog {
             let open = self.0.publishing.get().await?;
             let mut infos = Vec::new();
             for name in self.0.topics() {
-                infos.extend(self.info(&open, name).await?);
+                infos.extend(self.info(&open, name, false).await?);
             }
             Ok(infos)
+        })
+    }
+
+    fn look<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<TopicInfo>, BrokerError>> {
+        Box::pin(async move {
+            let open = self.0.publishing.get().await?;
+            self.info(&open, topic.to_owned(), true).await
         })
     }
 
@@ -110,12 +117,14 @@ impl Topics for Catalog {
 }
 
 impl Catalog {
-    async fn info(&self, open: &Open, name: String) -> Result<Option<TopicInfo>, BrokerError> {
-        let delayed = waits(open, &name, false).await?.iter().map(|(_, messages)| messages).sum();
-        let groups = self.0.groups().iter().filter(|(topic, _, _)| *topic == name).count() as u64;
+    /// A topic that is there. `all`: what waits in queues that this process has not declared counts too.
+    async fn info(&self, open: &Open, name: String, all: bool) -> Result<Option<TopicInfo>, BrokerError> {
         let has_exchange = self.0.topic(&name).exchange.is_some();
         let there = if has_exchange { Some((0, 0)) } else { look(open, &name).await? };
-        Ok(there.map(|(messages, _)| TopicInfo { name, messages, bytes: None, delayed, positions: None, groups }))
+        let Some((messages, _)) = there else { return Ok(None) };
+        let delayed = waits(open, &name, all).await?.iter().map(|(_, messages)| messages).sum();
+        let groups = self.0.groups().iter().filter(|(topic, _, _)| *topic == name).count() as u64;
+        Ok(Some(TopicInfo { name, messages, bytes: None, delayed, positions: None, groups }))
     }
 }
 

@@ -258,6 +258,31 @@ async fn a_request_that_nobody_hears_is_told_at_once_and_others_requests_are_ans
     assert_eq!(hand.got.row(at).header(headers::REPLY_TO), None);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_stream_says_of_a_request_is_no_answer_to_it() {
+    let Some(nats) = Nats::start(&NatsOptions::default()) else { return };
+    let (roles, jetstream) = (connect(&nats).await, super::support::connect_to(&nats).await);
+    let mut question = Outbox::default();
+    push(&mut question, "ask", "?", 0);
+    // JetStream makes no stream for it, so core NATS is told that nobody is there.
+    for publisher in [&jetstream.publisher, &roles.publisher] {
+        let asked = publisher.as_ref().expect("it publishes").request(&question, SOON).await;
+        assert!(matches!(&asked, Err(PublishError::Unavailable(words)) if words.contains("ask")), "{:?}", asked.err());
+    }
+    jetstream.topics.as_ref().expect("it has topics").create("ask", &TopicSettings::default()).await.expect("made");
+    let publisher = roles.publisher.clone().expect("it publishes");
+    let asked = publisher.request(&question, Duration::from_millis(300)).await;
+    assert_eq!(asked.err(), Some(PublishError::Timeout), "the stream keeps it, and nobody answers");
+    let mut hand = hand(&roles, wish(&["ask"], Some("g"), json!({}))).await;
+    let answer = async {
+        hand.fetch(1).await;
+        let to = hand.got.row(0).header(headers::REPLY_TO).map(|to| String::from_utf8(to.to_vec()).expect("text")).expect("where to");
+        publish(&roles, &to, &["42"]).await.expect("somebody waits");
+    };
+    let (asked, ()) = tokio::join!(publisher.request(&question, SOON), answer);
+    assert_eq!(asked.expect("answered").get(0).payload, Some(&b"42"[..]));
+}
+
 #[tokio::test]
 async fn what_it_cannot_keep_is_refused() {
     let Some(nats) = Nats::start(&NatsOptions::default()) else { return };

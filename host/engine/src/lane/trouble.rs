@@ -10,7 +10,7 @@ use crate::backoff::Reconnect;
 use super::LaneTask;
 
 /// Waits of a lane: short at first, since most such trouble passes at once.
-const TROUBLE: Reconnect = Reconnect { initial: Duration::from_millis(100), max: Duration::from_secs(30) };
+const TROUBLE: Reconnect = Reconnect::without_end(Duration::from_millis(100), Duration::from_secs(30));
 
 /// What a lane does when it meets trouble. Only the same thing done shows that it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

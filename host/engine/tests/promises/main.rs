@@ -8,6 +8,7 @@ mod lanes;
 mod order;
 mod outputs;
 mod parking;
+mod reconnect;
 mod refusals;
 mod settling;
 mod status;

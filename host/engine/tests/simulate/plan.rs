@@ -57,7 +57,7 @@ impl Plan {
             .chance(25)
             .then(|| Breaker { threshold: 1 + random.below(5) as u32, reset_after: Duration::from_millis(100 + random.below(10_000)) });
         policy.max_deliveries = random.among(&[1, 2, 20]);
-        policy.reconnect = Reconnect { initial: Duration::from_millis(200), max: Duration::from_secs(5) };
+        policy.reconnect = Reconnect::without_end(Duration::from_millis(200), Duration::from_secs(5));
         policy.seed = random.number();
         policy
     }

@@ -1,6 +1,5 @@
 //! Asking every broker whether it has and allows what the configuration wants of it, and every store whether it answers. Nothing is changed there.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -11,10 +10,9 @@ use crate::cli::failure::Failure;
 use crate::cli::output::line;
 use crate::cli::session::open_one;
 use crate::config::{BrokerConfig, Config, KeyPath, Mistake, SubscriptionConfig};
+use crate::findings::{told, within};
 use crate::opened::{Opened, close};
 
-/// How long a broker may take to answer one question.
-const ANSWER: Duration = Duration::from_secs(10);
 /// How long a broker may take to close.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -25,12 +23,15 @@ struct Found {
     advice: Vec<Mistake>,
     /// What may be right another time.
     unreachable: Vec<Mistake>,
+    /// What no other configuration mends.
+    broken: Vec<Mistake>,
 }
 
 impl Found {
     fn failed(&mut self, config: &Config, path: &KeyPath, error: BrokerError) {
         match error.fix {
             Fix::GiveUp => self.mistakes.push(config.mistake(path, error.what, "")),
+            Fix::Repair => self.broken.push(config.mistake(path, error.what, "")),
             Fix::Retry | Fix::Reconnect => {
                 let help = "see whether the server runs, and whether this is where it is";
                 self.unreachable.push(config.mistake(path, error.what, help));
@@ -47,6 +48,7 @@ pub(super) async fn run(config: &Config) -> Result<(), Failure> {
         all.mistakes.extend(found.mistakes);
         all.advice.extend(found.advice);
         all.unreachable.extend(found.unreachable);
+        all.broken.extend(found.broken);
     }
     let asked = join_all(config.stores.values().map(|store| stores::ask(config, store))).await;
     for (store, (says, answer)) in config.stores.values().zip(asked) {
@@ -59,11 +61,13 @@ pub(super) async fn run(config: &Config) -> Result<(), Failure> {
     if !all.advice.is_empty() {
         eprintln!("{}", config.mistakes(all.advice).pictures(look).trim_end());
     }
-    let told = |list: Vec<Mistake>| config.mistakes(list).pictures(look);
-    match (all.mistakes.is_empty(), all.unreachable.is_empty()) {
-        (true, true) => Ok(()),
-        (true, false) => Err(Failure::unreachable(told(all.unreachable))),
-        (false, _) => Err(Failure::usage(told([all.mistakes, all.unreachable].concat()))),
+    let told = |lists: &[Vec<Mistake>]| config.mistakes(lists.concat()).pictures(look);
+    let Found { mistakes, unreachable, broken, .. } = all;
+    match (mistakes.is_empty(), broken.is_empty(), unreachable.is_empty()) {
+        (true, true, true) => Ok(()),
+        (true, true, false) => Err(Failure::unreachable(told(&[unreachable]))),
+        (true, false, _) => Err(Failure::failed(told(&[broken, unreachable]))),
+        (false, ..) => Err(Failure::usage(told(&[mistakes, broken, unreachable]))),
     }
 }
 
@@ -88,7 +92,7 @@ async fn ask(config: &Config, broker: &BrokerConfig) -> Asked {
     }
     let says = match &asking.found {
         Found { unreachable, .. } if !unreachable.is_empty() => "unreachable",
-        Found { mistakes, .. } if !mistakes.is_empty() => "not as it is needed",
+        Found { mistakes, broken, .. } if !mistakes.is_empty() || !broken.is_empty() => "not as it is needed",
         _ => "healthy",
     };
     Asked { found: asking.found, says: says.into() }
@@ -119,7 +123,7 @@ impl Asking<'_> {
                 self.take(&path, within(consumer.check(&intent)).await);
             }
         }
-        for (path, topic) in self.destinations() {
+        for (path, topic) in self.config.published_on(&self.broker.name) {
             if let Some(publisher) = &roles.publisher {
                 self.take(&path, within(publisher.check(&topic)).await);
             }
@@ -131,29 +135,9 @@ impl Asking<'_> {
         let intent = |s: &SubscriptionConfig| {
             let handler = self.config.handlers.get(&s.handler).map(|handler| handler.limits);
             let deadline = handler.or_else(|| Some(self.config.jobs.get(&s.handler)?.limits)).unwrap_or_default().deadline;
-            let subscribe = match &s.copied {
-                Some(copied) if copied.broker == self.broker.name => s.subscribe_to_copy(copied),
-                _ => s.subscribe(),
-            };
-            Intent { subscribe, deadline }
+            Some((s.path.clone(), Intent { subscribe: s.asked_of(&self.broker.name)?, deadline }))
         };
-        let of = |s: &&SubscriptionConfig| s.broker == self.broker.name || s.named_broker() == self.broker.name;
-        self.config.subscriptions().filter(of).map(|s| (s.path.clone(), intent(s))).collect()
-    }
-
-    /// What is published to on this broker, each once: what is granted by its name, and dead letters.
-    fn destinations(&self) -> Vec<(KeyPath, String)> {
-        let (handlers, jobs) = (self.config.handlers.values(), self.config.jobs.values());
-        let grants = handlers.flat_map(|h| &h.publish).chain(jobs.flat_map(|j| &j.publish));
-        let granted = grants.filter(|grant| grant.broker == self.broker.name && !grant.topics.is_wild());
-        let granted = granted.map(|grant| (grant.path.clone(), grant.topics.as_str().to_owned()));
-        let dead = self.config.subscriptions().filter(|s| s.broker == self.broker.name).flat_map(|s| {
-            let group = s.group.as_deref().unwrap_or(&s.handler);
-            let topics = s.topics.iter().filter(|topic| !topic.is_wild());
-            topics.filter_map(move |topic| Some((s.path.key("dead-letter"), s.dead_letter.destination(topic.as_str(), group)?)))
-        });
-        let mut seen = BTreeSet::new();
-        granted.chain(dead).filter(|(_, topic)| seen.insert(topic.clone())).collect()
+        self.config.subscriptions().filter_map(intent).collect()
     }
 
     fn take(&mut self, path: &KeyPath, answer: Result<Vec<Finding>, BrokerError>) {
@@ -161,21 +145,13 @@ impl Asking<'_> {
             Ok(findings) => findings,
             Err(error) => return self.failed(path, error),
         };
-        for Finding { is_mistake, key, problem, help } in findings {
-            let path = if key.is_empty() { path.clone() } else { path.key(key) };
-            let mistake = self.config.mistake(&path, problem, help);
-            if is_mistake { self.found.mistakes.push(mistake) } else { self.found.advice.push(mistake) }
+        for finding in findings {
+            let list = if finding.is_mistake { &mut self.found.mistakes } else { &mut self.found.advice };
+            list.push(told(self.config, path, finding));
         }
     }
 
     fn failed(&mut self, path: &KeyPath, error: BrokerError) {
         self.found.failed(self.config, path, error);
-    }
-}
-
-async fn within(answer: impl Future<Output = Result<Vec<Finding>, BrokerError>>) -> Result<Vec<Finding>, BrokerError> {
-    match tokio::time::timeout(ANSWER, answer).await {
-        Ok(answer) => answer,
-        Err(_) => Err(BrokerError::retry(format!("no answer within {ANSWER:?}"))),
     }
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 use longshore_core::BrokerError;
 
 use crate::config::{Config, StoreConfig};
+use crate::findings::within;
 use crate::stores;
 
-/// How long a store may take to be opened and to answer.
-const ANSWER: Duration = Duration::from_secs(10);
 /// How long a store may take to close.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -17,10 +16,7 @@ pub(super) async fn ask(config: &Config, store: &StoreConfig) -> (String, Result
     if let Some(holder) = (store.registration.holder)(store.settings.clone(), &config.folder) {
         return (format!("in use by process {}", holder.pid), Ok(()));
     }
-    let answer = match tokio::time::timeout(ANSWER, reach(config, store)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(BrokerError::retry(format!("no answer within {ANSWER:?}"))),
-    };
+    let answer = within(reach(config, store)).await;
     let says = if answer.is_ok() { "healthy" } else { "does not answer as it is needed" };
     (says.into(), answer)
 }

@@ -82,6 +82,12 @@ fn without_meaning(checking: &mut Checking<'_>, broker: &BrokerConfig, subscript
         );
         checking.tell(&path.key("delivery"), problem, "write \"at-least-once\", or keep the topic on another broker");
     }
+    let retry = path.key("retry");
+    // Where nothing is kept, that has been told.
+    if subscription.delivery == Delivery::AtMostOnce && broker.registration.forgets.is_none() && written(&retry) {
+        let problem = "with delivery = \"at-most-once\" nothing is tried again: what fails is given up at once";
+        checking.tell(&retry, problem, "take it out, or write delivery = \"at-least-once\"");
+    }
     let start = path.key("start");
     if subscription.group.is_none() && has.has(Flag::ConsumerGroups) && subscription.start != Start::Latest && written(&start) {
         checking.tell(&start, "a broadcast begins with what comes from now on", "take it out, or read with a group of your own");

@@ -46,7 +46,7 @@ pub(crate) struct PublishRetry {
     pub(crate) max_delay: Span,
 }
 
-/// How long to wait before connecting again: doubling, without end, from the start after a success.
+/// How long to wait before connecting again: doubling, from the start after a success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Reconnect {
@@ -56,6 +56,11 @@ pub(crate) struct Reconnect {
     /// Cap of every wait.
     #[schemars(extend("x-positive" = true))]
     pub(crate) max_delay: Span,
+    /// How often in a row to connect again before giving up; without end where nothing is said. Only on a broker whose client does not connect
+    /// again by itself.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_attempts: Option<u32>,
 }
 
 impl Default for Broker {
@@ -84,7 +89,7 @@ impl Default for PublishRetry {
 
 impl Default for Reconnect {
     fn default() -> Self {
-        Reconnect { initial_delay: Span::from_secs(1), max_delay: Span::from_secs(30) }
+        Reconnect { initial_delay: Span::from_secs(1), max_delay: Span::from_secs(30), max_attempts: None }
     }
 }
 

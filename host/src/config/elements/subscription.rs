@@ -73,7 +73,7 @@ pub(crate) enum Delivery {
     /// After the handler is done with it.
     #[default]
     AtLeastOnce,
-    /// Before the handler is called: what fails is lost.
+    /// Before the handler is called: nothing is tried again, what fails is a dead letter at once.
     AtMostOnce,
 }
 

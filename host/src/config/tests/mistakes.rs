@@ -297,6 +297,23 @@ fn at_most_once_is_refused_where_nobody_knows_who_had_a_message() {
 }
 
 #[test]
+fn tries_that_nobody_counts_are_not_bounded() {
+    let broker = |kind: &str| format!("[brokers.default]\ntype = {kind:?}\nreconnect = {{ max-attempts = 3 }}\n");
+    told!(file(&broker("queue")));
+    file(&broker("embedded")).good();
+}
+
+#[test]
+fn a_retry_beside_at_most_once_is_refused() {
+    let subscribe = |more: &str| {
+        format!("[handlers.a]\ncomponent = \"a.wasm\"\nsubscribe = [{{ topic = \"orders\", delivery = \"at-most-once\"{more} }}]\n")
+    };
+    told!(file(&subscribe(", retry = { max-attempts = 3 }")));
+    // What a handler says of all its subscriptions means something to the others.
+    file(&format!("[defaults]\nretry = {{ max-attempts = 3 }}\n{}", subscribe(""))).good();
+}
+
+#[test]
 fn copies_that_cannot_be_or_would_double_are_told() {
     told!(file(
         r#"

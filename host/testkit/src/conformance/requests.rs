@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longshore_core::{Flag, Outbox, PublishError, headers};
+use longshore_core::{Flag, Outbox, PublishError, TopicSettings, headers};
 
 use super::bench::{SOON, push};
 use super::{Bench, Hand, Test, suite};
@@ -19,9 +19,14 @@ fn question(topic: &str) -> Outbox {
     outbox
 }
 
-/// Somebody who listens before the request is made: where a request does not wait for its reader.
+/// Somebody who listens before the request is made, where a request does not wait for its reader; elsewhere a topic for it to wait on, which a
+/// request need not make.
 async fn listener(bench: &Bench<'_>, topic: &str) -> Option<Hand> {
-    if bench.subject.forgets() { Some(bench.hand(topic, "g").await) } else { None }
+    if bench.subject.forgets() {
+        return Some(bench.hand(topic, "g").await);
+    }
+    bench.topics().create(topic, &TopicSettings::default()).await.expect("made");
+    None
 }
 
 async fn a_request_is_answered(bench: Bench<'_>) {

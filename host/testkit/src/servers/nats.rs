@@ -1,6 +1,7 @@
-//! NATS with JetStream, one node.
+//! NATS with JetStream.
 
 mod ask;
+mod cluster;
 
 use std::fmt::Write;
 use std::fs;
@@ -14,6 +15,8 @@ use super::process::Start;
 use super::server::Server;
 use super::tls::Authority;
 use super::{ports, program};
+
+pub use cluster::NatsCluster;
 
 /// How long one question to the server may take.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -102,6 +105,13 @@ impl Nats {
     }
 
     pub(super) fn launch(options: &NatsOptions) -> Nats {
+        let nats = Nats::launched(options);
+        nats.server.await_ready();
+        nats
+    }
+
+    /// The same without the wait.
+    fn launched(options: &NatsOptions) -> Nats {
         let keeper = Keeper::new("nats").expect("a folder and a shell");
         let disk = Disk::new(keeper.folder(), options.disk);
         let (port, monitor) = (ports::free(), ports::free());
@@ -109,13 +119,18 @@ impl Nats {
         fs::write(&file, configuration(port, monitor, &disk, options)).expect("a writable folder");
         let arguments = vec!["-c".to_owned(), file.display().to_string()];
         let start = Start { program: program::NATS.path(), arguments, environment: Vec::new() };
-        let server = Server::start("nats-server", keeper, disk, start, Box::new(move || probe(port, monitor)));
+        let server = Server::launched("nats-server", keeper, disk, start, Box::new(move || probe(port, monitor)));
         Nats { server, port, monitor }
     }
 
     /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What it calls itself.
+    pub fn name(&self) -> String {
+        server_name(self.port)
     }
 
     /// The port of its monitoring page (`/varz`, `/jsz`, `/healthz`).
@@ -137,10 +152,14 @@ impl Nats {
     }
 }
 
+fn server_name(port: u16) -> String {
+    format!("test-{port}")
+}
+
 fn configuration(port: u16, monitor: u16, disk: &Disk, options: &NatsOptions) -> String {
-    let store = disk.folder().display();
+    let (store, name) = (disk.folder().display(), server_name(port));
     let mut text = format!(
-        "listen: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:{monitor}\"\nserver_name: \"test-{port}\"\n\
+        "listen: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:{monitor}\"\nserver_name: \"{name}\"\n\
          jetstream {{ store_dir: \"{store}\", max_memory_store: 256MB, max_file_store: 2GB }}\n"
     );
     if !options.users.is_empty() {

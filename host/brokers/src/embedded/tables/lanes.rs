@@ -61,7 +61,7 @@ impl Lanes for SqliteTables {
 }
 
 fn with_above(record: LaneRecord, above: &[u8]) -> Result<LaneRecord> {
-    let damaged = || BrokerError::give_up(format!("the database is damaged: what group {:?} finished cannot be read", record.group));
+    let damaged = || BrokerError::repair(format!("the database is damaged: what group {:?} finished cannot be read", record.group));
     let above = Ranges::decode(above, record.mark).ok_or_else(damaged)?;
     Ok(LaneRecord { above, ..record })
 }

@@ -43,6 +43,7 @@ impl Adapter for Nats {
         Flag::Broadcast,
     ]);
     const FORGETS: Option<&'static str> = Some("nats-jetstream");
+    const CONNECTS_AGAIN: bool = true;
     type Config = Config;
     type Subscription = Subscription;
     type Topic = NoKeys;
@@ -58,7 +59,7 @@ impl Adapter for Nats {
     fn connect(config: Config, connect: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
         Box::pin(async move {
             forgetful::check_topics(&connect.topics, Self::FORGETS)?;
-            let link = Link::open(&config.0, &connect, "broker").await?;
+            let link = Link::open(&config.0, &connect).await?;
             let own = link.client.new_inbox();
             let sender = own.strip_prefix(names::INBOX).unwrap_or(&own).to_owned();
             let broker = Arc::new(Broker { link: link.clone(), clock: connect.clock, sender, sent: AtomicU64::new(0) });

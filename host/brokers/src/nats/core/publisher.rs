@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_nats::{HeaderMap, PublishErrorKind};
+use async_nats::HeaderMap;
 use longshore_core::row::Row;
 use longshore_core::{Batch, BoxFuture, BrokerError, Connection, Finding, Outbox, PublishError, Publisher};
 
 use super::Broker;
+use super::requests::unsent;
 use crate::nats::headers::{MESSAGE_ID, encode, is_plain};
 use crate::nats::heard::Doing;
 use crate::nats::names::{check_topic, is_inbox};
@@ -67,11 +68,7 @@ impl Broker {
         }
         let (headers, id) = self.headers(row)?;
         let sent = self.link.client.publish_with_headers(row.topic().to_owned(), headers, payload.into()).await;
-        sent.map(|()| id).map_err(|error| match error.kind() {
-            PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge(format!("topic {:?}: {error}", row.topic())),
-            PublishErrorKind::InvalidSubject => PublishError::Invalid(format!("topic {:?}: {error}", row.topic())),
-            PublishErrorKind::Send => PublishError::Unavailable(error.to_string()),
-        })
+        sent.map(|()| id).map_err(|error| unsent(row.topic(), &error))
     }
 
     /// The payload of a message that core NATS can carry.

@@ -84,6 +84,7 @@ fn info(consumer: &Consumer, subjects: &[&str], retries: u64) -> GroupInfo {
         lag: Some(consumer.num_pending + consumer.num_ack_pending),
         retries,
         members: 0,
+        consumers: Vec::new(),
         created_at: created.and_then(|millis| u64::try_from(millis).ok()),
     }
 }

@@ -56,6 +56,7 @@ impl Adapter for NatsJetStream {
     ]);
     /// The server answers to what acknowledges a message whether or not it still waited for that.
     const ACKS_BLINDLY: bool = true;
+    const CONNECTS_AGAIN: bool = true;
     type Config = Config;
     type Subscription = Subscription;
     type Topic = Topic;
@@ -70,7 +71,7 @@ impl Adapter for NatsJetStream {
 
     fn connect(config: Config, connect: Connect) -> BoxFuture<'static, Result<Roles, BrokerError>> {
         Box::pin(async move {
-            let link = Link::open(&config, &connect, "broker").await?;
+            let link = Link::open(&config, &connect).await?;
             let broker = Arc::new(streams::Broker::open(link.clone(), &config, connect).await?);
             Ok(Roles {
                 connection: link,

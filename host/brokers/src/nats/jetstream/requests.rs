@@ -13,6 +13,12 @@ use super::streams::Broker;
 impl Broker {
     /// Publishes the one message of `outbox` and waits for what comes to its inbox.
     pub(super) async fn ask(&self, outbox: &Outbox, timeout: Duration) -> Result<Batch, PublishError> {
+        let topic = outbox.row(0).topic();
+        // Who answers has a stream to read from. A request makes none: it would keep requests that nobody ever reads.
+        let streams = self.streams_of(topic).await.map_err(|said| said.of_publish(topic))?;
+        if streams.is_empty() {
+            return Err(PublishError::Unavailable(format!("no stream takes {topic:?}, so nobody reads requests there")));
+        }
         let inbox = self.link.client.new_inbox();
         let mut answers = self.link.listen(&inbox).await?;
         let message = outbox.get(0);

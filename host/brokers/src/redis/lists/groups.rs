@@ -26,7 +26,8 @@ impl Groups for ListGroups {
                     position: 0,
                     lag: Some(counts.there + counts.taken + counts.retries),
                     retries: counts.retries,
-                    members: counts.members,
+                    members: counts.members.len() as u64,
+                    consumers: counts.members,
                     created_at: None,
                 });
             }

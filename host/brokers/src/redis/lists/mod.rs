@@ -47,6 +47,7 @@ impl Adapter for Lists {
     ]);
     const IS_QUEUE: bool = true;
     const MAX_WAIT: Option<Duration> = Some(Duration::from_secs(10));
+    const CONNECTS_AGAIN: bool = true;
     type Config = Config;
     type Subscription = Subscription;
     type Topic = NoKeys;

@@ -95,8 +95,8 @@ pub(super) struct Counts {
     pub(super) retries: u64,
     /// Messages that are delayed.
     pub(super) delayed: u64,
-    /// Consumers that are there.
-    pub(super) members: u64,
+    /// Consumers that are there, by name.
+    pub(super) members: Vec<String>,
     /// Who reads it, or did last.
     pub(super) group: Option<String>,
     /// Numbers of the oldest and of the newest message, where the host published both.
@@ -115,7 +115,7 @@ impl Counts {
             taken: number(taken),
             retries: number(retries),
             delayed: number(delayed),
-            members: number(members),
+            members: list(members).iter().filter_map(text).map(str::to_owned).collect(),
             group: text(group).filter(|group| !group.is_empty()).map(str::to_owned),
             ends: int(oldest).zip(int(newest)),
         }))

@@ -36,6 +36,7 @@ impl Adapter for PubSub {
     const CAPABILITIES: Capabilities =
         Capabilities::of(&[Flag::Publish, Flag::Subscribe, Flag::MessageOrdering, Flag::BlockingRead, Flag::Patterns, Flag::Broadcast]);
     const FORGETS: Option<&'static str> = Some("redis-streams");
+    const CONNECTS_AGAIN: bool = true;
     type Config = Config;
     type Subscription = Subscription;
     type Topic = NoKeys;

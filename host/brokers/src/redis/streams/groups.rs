@@ -88,6 +88,8 @@ impl StreamGroups {
         let number = |name: &str| field(group, name).and_then(int);
         let pending: Value = self.server.run(topic, redis::cmd("XPENDING").arg(topic).arg(name)).await?;
         let consumers: Value = self.server.run(topic, redis::cmd("XINFO").arg("CONSUMERS").arg(topic).arg(name)).await?;
+        let here = list(&consumers).iter().filter(|consumer| self.is_here(consumer));
+        let here: Vec<String> = here.filter_map(|consumer| field(consumer, "name").and_then(text).map(str::to_owned)).collect();
         let lowest = list(&pending).get(1).and_then(|id| EntryId::parse(text(id)?)).map(EntryId::before);
         let delivered = field(group, "last-delivered-id").and_then(|id| EntryId::parse(text(id)?));
         let held = number("pending").unwrap_or(0);
@@ -100,7 +102,8 @@ impl StreamGroups {
             position: lowest.or(delivered).map_or(0, |id| id.position().0),
             lag: unread(last, group, &told).map(|unread| unread + held + retries),
             retries,
-            members: list(&consumers).iter().filter(|consumer| self.is_here(consumer)).count() as u64,
+            members: here.len() as u64,
+            consumers: here,
             created_at: None,
         })
     }

@@ -54,6 +54,7 @@ impl Adapter for Streams {
         Flag::DedupInbox,
     ]);
     const MAX_WAIT: Option<Duration> = Some(Duration::from_secs(1));
+    const CONNECTS_AGAIN: bool = true;
     type Config = Config;
     type Subscription = Subscription;
     type Topic = Topic;

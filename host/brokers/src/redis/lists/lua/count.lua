@@ -1,13 +1,15 @@
 -- What a queue has. KEYS: a lane's, with empty names for a consumer. Answers: what stands in the list; what consumers have; what waits for a
--- retry; what is delayed; consumers that are there; the group; the elements at the list's ends.
+-- retry; what is delayed; names of consumers that are there; the group; the elements at the list's ends.
 local topic, queue, readers, alive, landed, held, due, kept, later = unpack(KEYS)
 if not is_list(topic) then
   return {}
 end
-local taken, members = 0, 0
+local taken, members = 0, {}
 for _, reader in ipairs(redis.call('SMEMBERS', readers)) do
   taken = taken + redis.call('HLEN', held .. reader)
-  members = members + redis.call('EXISTS', alive .. reader)
+  if redis.call('EXISTS', alive .. reader) == 1 then
+    members[#members + 1] = reader
+  end
 end
 local there = redis.call('LLEN', topic) + redis.call('LLEN', landed)
 local function number_at(index)
