@@ -269,10 +269,12 @@ impl Book {
         self.completions += 1;
     }
 
-    /// Whether the note is so long that nothing more is to be started above the mark.
+    /// Whether the note is so long that nothing more is to be started above the mark. Never where nothing is open: only the next message
+    /// shortens what an earlier owner left.
     pub(super) fn is_full(&self) -> bool {
+        let progress = &self.main.progress;
         // A range is two bytes at least: below that there is nothing to count.
-        self.main.progress.gaps() * 2 > note::FULL / 2 && note::write(&self.main.progress, true).len() >= note::FULL
+        progress.is_open() && progress.gaps() * 2 > note::FULL / 2 && note::write(progress, true).len() >= note::FULL
     }
 
     /// What differs from what was committed.
@@ -506,5 +508,35 @@ mod tests {
         assert!(book.is_full());
         (5..9_000).step_by(2).for_each(|offset| finish(&mut book, own(offset)));
         assert!(!book.is_full());
+    }
+
+    #[test]
+    fn an_heir_of_a_full_note_takes_one_message_after_the_other_until_it_is_shorter() {
+        // Every other one is finished, and as many as there is room to tell of.
+        let mut left = Progress::new(5, longshore_core::Ranges::default(), vec![(4_000, 7), (9_000, 9)]);
+        (5..9_000).for_each(|offset| {
+            left.see(offset);
+        });
+        let mut text = String::new();
+        for offset in (6..9_000).step_by(2) {
+            left.finish(offset);
+            let Some(longer) = note::write_whole(&left, true) else { break };
+            text = longer;
+        }
+        assert!(text.len() > note::MOST - 4, "{} letters", text.len());
+        for is_once in [false, true] {
+            let mut heir = Book::new("t", 2, progress_of("t", 2, 5, &text));
+            heir.is_once = is_once;
+            for offset in (5..205).step_by(2) {
+                assert!(!heir.is_full() && heir.has_room(None), "{offset} is taken in hand, or the mark never moves");
+                hand(&mut heir, &[own(offset)]);
+                assert!(heir.is_full(), "{offset} is in hand: no more above it");
+                assert!(!is_once || offset > 5 || !heir.has_room(None), "there is no room for what ends above");
+                assert!(heir.draft(&Ending::default()).is_some(), "that {offset} is in hand holds up no transaction");
+                finish(&mut heir, own(offset));
+                assert_eq!(heir.see(None, offset + 1), Seen::Over);
+                assert_eq!(heir.progress().mark(), offset + 2);
+            }
+        }
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn write(progress: &Progress, in_hand: bool) -> String {
 }
 
 /// The same, with every finished range or not at all: who commits exactly once may leave none out. Where there is no room besides, how often
-/// messages were tried is left out, and counted anew after a crash.
+/// messages were tried is left out, and counted anew after a crash; then what is in hand, which only an heir of a full note has no room for.
 pub(super) fn write_whole(progress: &Progress, in_hand: bool) -> Option<String> {
     let above = progress.above();
     let note = write(progress, in_hand);
@@ -72,12 +72,16 @@ pub(super) fn write_whole(progress: &Progress, in_hand: bool) -> Option<String> 
         return Some(note);
     }
     let (mark, none) = (progress.mark().cast_unsigned(), Tries::new());
-    let note = encode(mark, &progress.lost(in_hand), &none, &above.encode(mark));
-    (note.len() <= MOST).then_some(note)
+    let notes = [in_hand, false].map(|in_hand| encode(mark, &progress.lost(in_hand), &none, &above.encode(mark)));
+    notes.into_iter().find(|note| note.len() <= MOST)
 }
 
-/// Whether one more message can be handed over such that there is room for every finished range, whatever of the open ones ends.
+/// Whether one more message can be handed over such that there is room for every finished range, whatever of the open ones ends. A single one
+/// always can: once it ends the mark moves, and the ranges of an earlier owner, for which there was room, are fewer.
 pub(super) fn has_room_for_one(progress: &Progress) -> bool {
+    if !progress.is_open() {
+        return true;
+    }
     let of_open = progress.count_open().div_ceil(2) + 1;
     let letters = |bytes: usize| bytes * 4 / 3;
     let of_lost = (progress.count_lost() + 1).min(MOST_LOST) * LETTERS_OF_LOST;
