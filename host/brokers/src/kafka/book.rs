@@ -11,6 +11,7 @@ use super::names::Tier;
 use super::note;
 use super::place::{Delivered, Place, delivered};
 use super::progress::{Lost, Progress, Seen, Tries};
+use super::tail::{self, Look};
 
 /// Which of a lane's partitions: `None` is the topic's own.
 pub(super) type Which = Option<Tier>;
@@ -26,12 +27,14 @@ pub(super) struct Log {
     plain: bool,
     /// Behind the last message that is known to be there.
     pub(super) known_end: i64,
+    /// The last look behind its end that found nothing, where it takes another one to know.
+    looked: Option<Look>,
 }
 
 impl Log {
     pub(super) fn new(topic: String, progress: Progress) -> Self {
         let known_end = progress.mark();
-        Log { topic, progress, committed: None, plain: false, known_end }
+        Log { topic, progress, committed: None, plain: false, known_end, looked: None }
     }
 }
 
@@ -177,11 +180,15 @@ impl Book {
         at_rest.map(|(which, log)| (which, log.topic.clone(), log.progress.mark())).collect()
     }
 
-    /// From one offset up to the other there is nothing that a reader sees.
-    pub(super) fn skip(&mut self, which: Which, from: i64, to: i64) {
-        if let Some(log) = self.log(which) {
-            log.progress.skip(from, to);
+    /// A look found nothing that a reader sees. Says whether it takes another one to know.
+    pub(super) fn found_nothing(&mut self, which: Which, look: Look) -> bool {
+        let Some(log) = self.log(which) else { return false };
+        let (certain, next) = tail::judge(log.looked, look);
+        if let Some(to) = certain {
+            log.progress.skip(look.from, to);
         }
+        log.looked = next;
+        next.is_some()
     }
 
     /// It is nothing for this lane.

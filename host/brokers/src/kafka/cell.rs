@@ -116,6 +116,11 @@ impl Cell {
         self.has_waited(now) >= after && !std::mem::replace(&mut self.waits().looked_behind, true)
     }
 
+    /// One look behind it does not do: it is asked once more, unless something comes before.
+    pub(super) fn looks_again(&self) {
+        self.waits().looked_behind = false;
+    }
+
     /// It has waited for nothing so far: there was nothing.
     pub(super) fn waits_anew(&self, now: Instant) {
         let mut waits = self.waits();
