@@ -88,6 +88,21 @@ pub(super) enum Trouble {
     Unknown(BrokerError),
 }
 
+/// The end of a desk, also by a panic: nobody waits for it, and a member that is still there is made anew.
+struct Closing<'d> {
+    desk: &'d Desk,
+    member: &'d Membership,
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        if !self.member.is_over() {
+            self.member.fail(BrokerError::reconnect(format!("group {:?}: nothing settles any more", self.member.group)));
+        }
+        *lock(&self.desk.tray) = Tray { entries: Vec::new(), closed: true };
+    }
+}
+
 impl Load {
     /// How long to wait for more, where the last transaction began so long ago. Not at all where nothing else can come, or where lanes have so
     /// much in hand that they hardly fetch any more.
@@ -168,7 +183,10 @@ impl Desk {
     }
 
     /// Makes transactions until the member ends, and then lets nobody wait. Blocks.
-    pub(super) fn run(&self, member: &Membership, mut transactions: Transactions) {
+    pub(super) fn run(&self, member: &Membership, transactions: Transactions) {
+        let _closing = Closing { desk: self, member };
+        // Dropped before it: who is told that the member is gone makes a new one.
+        let mut transactions = transactions;
         let (mut began, mut noted) = (None::<Instant>, Instant::now());
         while !member.is_over() {
             let since = began.map_or(Duration::MAX, |began| began.elapsed());
@@ -182,8 +200,6 @@ impl Desk {
                 settle(member, &mut transactions, batch, is_time);
             }
         }
-        drop(transactions);
-        *lock(&self.tray) = Tray { entries: Vec::new(), closed: true };
     }
 
     /// What is to go out together; nothing, where it is time to look at something else.

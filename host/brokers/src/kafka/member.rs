@@ -1,9 +1,11 @@
-//! The member of a group: a thread that polls the client, takes part in rebalances and commits. Lanes come and go here, and nowhere else is
-//! a commit made, so none is made for a lane that is another's.
+//! The member of a group: a thread that polls the client, takes part in rebalances and commits. Lanes come and go here, and so do their
+//! commits, behind one fence, so that none is made for a lane that is another's. With `exactly-once` the [desk](super::desk) commits in their
+//! place, which the brokers keep from that.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use longshore_core::{BrokerError, Fix, Pattern, Subscribe};
@@ -172,14 +174,14 @@ impl Membership {
     ) {
         let member = &*self;
         std::thread::scope(|both| {
-            if let Some((desk, transactions)) = self.desk.as_ref().zip(transactions) {
-                both.spawn(move || desk.run(member, transactions));
-            }
+            let desk = self.desk.as_ref().zip(transactions).map(|(desk, own)| both.spawn(move || desk.run(member, own)));
             self.run(&consumer, &retrier, topics);
             lock(&self.ready).clear();
             // Leaves the group, and commits what is settled while it does. Others do not wait for the desk.
             drop(consumer);
             drop(retrier);
+            // A panic of it was told, and is none of this thread, which has left the group.
+            let _ = desk.map(ScopedJoinHandle::join);
         });
         self.broker.departures.left();
     }

@@ -161,7 +161,8 @@ impl Membership {
             gone.iter().for_each(|cell| cell.await_done(until.saturating_duration_since(Instant::now())));
         }
         let fence = lock(&self.committing);
-        // What settles exactly once has committed what is settled.
+        // What settles exactly once has committed what is settled, but for what ended while these lanes let go: the brokers know of a later
+        // assignment, and refuse it. It never was there, and whoever has the partition next handles it again.
         if !lost
             && self.desk.is_none()
             && let Err(error) = self.commit_fenced(consumer, &gone, CommitMode::Sync)
