@@ -3,14 +3,14 @@
 //! Every call may answer [`Error::Unavailable`], [`Error::Timeout`] or [`Error::Unsupported`] for the store behind the bucket, and
 //! [`Error::TooLarge`] for a key or value beyond its limits.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use crate::{Error, host, lock, time};
+use crate::{Error, delivery, host, lock, time};
 
 /// For how long others wait on after the host of whoever computes has died.
 const LEASE: Duration = Duration::from_secs(10);
-/// How long they wait for a value in all.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long before their own call is cut off they give up waiting.
+const MARGIN: Duration = Duration::from_millis(100);
 
 /// A named space of keys.
 #[derive(Debug)]
@@ -51,11 +51,13 @@ impl Bucket {
     /// The value, or else what `compute` makes, which is then set for `ttl`. Of all who miss it at once, on whatever hosts, one computes it and
     /// the others wait for that; when it fails, the next one tries.
     ///
-    /// Who computes has the lock `cache:<bucket>:<key>`, which the configuration has to grant: `stores = { locks = ["cache:*"] }`.
+    /// Who computes has the lock `cache:<bucket>:<key>` for ten seconds and as long as it takes, which the configuration has to grant:
+    /// `stores = { locks = ["cache:*"] }`.
     ///
     /// # Errors
-    /// That of `compute`; besides those of [`get`](Self::get) and [`set`](Self::set) [`Error::Denied`] without the lock's grant, and
-    /// [`Error::Timeout`] when nobody was done with it within a minute.
+    /// That of `compute`; besides those of [`get`](Self::get) and [`set`](Self::set) [`Error::Denied`] without the lock's grant,
+    /// [`Error::TooLarge`] where the lock's name is longer than its store allows, [`Error::Invalid`] where `max-lock-ttl` is below ten seconds,
+    /// and [`Error::Timeout`] when nobody was done with it by the time that this call's [`deadline`](crate::delivery::deadline) is near.
     pub fn get_or_compute<E: From<Error>>(
         &self,
         key: &str,
@@ -65,7 +67,9 @@ impl Bucket {
         if let Some(value) = self.get(key)? {
             return Ok(value);
         }
-        let alone = lock::acquire(&format!("cache:{}:{key}", self.name), LEASE, PATIENCE)?;
+        let left = delivery::deadline().duration_since(SystemTime::now()).unwrap_or_default();
+        let wait = left.saturating_sub(MARGIN).max(Duration::from_millis(1));
+        let alone = lock::acquire(&format!("cache:{}:{key}", self.name), LEASE, wait)?;
         alone.keep()?;
         // Who had it before us computed it.
         if let Some(value) = self.get(key)? {

@@ -71,9 +71,12 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Whether outputs and dead letters of the own broker leave in the settlement's transaction.
+    /// Whether outputs and dead letters of the own broker leave in the settlement's transaction. Not where a store remembers what is done: what
+    /// a broker drops from a settlement that comes too late it does not tell, so outputs have to be out before their message is remembered.
     pub(crate) fn transactional(&self) -> bool {
-        self.delivery == Delivery::AtLeastOnce && self.home.as_ref().is_some_and(|h| h.capabilities.has(Flag::Transactions))
+        let is_able = self.home.as_ref().is_some_and(|h| h.capabilities.has(Flag::Transactions));
+        let is_remembered_apart = self.dedup.as_ref().is_some_and(|dedup| dedup.inbox.is_some());
+        self.delivery == Delivery::AtLeastOnce && is_able && !is_remembered_apart
     }
 
     /// The route of an outlet.

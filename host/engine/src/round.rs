@@ -258,14 +258,9 @@ impl Round {
         }
         // Before: what is acknowledged and not remembered would be handled again when a copy of it comes. But never before outputs are out:
         // what is remembered is not handled again, whatever has become of them.
-        if !policy.transactional() {
-            self.remember().await?;
-        }
+        self.remember().await?;
         match self.tell_broker(acks).await {
             Ok(()) => {
-                if policy.transactional() {
-                    self.remember().await?;
-                }
                 self.sent.push((Route::Home, self.settled.outputs.len() as u64));
                 Ok(())
             }

@@ -9,7 +9,7 @@ use longshore_core::headers::DEAD_REASON;
 use longshore_core::{Clock, GroupInfo, Page, TopicInfo, Topics};
 use tokio_util::sync::CancellationToken;
 
-use super::metrics::{HostMetrics, Sample};
+use super::metrics::{Asked, HostMetrics, Sample};
 use super::ready;
 use super::running::Running;
 use super::tasks::Failure;
@@ -19,19 +19,16 @@ use crate::stores::OpenedStore;
 /// How often they are asked.
 const ASK: Duration = Duration::from_secs(5);
 
-/// Who is asked, and for what runs.
-pub(super) struct Asked {
-    pub(super) brokers: Brokers,
-    /// Each with what readiness hears of it.
-    pub(super) stores: Vec<(OpenedStore, Need)>,
-    pub(super) running: Arc<Running>,
-}
-
-/// Asks until `stop`.
-pub(super) async fn run(asked: Asked, metrics: HostMetrics, stop: CancellationToken) -> Result<(), Failure> {
-    let (clock, Asked { brokers, stores, running }) = (Clock::system(), asked);
+/// Asks brokers until `stop`.
+pub(super) async fn of_brokers(
+    brokers: Brokers,
+    running: Arc<Running>,
+    metrics: HostMetrics,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let clock = Clock::system();
     loop {
-        let mut samples = join_all(stores.iter().map(|(store, need)| ask_store(store, need))).await;
+        let mut samples = Vec::new();
         let now = clock.now();
         for opened in brokers.values() {
             opened.traffic.read(now, running.consumed(&opened.config.name));
@@ -39,7 +36,18 @@ pub(super) async fn run(asked: Asked, metrics: HostMetrics, stop: CancellationTo
         for opened in brokers.values() {
             ask(opened, &running, &mut samples).await;
         }
-        metrics.set_samples(samples);
+        metrics.set_samples(Asked::Brokers, samples);
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(ASK) => {}
+        }
+    }
+}
+
+/// Asks stores until `stop`, apart from brokers, which may take their time. Each comes with what readiness hears of it.
+pub(super) async fn of_stores(stores: Vec<(OpenedStore, Need)>, metrics: HostMetrics, stop: CancellationToken) -> Result<(), Failure> {
+    loop {
+        metrics.set_samples(Asked::Stores, join_all(stores.iter().map(|(store, need)| ask_store(store, need))).await);
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(ASK) => {}

@@ -2,6 +2,7 @@
 
 mod text;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
@@ -14,6 +15,13 @@ use prometheus_client::registry::Registry;
 use super::running::{Running, RunningHandler};
 use crate::stores::Stores;
 use text::Text;
+
+/// Who answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Asked {
+    Brokers,
+    Stores,
+}
 
 /// One value of a gauge with its labels.
 pub(super) struct Sample {
@@ -45,7 +53,7 @@ pub struct HostMetrics {
     registry: Arc<RwLock<Registry>>,
     running: Arc<OnceLock<Arc<Running>>>,
     stores: Arc<OnceLock<Stores>>,
-    samples: Arc<Mutex<Vec<Sample>>>,
+    samples: Arc<Mutex<BTreeMap<Asked, Vec<Sample>>>>,
     loaded: Arc<AtomicUsize>,
     clock: Clock,
 }
@@ -84,9 +92,9 @@ impl HostMetrics {
         self.loaded.store(handlers, Ordering::Relaxed);
     }
 
-    /// What brokers answered last.
-    pub(super) fn set_samples(&self, samples: Vec<Sample>) {
-        *self.samples.lock().unwrap_or_else(PoisonError::into_inner) = samples;
+    /// What brokers, or stores, answered last.
+    pub(super) fn set_samples(&self, of: Asked, samples: Vec<Sample>) {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner).insert(of, samples);
     }
 
     /// Everything, in the text format of Prometheus.
@@ -112,7 +120,7 @@ impl HostMetrics {
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, help) in SAMPLED {
             text.family(name, "gauge", help);
-            samples.iter().filter(|s| s.name == name).for_each(|s| text.sample(name, &s.labels, s.value));
+            samples.values().flatten().filter(|s| s.name == name).for_each(|s| text.sample(name, &s.labels, s.value));
         }
     }
 }

@@ -73,8 +73,8 @@ pub(super) async fn start(
     let Host { mut tasks, running, drain, abort, .. } = host;
     let running = Arc::new(running);
     metrics.watch(Arc::clone(&running), stores.clone());
-    let asked = gauges::Asked { brokers: brokers.clone(), stores: needed, running: Arc::clone(&running) };
-    tasks.spawn("gauges", Kind::Served, gauges::run(asked, metrics.clone(), drain.clone()));
+    tasks.spawn("gauges", Kind::Served, gauges::of_brokers(brokers.clone(), Arc::clone(&running), metrics.clone(), drain.clone()));
+    tasks.spawn("gauges of stores", Kind::Served, gauges::of_stores(needed, metrics.clone(), drain.clone()));
     Ok(Started { running, tasks, drain, abort })
 }
 

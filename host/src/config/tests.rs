@@ -233,7 +233,7 @@ struct LogSubscription {
 
 impl Adapter for Log {
     const NAME: &'static str = "log";
-    const CAPABILITIES: Capabilities = Embedded::CAPABILITIES;
+    const CAPABILITIES: Capabilities = Embedded::CAPABILITIES.without(Flag::DedupInbox);
     const FENCES: bool = true;
     type Config = NoKeys;
     type Subscription = LogSubscription;

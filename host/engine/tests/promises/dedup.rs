@@ -314,3 +314,19 @@ async fn what_is_remembered_has_published_its_outputs() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(store.held.lock().expect("no panic").is_empty(), "it was never done");
 }
+
+/// A lane that was taken away without notice settles in vain, and is not told. What it did is remembered all the same, so it has to be out.
+#[tokio::test(start_paused = true)]
+async fn what_a_lost_lane_did_is_out_before_it_is_remembered() {
+    let (broker, store) = (broker(Settling::Transaction), Arc::<Store>::default());
+    broker.append(&message("", "m"));
+    let slow = closure(async |call: Call| {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        crate::outputs::publishing(&call, &[(OUT, b"1")])
+    });
+    let _host = Host::start(0, &broker, with(&store, &broker, Order::None, 0), slow);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    broker.revoke(0, true);
+    assert!(broker.finished_within(120).await, "{}", broker.history().render());
+    assert!(!broker.published(OUT).is_empty(), "{}", broker.history().render());
+}

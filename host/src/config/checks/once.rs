@@ -9,6 +9,15 @@ pub(super) fn check(checking: &mut Checking<'_>) {
     let config = checking.config;
     for subscription in config.subscriptions().filter(|subscription| is_once(config, subscription)) {
         let (name, broker) = (&subscription.name, &subscription.broker);
+        let registration = config.brokers.get(broker).map(|broker| broker.registration);
+        if let Some(store) = registration.and_then(|kind| subscription.inbox_store(kind.capabilities)) {
+            let problem = format!(
+                "{name} is to take effect exactly once, and no transaction of the broker {broker:?} covers the store {store:?}, which is to \
+                 remember what was done"
+            );
+            let help = "take `dedup` out, or take `exactly-once` out: copies that their producer made are told by one, what comes again by the other";
+            checking.tell_of_policy(subscription, "dedup", problem, help.to_owned());
+        }
         let help = format!("publish to topics of {broker:?} alone, or take `exactly-once` out");
         match config.handlers.get(&subscription.handler) {
             Some(handler) => {

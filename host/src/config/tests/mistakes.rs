@@ -494,9 +494,11 @@ fn what_no_transaction_covers_is_not_asked_for_exactly_once() {
 type = "log"
 [brokers.elsewhere]
 type = "log"
+[stores.default]
+type = "memory"
 [handlers.good]
 component = "a.wasm"
-subscribe = [{ topic = "good", exactly-once = true }]
+subscribe = [{ topic = "good", exactly-once = true }, { topic = "kept", dedup = true }]
 publish = ["out"]
 [handlers.unasked]
 component = "a.wasm"
@@ -504,7 +506,7 @@ subscribe = [{ topic = "unasked" }, { topic = "no", exactly-once = false }]
 publish = [{ topic = "out", broker = "elsewhere" }]
 [handlers.bad]
 component = "a.wasm"
-subscribe = [{ topic = "plain" }, { topic = "once", exactly-once = true }]
+subscribe = [{ topic = "plain" }, { topic = "once", exactly-once = true }, { topic = "kept", exactly-once = true, dedup = true }]
 publish = ["out", { topic = "far-out", broker = "elsewhere" }]
 [handlers.far]
 component = "a.wasm"
