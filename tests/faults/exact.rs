@@ -178,16 +178,7 @@ fn kafka_neither_loses_nor_doubles_when_three_hosts_join_and_leave() {
     world.begin(3);
     let (began, mut turn) = (Instant::now(), 0);
     while turn < 2 || (is_full() && began.elapsed() < FULL) {
-        world.host();
-        world.wait_for_more(100);
-        let (_folder, mut host) = world.hosts.remove(0);
-        if turn % 2 == 0 {
-            host.signal("TERM");
-            assert_eq!(host.ended(), Some(0), "a host that is told to stop ends well:\n{}", host.log());
-        } else {
-            host.kill();
-        }
-        world.wait_for_more(100);
+        world.one_comes_and_the_oldest_goes(turn, 100);
         turn += 1;
     }
     end(world, &format!("three hosts join and leave, {turn} times"), &servers);

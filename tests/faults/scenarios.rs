@@ -78,16 +78,7 @@ fn hosts_join_and_leave<V: Vendor>() {
     world.begin(1);
     let turns = times(2);
     for turn in 0..turns {
-        world.host();
-        world.wait_for_more(50);
-        let (_folder, mut host) = world.hosts.remove(0);
-        if turn % 2 == 0 {
-            host.signal("TERM");
-            assert_eq!(host.ended(), Some(0), "a host that is told to stop ends well:\n{}", host.log());
-        } else {
-            host.kill();
-        }
-        world.wait_for_more(50);
+        world.one_comes_and_the_oldest_goes(turn, 50);
     }
     world.end("hosts join and leave", V::REPEATS * turns as u64);
 }

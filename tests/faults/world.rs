@@ -79,6 +79,21 @@ impl<V: Vendor> World<V> {
         self.hosts.push((project, host));
     }
 
+    /// One host comes, and the oldest goes `turn` by turn: it is told to stop, and the next one is killed. Meanwhile so many messages are
+    /// confirmed, each time.
+    pub(crate) fn one_comes_and_the_oldest_goes(&mut self, turn: usize, more: usize) {
+        self.host();
+        self.wait_for_more(more);
+        let (_folder, mut host) = self.hosts.remove(0);
+        if turn.is_multiple_of(2) {
+            host.signal("TERM");
+            assert_eq!(host.ended(), Some(0), "a host that is told to stop ends well:\n{}", host.log());
+        } else {
+            host.kill();
+        }
+        self.wait_for_more(more);
+    }
+
     /// The configuration of a host.
     fn project(&self, port: u16) -> Project {
         let (broker, echo, keys) = (self.vendor.broker(port), guest(Guest::Echo), self.vendor.subscription());
